@@ -1,0 +1,30 @@
+# Everything a fresh machine needs. `make quickstart` runs the main job, `make test` passes the tests.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: quickstart test check clean
+
+# The extras in one environment: tests and checks run against exactly what the quickstart runs on.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --progress-bar on --constraint constraints.txt --editable '.[test,check]'
+	touch $@
+
+quickstart: $(VENV)/.installed  ## prepare the built-in corpus, sweep, show the Pareto table and picture
+	$(BIN)/frostline data prepare stdlib --vocab 1024
+	$(BIN)/frostline run search_spaces/quickstart.yaml --out runs/quickstart
+	$(BIN)/frostline pareto runs/quickstart
+	$(BIN)/frostline report runs/quickstart
+
+test: $(VENV)/.installed  ## the whole suite
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed  ## formatting, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:  ## remove what make, the tools and the runs made; prepared data and runs stay
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,88 @@
+"""What a trial gives back: plain values, free of torch, ready for JSON and Parquet."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from trainer.files import write_atomically
+
+Status = Literal["completed", "failed", "diverged", "out_of_memory"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """One point of a trial's curve. Losses are nats per token; NaN where not measured at this step."""
+
+    step: int
+    tokens: int
+    train_ce: float
+    val_ce: float
+    learning_rate: float
+    train_seconds: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrialResult:
+    """The outcome of one trial; fields of a phase that was never reached are None. Units are in the names.
+
+    `ce_nats` and `bpb` are those of the reloaded artifact, `ce_raw_nats` and `bpb_raw` those of the model before
+    packing. `tokens_per_s` counts training steps alone: compiling, evaluation and checkpoints have their own seconds.
+    """
+
+    status: Status
+    error: str | None = None
+    ce: float | None = None
+    ce_raw: float | None = None
+    bpb: float | None = None
+    bpb_raw: float | None = None
+    eval_tokens: int | None = None
+    eval_bytes: int | None = None
+    artifact_bytes: int | None = None
+    artifact_sha256: str | None = None
+    artifact_codec: str | None = None
+    num_params: int | None = None
+    num_params_learned: int | None = None
+    num_params_seeded: int | None = None
+    num_params_stored_frozen: int | None = None
+    steps: int = 0
+    tokens: int = 0
+    train_ce: float | None = None
+    tokens_per_s: float | None = None
+    train_seconds: float = 0.0
+    compile_seconds: float = 0.0
+    eval_seconds: float = 0.0
+    checkpoint_seconds: float = 0.0
+    pack_seconds: float = 0.0
+    total_seconds: float = 0.0
+    peak_memory_bytes: int | None = None
+    num_resumes: int = 0
+    steps_repeated: int = 0
+    device: str = ""
+    device_name: str = ""
+    compiled: bool = False
+    data_sha256: str = ""
+    torch_version: str = ""
+    host: str = ""
+    worker: str = ""
+    started_at: str = ""
+    finished_at: str = ""
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, whole or not at all."""
+        write_atomically(path, json.dumps(dataclasses.asdict(self), indent=1).encode())
+
+    @classmethod
+    def load(cls, path: Path) -> TrialResult:
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: if the file is damaged or was written by a version with other fields.
+        """
+        try:
+            values: dict[str, Any] = json.loads(path.read_text())
+            return cls(**values)
+        except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is no trial result: {error}") from error
