@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from trainer.files import write_atomically
+from trainer.files import replacing, write_atomically
 
 Status = Literal["completed", "failed", "diverged", "out_of_memory"]
 
@@ -86,3 +87,20 @@ class TrialResult:
             return cls(**values)
         except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is no trial result: {error}") from error
+
+
+def save_curve(path: Path, points: list[CurvePoint]) -> None:
+    """Write a trial's curve as Parquet, whole or not at all."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {"step": pa.int64(), "tokens": pa.int64()}
+    fields = [field.name for field in dataclasses.fields(CurvePoint)]
+    schema = pa.schema([(name, types.get(name, pa.float64())) for name in fields])
+    with replacing(path) as temporary:
+        pq.write_table(pa.Table.from_pylist([dataclasses.asdict(p) for p in points], schema=schema), temporary)
+
+
+def utc_now() -> str:
+    """The time in UTC, ISO 8601 with microseconds."""
+    return datetime.now(UTC).isoformat()

@@ -1,0 +1,101 @@
+"""`frostline train` and `frostline eval`: one trial or one artifact, without Ray."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from orchestrator.errors import UsageError
+from orchestrator.spec import load_trial
+from trainer.artifact import ArtifactError, read
+from trainer.config import TrialConfig
+from trainer.data import DataError, open_dataset
+from trainer.device import DeviceError, prepare_device, select_device
+from trainer.evaluate import Score
+from trainer.files import Busy
+from trainer.loop import Interrupted, Report
+from trainer.result import TrialResult
+from trainer.run import reload_and_score, run
+
+
+def train_one(trial_file: Path, *, out: Path | None, data_root: Path, as_json: bool) -> int:
+    """Run one trial with a progress bar and print its result; return the exit code."""
+    config = load_trial(trial_file)
+    folder = out or Path("runs") / "train" / config.trial_id
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} steps · {task.fields[state]}"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(config.trial_id, total=config.train.steps, state="starting")
+
+        def show(report: Report) -> None:
+            state = f"ce {report.ce:.3f} · {report.tokens_per_s:,.0f} tokens/s"
+            progress.update(bar, completed=report.step, total=report.total_steps, state=state)
+            if not console.is_terminal:
+                console.print(f"step {report.step}/{report.total_steps} · {state}", highlight=False)
+
+        try:
+            result = run(config, folder=folder, data_root=data_root, has_gpu=torch.cuda.is_available(), report=show)
+        except (DataError, DeviceError, Busy) as error:
+            raise UsageError(str(error)) from error
+        except Interrupted:
+            return 130
+    print(json.dumps(dataclasses.asdict(result), indent=1) if as_json else _told(config, result, folder))
+    return 0 if result.status == "completed" else 1
+
+
+def evaluate_artifact(path: Path, *, data: str | None, data_root: Path, device: str | None, as_json: bool) -> int:
+    """Score an artifact from its file alone and print the score; return the exit code."""
+    try:
+        config = read(path).config
+        if device is not None:
+            config = TrialConfig.model_validate({**config.model_dump(), "device": device})
+        chosen = select_device(config, has_gpu=torch.cuda.is_available())
+        prepare_device(chosen, config)
+        dataset = open_dataset(data or config.data, data_root)
+        artifact, score = reload_and_score(path, dataset=dataset, device=chosen)
+    except (ArtifactError, DataError, DeviceError, OSError) as error:
+        raise UsageError(str(error)) from error
+    same_data = dataset.sha256 == artifact.data_sha256
+    if as_json:
+        print(
+            json.dumps({**dataclasses.asdict(score), "artifact_bytes": artifact.artifact_bytes, "same_data": same_data})
+        )
+    else:
+        print(_scored(score, artifact.artifact_bytes))
+        if not same_data:
+            print(f"note: {dataset.name} is not the data this was trained on (another SHA-256)")
+    return 0
+
+
+def _scored(score: Score, artifact_bytes: int) -> str:
+    return (
+        f"ce              {score.ce!r} nats per token\n"
+        f"bpb             {score.bpb!r} bits per byte\n"
+        f"artifact_bytes  {artifact_bytes:,}\n"
+        f"scored          {score.num_tokens:,} tokens, {score.num_bytes:,} bytes"
+    )
+
+
+def _told(config: TrialConfig, result: TrialResult, folder: Path) -> str:
+    if result.status != "completed":
+        return f"{config.trial_id}: {result.status}: {result.error}\nlog: {folder / 'log.txt'}"
+    params = f"{result.num_params:,} ({result.num_params_learned:,} learned, {result.num_params_seeded:,} seeded)"
+    return (
+        f"{config.trial_id} · completed\n"
+        f"ce              {result.ce!r} nats per token (before packing {result.ce_raw:.6f})\n"
+        f"bpb             {result.bpb!r} bits per byte\n"
+        f"artifact_bytes  {result.artifact_bytes:,} ({result.artifact_codec})\n"
+        f"parameters      {params}\n"
+        f"tokens_per_s    {result.tokens_per_s or 0:,.0f} on {result.device_name}\n"
+        f"artifact        {folder / 'artifact.frost'}"
+    )

@@ -1,0 +1,155 @@
+"""`frostline run`, top to bottom: spec, plan, what is finished already, the driver for the rest, the summary."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from orchestrator.errors import UsageError
+from orchestrator.progress import Display, duration
+from orchestrator.ray_environment import prepare_ray_environment
+from orchestrator.recorder import Recorder
+from orchestrator.run_folder import RunFolder
+from orchestrator.search import PlannedTrial, plan
+from orchestrator.spec import load_sweep, problem_at
+from orchestrator.status import OUTCOMES, SweepStatus
+from orchestrator.sweep import SweepSpec
+from trainer.data import DataError, Dataset, open_dataset
+from trainer.files import Busy, sole_owner
+
+ALL_WELL, SOME_FAILED, INTERRUPTED = 0, 1, 130
+
+
+def run_sweep(
+    spec_file: Path,
+    *,
+    out: Path | None = None,
+    data_root: Path,
+    address: str | None = None,
+    retry_failed: bool = False,
+    console: Console,
+) -> int:
+    """Run what is missing of a sweep; like make, a finished sweep starts nothing.
+
+    Args:
+        spec_file: the sweep's YAML.
+        out: the run folder; by default `runs/<name>`.
+        data_root: folder of the prepared datasets.
+        address: of a Ray cluster; None starts Ray on this machine.
+        retry_failed: run failed trials again; their old result is kept beside as `result.failed.json`.
+
+    Returns:
+        The exit code: 0 all trials completed, 1 some did not, 130 interrupted.
+
+    Raises:
+        SpecError, UsageError: before anything starts.
+    """
+    spec = load_sweep(spec_file)
+    trials = plan(spec)
+    data_sha256 = _check_data(spec, trials, data_root)
+    folder = RunFolder((out or Path("runs") / spec.name).resolve())
+    try:
+        with sole_owner(folder.root):
+            folder.open(spec.resolved(), data_sha256)
+            return _run_missing(spec, trials, folder, data_root.resolve(), address, retry_failed, console)
+    except Busy as error:
+        raise UsageError(f"{error}: one driver at a time; wait for it, or choose another --out") from error
+
+
+def _run_missing(
+    spec: SweepSpec,
+    trials: Sequence[PlannedTrial],
+    folder: RunFolder,
+    data_root: Path,
+    address: str | None,
+    retry_failed: bool,
+    console: Console,
+) -> int:
+    if retry_failed:
+        folder.set_failures_aside()
+    finished = folder.finished()
+    recorder = Recorder(folder, spec)
+    recorder.rebuild(finished)
+    status = _status(spec, trials, recorder)
+    display = Display(status, console)
+    waiting = [trial for trial in trials if trial.trial_id not in finished]
+    if not waiting:
+        display.note(f"nothing to do: all {len(trials)} trials of {spec.name} are finished in {_shown(folder.root)}")
+        return _exit_code(status)
+    display.note(f"{spec.name}: {len(waiting)} of {len(trials)} trials to run, in {_shown(folder.root)}")
+    prepare_ray_environment(is_embedded=address is None)
+    # here and not above: Ray reads its settings when it is imported, and a finished sweep does not need it
+    from orchestrator.driver import drive
+
+    drive(
+        waiting,
+        folder=folder,
+        recorder=recorder,
+        status=status,
+        display=display,
+        data_root=data_root,
+        address=address,
+    )
+    display.note(_summary(status, folder))
+    return _exit_code(status)
+
+
+def _check_data(spec: SweepSpec, trials: Sequence[PlannedTrial], data_root: Path) -> str:
+    """Open every dataset of the plan before anything starts, and return the fingerprint of all of them."""
+    datasets: dict[str, Dataset] = {}
+    for name in sorted({trial.config.data for trial in trials}):
+        try:
+            datasets[name] = open_dataset(name, data_root)
+        except DataError as error:
+            raise problem_at(spec, _data_key(spec), rule=str(error), value=name) from error
+    for trial in trials:
+        dataset, wanted = datasets[trial.config.data], trial.config.model.vocab_size
+        if dataset.vocab_size != wanted:
+            rule = f"must be {dataset.vocab_size}, the vocabulary of dataset {dataset.name}"
+            raise problem_at(spec, "base.model.vocab_size", rule=rule, value=wanted)
+    return "+".join(dataset.sha256 for dataset in datasets.values())
+
+
+def _data_key(spec: SweepSpec) -> str:
+    return "space.data" if any(parameter.key == "data" for parameter in spec.parameters) else "base.data"
+
+
+def _status(spec: SweepSpec, trials: Sequence[PlannedTrial], recorder: Recorder) -> SweepStatus:
+    planned = {trial.trial_id for trial in trials}
+    objective = next(iter(spec.objectives.items()))
+    status = SweepStatus(num_trials=len(trials), objective=objective, started_seconds=time.monotonic())
+    for row in recorder.rows:
+        if row["trial_id"] in planned:
+            status.already_finished(row)
+    return status
+
+
+def _summary(status: SweepStatus, folder: RunFolder) -> str:
+    counts = (
+        ", ".join(f"{status.counts[name]} {name}" for name in OUTCOMES if status.counts[name]) or "nothing finished"
+    )
+    took = duration(time.monotonic() - status.started_seconds)
+    lines = [f"{counts} in {took}; tables in {_shown(folder.tables)}"]
+    if status.num_finished < status.num_trials:
+        lines.append(f"stopped with {status.num_waiting} to go: the same command goes on from their checkpoints")
+    failed = status.num_finished - status.counts["completed"]
+    if failed:
+        lines.append(f"{failed} did not complete: see trials/<trial>/log.txt, and run again with --retry-failed")
+    return "\n".join(lines)
+
+
+def _exit_code(status: SweepStatus) -> int:
+    if status.num_finished < status.num_trials:
+        return INTERRUPTED
+    return ALL_WELL if status.counts["completed"] == status.num_trials else SOME_FAILED
+
+
+def _shown(path: Path) -> str:
+    """The path as a person would type it from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,127 @@
+"""The run folder: where everything of one sweep lies. The trial folders are the truth, all else can be rebuilt."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestrator.errors import UsageError
+from trainer.config import TrialConfig
+from trainer.files import write_atomically
+from trainer.result import TrialResult
+
+# What may change between two calls of the same sweep: how much is run and where, never what a trial is.
+FREE_KEYS = ("budget", "seeds", "space", "cases", "resources", "constraints", "objectives")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """Names of the files of one sweep under `root`, and the finished trials among them."""
+
+    root: Path
+
+    @property
+    def sweep_file(self) -> Path:
+        return self.root / "sweep.yaml"
+
+    @property
+    def environment_file(self) -> Path:
+        return self.root / "environment.json"
+
+    @property
+    def stop_file(self) -> Path:
+        """While it exists, running trials checkpoint and end."""
+        return self.root / ".stop"
+
+    @property
+    def tune_folder(self) -> Path:
+        """Where Ray Tune keeps what it wants to keep. Never read, removed at the end."""
+        return self.root / ".tune"
+
+    @property
+    def tables(self) -> Path:
+        return self.root / "tables"
+
+    def trial(self, trial_id: str) -> Path:
+        return self.root / "trials" / trial_id
+
+    def result(self, trial_id: str) -> TrialResult | None:
+        """The result of a finished trial, None of any other.
+
+        A result that cannot be read is set aside, so that the trial is done again and nothing is thrown away.
+        """
+        path = self.trial(trial_id) / "result.json"
+        try:
+            return TrialResult.load(path)
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            path.replace(path.with_suffix(".damaged"))
+            return None
+
+    def config(self, trial_id: str) -> TrialConfig:
+        """What a trial is, from its own folder."""
+        return TrialConfig.model_validate(yaml.load(self._read(trial_id, "config.yaml"), yaml.CSafeLoader))
+
+    def placement(self, trial_id: str) -> dict[str, Any]:
+        """Where a trial ran last: `accelerator_wanted`, `accelerator`, `num_gpus`, `node`."""
+        return dict(json.loads(self._read(trial_id, "placement.json")))
+
+    def finished(self) -> dict[str, TrialResult]:
+        """Every finished trial of the folder, oldest first, planned by today's spec or not."""
+        trial_ids = [path.parent.name for path in self.root.glob("trials/*/result.json")]
+        results = {trial_id: result for trial_id in trial_ids if (result := self.result(trial_id)) is not None}
+        return dict(sorted(results.items(), key=lambda item: (item[1].finished_at, item[0])))
+
+    def set_failures_aside(self) -> None:
+        """Let trials with status `failed` run again; what they left is kept beside as `result.failed.json`."""
+        for trial_id, result in self.finished().items():
+            if result.status == "failed":
+                path = self.trial(trial_id) / "result.json"
+                path.replace(path.with_name("result.failed.json"))
+
+    def open(self, resolved: dict[str, Any], data_sha256: str) -> None:
+        """Make the folder this sweep's, or check that it already is.
+
+        Args:
+            resolved: the spec as plain values.
+            data_sha256: fingerprint of the dataset; a folder never mixes two.
+
+        Raises:
+            UsageError: if the folder holds another sweep, or the data changed since.
+        """
+        here = {**resolved, "data_sha256": data_sha256}
+        if self.sweep_file.exists():
+            there = yaml.safe_load(self.sweep_file.read_text())
+            changed = sorted(key for key in {*here, *there} - set(FREE_KEYS) if here.get(key) != there.get(key))
+            if changed:
+                raise UsageError(_other_sweep(self.root, changed, there, here))
+        write_atomically(self.sweep_file, yaml.safe_dump(here, sort_keys=False).encode())
+
+    def _read(self, trial_id: str, name: str) -> str:
+        return (self.trial(trial_id) / name).read_text()
+
+    def note_session(self, session: dict[str, Any]) -> None:
+        """Append what a driver ran on (versions, commit, nodes) to `environment.json`."""
+        sessions: list[dict[str, Any]] = []
+        if self.environment_file.exists():
+            sessions = json.loads(self.environment_file.read_text())
+        write_atomically(self.environment_file, json.dumps([*sessions, session], indent=1).encode())
+
+
+def _other_sweep(root: Path, changed: list[str], there: dict[str, Any], here: dict[str, Any]) -> str:
+    key = changed[0]
+    if key == "data_sha256":
+        return (
+            f"{root} was run on another content of dataset {here['base'].get('data', 'stdlib')} "
+            f"(SHA-256 {there.get(key, 'none')[:12]}, now {here[key][:12]}): results of two datasets are never mixed; "
+            "choose another --out, or restore the dataset"
+        )
+    return (
+        f"{root} holds another sweep: {', '.join(f'`{k}`' for k in changed)} differ"
+        f"{'s' if len(changed) == 1 else ''} from its sweep.yaml; choose another --out, or restore the spec"
+    )

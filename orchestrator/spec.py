@@ -1,0 +1,272 @@
+"""Reads sweep and trial files. Whatever is wrong is found before anything starts, and all of it is said at once."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import Field, ValidationError
+
+from orchestrator.cases import check_conflicts, parse_cases
+from orchestrator.errors import SpecError
+from orchestrator.findings import Findings, did_you_mean, problem_at
+from orchestrator.places import check_mapping, check_value, find, normalised, normalised_value
+from orchestrator.rules import in_words, note_rules
+from orchestrator.search import MAX_ARMS, check_combinations, num_combinations
+from orchestrator.space import parse_space
+from orchestrator.sweep import (
+    DEFAULT_CONSTRAINTS,
+    DEFAULT_OBJECTIVES,
+    OBJECTIVES,
+    BudgetConfig,
+    Constraint,
+    Direction,
+    ResourcesConfig,
+    SearchConfig,
+    SweepSpec,
+    TrialPlaces,
+    get,
+)
+from search_spaces.loader import Document, LoadError, plain_scalar, read
+from search_spaces.problem import Keys
+from trainer.config import Section, TrialConfig
+
+__all__ = ["Constraint", "SweepSpec", "load_sweep", "load_trial", "problem_at"]
+
+# A grid beyond this is more likely a slip than a wish, unless the budget says how much of it is wanted.
+MAX_TRIALS_WITHOUT_BUDGET = 10_000
+MAX_SEEDS = 10_000
+KEYS = ("name", "objectives", "constraints", "search", "budget", "seeds", "resources", "base", "space", "cases")
+
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
+_CONSTRAINT = re.compile(r"\s*([A-Za-z0-9_]+)\s*(<=|>=)\s*(\S+)\s*")
+
+
+class _Sections(Section):
+    """The parts of a sweep file that are plain settings."""
+
+    name: str = Field(default="sweep", pattern=_NAME, description="letters, digits, `_`, `.` and `-`")
+    search: SearchConfig = Field(default_factory=SearchConfig)
+    budget: BudgetConfig = Field(default_factory=BudgetConfig)
+    resources: ResourcesConfig = Field(default_factory=ResourcesConfig)
+
+
+def load_sweep(path: Path) -> SweepSpec:
+    """Read and check a sweep file.
+
+    Raises:
+        SpecError: with every problem, each at its file and line.
+    """
+    document, findings = _read(path)
+    raw = document.values
+    for name in raw.keys() - set(KEYS):
+        findings.add((name,), "unknown key", hint=_hint_for_top(name))
+    sections = _sections(raw, path, findings)
+    objectives = _objectives(raw.get("objectives"), findings)
+    constraints = _constraints(raw.get("constraints"), findings)
+    seeds = _seeds(raw.get("seeds"), findings)
+    base = _base(raw.get("base"), findings)
+    space = parse_space(raw.get("space"), ("space",), findings)
+    cases = parse_cases(raw.get("cases"), base, space, findings)
+    check_conflicts(base, space, cases, findings)
+    if sections is None:
+        raise SpecError(findings.problems)
+    spec = SweepSpec(
+        name=sections.name,
+        objectives=objectives,
+        constraints=constraints,
+        search=sections.search,
+        budget=sections.budget,
+        seeds=seeds,
+        resources=sections.resources,
+        base=base,
+        space=space,
+        cases=cases,
+        document=document,
+    )
+    _check_search(spec, raw, findings)
+    doubtful = _doubtful_sections(findings)
+    if doubtful is not None and (spec.search.method == "random" or all(one.is_listed for one in spec.parameters)):
+        check_combinations(spec, findings, doubtful)
+    findings.raise_any()
+    return spec
+
+
+def load_trial(path: Path) -> TrialConfig:
+    """Read and check the file of a single trial.
+
+    Raises:
+        SpecError: with every problem, each at its file and line.
+    """
+    document, findings = _read(path)
+    raw = document.values
+    well = check_mapping(TrialConfig, "", raw, (), findings)
+    values = _valid_part(TrialConfig, "", raw)
+    config = None
+    try:
+        config = TrialConfig.model_validate(values)
+    except ValidationError as error:
+        doubtful = {str(keys[0]) for keys in findings.keys}
+        rules = [(section, rule) for section, rule in in_words(error) if well or (section and section not in doubtful)]
+        absent = object()
+
+        def locate(key: str) -> Keys | None:
+            return None if get(raw, key, absent) is absent else tuple(key.split("."))
+
+        note_rules(rules, locate, findings, ())
+    findings.raise_any()
+    assert config is not None
+    return config
+
+
+def _read(path: Path) -> tuple[Document, Findings]:
+    try:
+        document, problems = read(path)
+    except LoadError as error:
+        raise SpecError(error.problems) from None
+    return document, Findings(document, problems)
+
+
+def _hint_for_top(name: str) -> str | None:
+    if find(TrialPlaces, name) is not None:
+        return "belongs in `base`"
+    return did_you_mean(name, KEYS) or f"known keys: {', '.join(KEYS)}"
+
+
+def _sections(raw: dict[str, Any], path: Path, findings: Findings) -> _Sections | None:
+    """Name, search, budget and resources; None if any of them is wrong."""
+    values: dict[str, Any] = {"name": path.stem}
+    values.update({key: raw[key] for key in _Sections.model_fields if key in raw})
+    if "name" not in raw and not re.match(_NAME, path.stem):
+        findings.add(("name",), "is missing, and the name of the file cannot stand for it")
+        return None
+    if not check_mapping(_Sections, "", values, (), findings):
+        return None
+    return _Sections.model_validate(normalised(_Sections, "", values))
+
+
+def _objectives(raw: Any, findings: Findings) -> dict[str, Direction]:
+    if raw is None:
+        return dict(DEFAULT_OBJECTIVES)
+    if not isinstance(raw, dict) or not raw:
+        hint = "write objectives: {ce: min, artifact_bytes: min}"
+        findings.add(("objectives",), "must be a mapping of result columns to min or max", value=raw, hint=hint)
+        return {}
+    for column, direction in raw.items():
+        _check_column(column, ("objectives", column), findings)
+        if direction not in get_args(Direction):
+            hints = [f"did you mean {word}?" for word in get_args(Direction) if str(direction).startswith(word)]
+            findings.add(("objectives", column), "must be min or max", value=direction, hint=next(iter(hints), None))
+    return raw
+
+
+def _constraints(raw: Any, findings: Findings) -> tuple[Constraint, ...]:
+    if raw is None:
+        raw = list(DEFAULT_CONSTRAINTS)
+    if not isinstance(raw, list):
+        hint = f"write constraints: [{DEFAULT_CONSTRAINTS[0]}]"
+        findings.add(("constraints",), "must be a list of limits", value=raw, hint=hint)
+        return ()
+    parsed = [_constraint(text, ("constraints", index), findings) for index, text in enumerate(raw)]
+    return tuple(constraint for constraint in parsed if constraint is not None)
+
+
+def _constraint(text: Any, where: Keys, findings: Findings) -> Constraint | None:
+    match = _CONSTRAINT.fullmatch(text) if isinstance(text, str) else None
+    bound = plain_scalar(match[3]) if match else None
+    if match is None or isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
+        hint = f"for example {DEFAULT_CONSTRAINTS[0]}"
+        findings.add(where, "must be `column <= number` or `column >= number`", value=text, hint=hint)
+        return None
+    column, op = match[1], match[2]
+    _check_column(column, where, findings)
+    return Constraint(column, "<=" if op == "<=" else ">=", bound)
+
+
+def _check_column(column: str, where: Keys, findings: Findings) -> None:
+    if column not in OBJECTIVES:
+        hint = did_you_mean(column, OBJECTIVES) or f"known columns: {', '.join(OBJECTIVES)}"
+        findings.add(where, "is no result column that a sweep can be after", value=column, hint=hint)
+
+
+def _seeds(raw: Any, findings: Findings) -> tuple[int, ...]:
+    """The replicates; a number n stands for 1 to n."""
+    if raw is None:
+        return (1,)
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        if 1 <= raw <= MAX_SEEDS:
+            return tuple(range(1, raw + 1))
+        findings.add(("seeds",), f"must be from 1 to {MAX_SEEDS:,} replicates", value=raw)
+        return ()
+    if not isinstance(raw, list):
+        findings.add(("seeds",), "must be a list of whole numbers, or how many", value=raw)
+        return ()
+    if not raw:
+        findings.add(("seeds",), "must not be empty")
+    for index, seed in enumerate(raw):
+        place = find(TrialPlaces, "seed")
+        assert place is not None
+        if check_value(TrialPlaces, place, seed, ("seeds", index), findings) and seed in raw[:index]:
+            findings.add(("seeds", index), "listed twice", value=seed)
+    return tuple(raw)
+
+
+def _base(raw: Any, findings: Findings) -> dict[str, Any]:
+    """The values of the base that are right by themselves."""
+    if raw is None:
+        return {}
+    if isinstance(raw, dict) and "seed" in raw:
+        hint = "write seeds: [1, 2, 3] there, for replicates"
+        findings.add(("base", "seed"), "belongs to `seeds` at the top of the file", hint=hint)
+        raw = {key: value for key, value in raw.items() if key != "seed"}
+    if check_mapping(TrialConfig, "", raw, ("base",), findings):
+        return normalised(TrialConfig, "", raw)
+    return _valid_part(TrialConfig, "", raw) if isinstance(raw, dict) else {}
+
+
+def _valid_part(root: type[Section], prefix: str, values: dict[str, Any]) -> dict[str, Any]:
+    """What is left of a mapping, normalised, without the keys that are wrong by themselves."""
+    valid: dict[str, Any] = {}
+    for name, value in values.items():
+        place = find(root, f"{prefix}{name}") if "." not in name else None
+        if place is not None and place.section is not None and isinstance(value, dict):
+            valid[name] = _valid_part(root, f"{place.key}.", value)
+        elif place is not None and check_value(root, place, value, (), Findings(None)):
+            valid[name] = normalised_value(root, place.key, value)
+    return valid
+
+
+def _check_search(spec: SweepSpec, raw: dict[str, Any], findings: Findings) -> None:
+    """Note what does not fit between method, space and budget."""
+    if spec.search.method == "grid":
+        if "seed" in raw.get("search", {}):
+            findings.add(("search", "seed"), "has no effect with method grid", hint="remove it, or use method random")
+        for parameter in spec.parameters:
+            if not parameter.is_listed:
+                rule = f"a {parameter.kind} cannot be listed by method grid"
+                hint = "use grid, choice or steps, or search: {method: random}"
+                findings.add(parameter.where, rule, value=list(parameter.values), hint=hint)
+        num_trials = num_combinations(spec) * len(spec.seeds)
+        if spec.budget.trials is None and num_trials > MAX_TRIALS_WITHOUT_BUDGET:
+            hint = "say how many of them to run: budget: {trials: 1000}"
+            findings.add(("space",), f"the grid has {num_trials:,} trials", hint=hint)
+        return
+    if spec.budget.trials is None:
+        findings.add(("budget",), "method random needs a number of trials", hint="write budget: {trials: 100}")
+    if (num_arms := num_combinations(spec)) > MAX_ARMS:
+        rule = f"each draw would be crossed with {num_arms:,} combinations of the grid parameters"
+        findings.add(("space",), rule, hint="use choice, range or steps for most of them")
+
+
+def _doubtful_sections(findings: Findings) -> set[str] | None:
+    """The sections of a trial with values that are wrong by themselves; None if no combination can be formed at all."""
+    sections: set[str] = set()
+    if len(findings.problems) > len(findings.keys):  # some came with the file: it is not what its writer sees
+        return None
+    for keys in findings.keys:
+        if len(keys) < 2 or keys[0] not in ("base", "space"):
+            return None
+        sections.add(str(keys[1]).partition(".")[0])
+    return sections

@@ -1,0 +1,5 @@
+"""The one error of this package: bad input from outside."""
+
+
+class ResultsError(ValueError):
+    """A folder, table or request that cannot be used; the message is one line that says what to do."""

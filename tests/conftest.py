@@ -1,0 +1,27 @@
+"""What all tests share: a small real dataset, and a Ray that is quiet and authenticated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.ray_environment import prepare_ray_environment
+
+# before any test imports ray: it reads its settings once
+prepare_ray_environment(is_embedded=True)
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the dataset `tiny`: some of the standard library's own sources, 512 tokens in the vocabulary."""
+    import email
+    import json
+
+    from trainer.corpus import PrepareRequest, prepare
+
+    root = tmp_path_factory.mktemp("data")
+    text = tuple(Path(package.__file__).parent for package in (json, email))
+    val = (Path(email.__file__).parent / "utils.py",)
+    prepare(PrepareRequest(name="tiny", text=text, vocab_size=512, val_files=val), root, num_workers=1)
+    return root

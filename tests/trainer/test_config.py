@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from trainer.config import ModelConfig, TrialConfig, without_unused_sections
+
+
+def test_family_fills_what_is_not_given_and_explicit_settings_win() -> None:
+    """Naming a family sets its model settings; a setting that is written down is kept."""
+    model = ModelConfig.model_validate({"family": "competition", "num_heads": 8, "dim": 64, "logit_softcap": None})
+    assert (model.mlp, model.unet_skips, model.embedding_std) == ("relu2", True, 0.005)
+    assert model.logit_softcap is None
+
+
+def test_replicates_share_a_config_id_and_differ_in_trial_id() -> None:
+    """Two seeds of one config are two trials of one group; any other change makes another group."""
+    one, two = TrialConfig(seed=1), TrialConfig(seed=2)
+    assert one.config_id == two.config_id and one.trial_id != two.trial_id
+    assert TrialConfig.model_validate({"train": {"steps": 5}}).config_id != one.config_id
+
+
+def test_ids_survive_a_round_trip_through_plain_values() -> None:
+    """A config written to a file and read back is the same trial."""
+    config = TrialConfig.model_validate({"recipe": "selective", "freeze": {"layers": "0,1-3"}})
+    assert TrialConfig.model_validate(config.model_dump(mode="json")).trial_id == config.trial_id
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"model": {"dim": 100, "num_heads": 6}}, "`dim` must be divisible by `num_heads`, but got 100 and 6"),
+        ({"model": {"num_heads": 6, "num_kv_heads": 4}}, "`num_heads` must be divisible by `num_kv_heads`"),
+        ({"train": {"batch_sequences": 6, "micro_batches": 4}}, "`batch_sequences` must be divisible"),
+        ({"freeze": {}}, "`freeze` has no effect with recipe baseline"),
+        ({"recipe": "selective", "freeze": {"matrices": ["fc"]}}, "but got fc"),
+        ({"recipe": "selective", "freeze": {"layers": "4-9"}}, "must be below num_layers = 6, but got 4-9"),
+        ({"recipe": "selective", "freeze": {"layers": "3-1"}}, "must name ranges low to high, but got 3-1"),
+        ({"model": {"rope_dims": 3}}, "`rope_dims` must be even"),
+    ],
+)
+def test_broken_rules_name_the_key_and_the_value(values: dict[str, object], said: str) -> None:
+    """Each refusal says which rule is broken and by which value."""
+    with pytest.raises(ValidationError) as error:
+        TrialConfig.model_validate(values)
+    assert said in str(error.value)
+
+
+def test_unused_sections_are_dropped_only_where_the_recipe_does_not_read_them() -> None:
+    """A sweep's base may hold a freeze section that only its selective trials use."""
+    values = {"freeze": {"scheme": "uniform"}, "seed": 3}
+    assert without_unused_sections({**values, "recipe": "baseline"}) == {"recipe": "baseline", "seed": 3}
+    assert "freeze" in without_unused_sections({**values, "recipe": "selective"})

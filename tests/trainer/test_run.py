@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from tiny import COMPETITION, STUDY, tiny_config
+
+from trainer import loop
+from trainer import run as run_module
+from trainer.artifact import read
+from trainer.config import TrialConfig
+from trainer.data import DataError, open_dataset
+from trainer.device import DeviceError
+from trainer.loop import Interrupted
+from trainer.result import TrialResult
+from trainer.run import reload_and_score, run
+
+
+def stop_after(num_questions: int) -> Callable[[], bool]:
+    """A stop that comes at the n-th time it is asked for."""
+    asked = 0
+
+    def should_stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked >= num_questions
+
+    return should_stop
+
+
+@pytest.fixture
+def unthrottled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "SECONDS_BETWEEN_STOP_CHECKS", 0.0)
+
+
+def run_broken(config: TrialConfig, folder: Path, data_root: Path, *, every: int) -> TrialResult:
+    """Run a trial that is stopped after every `every` steps and called again until it ends."""
+    while True:
+        try:
+            return run(config, folder=folder, data_root=data_root, should_stop=stop_after(every))
+        except Interrupted:
+            continue
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"model": {**STUDY, "dropout": 0.2}, "recipe": "selective"},
+        {"model": COMPETITION, "optimizer": {"name": "muon"}, "train": {"micro_batches": 2, "precision": "bf16"}},
+        {"train": {"eval_every_steps": 2, "precision": "bf16"}, "schedule": {"name": "warmdown", "warmdown_steps": 6}},
+    ],
+    ids=["plain", "dropout-frozen", "muon-bf16", "evals"],
+)
+def test_a_broken_run_has_the_same_bits_as_an_unbroken_one(
+    settings: dict[str, Any], data_root: Path, tmp_path: Path, unthrottled: None
+) -> None:
+    """Stopping every five steps and going on gives the same artifact bytes, scores and curve as one run."""
+    config = tiny_config(**settings)
+    whole = run(config, folder=tmp_path / "whole", data_root=data_root)
+    broken = run_broken(config, tmp_path / "broken", data_root, every=5)
+    assert (whole.status, broken.status) == ("completed", "completed")
+    assert (whole.num_resumes, broken.num_resumes) == (0, 2)
+    assert (broken.ce, broken.ce_raw, broken.artifact_sha256) == (whole.ce, whole.ce_raw, whole.artifact_sha256)
+    curves = [pq.read_table(tmp_path / name / "curve.parquet").to_pandas() for name in ("whole", "broken")]
+    for column in ("step", "train_ce", "val_ce", "learning_rate"):
+        np.testing.assert_array_equal(curves[0][column], curves[1][column])
+
+
+def test_evaluation_moves_no_bit_of_the_training(data_root: Path, tmp_path: Path) -> None:
+    """Scoring every step or never: the same trained weights."""
+    results = [
+        run(
+            tiny_config(model={**STUDY, "dropout": 0.1}, train={"eval_every_steps": every}),
+            folder=tmp_path / str(every),
+            data_root=data_root,
+        )
+        for every in (0, 1)
+    ]
+    assert results[0].ce == results[1].ce
+
+
+def test_global_generators_have_no_say(data_root: Path, tmp_path: Path) -> None:
+    """What a worker did before a trial does not change the trial: other global seeds, same artifact."""
+    digests = set()
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - it is numpy's global state that is disturbed here
+        config = tiny_config(model={**STUDY, "dropout": 0.1})
+        digests.add(run(config, folder=tmp_path / str(seed), data_root=data_root).artifact_sha256)
+    assert len(digests) == 1
+
+
+def test_a_finished_trial_is_not_run_again(data_root: Path, tmp_path: Path) -> None:
+    """Calling again returns the result that is there, to the microsecond of its finish."""
+    first = run(tiny_config(), folder=tmp_path, data_root=data_root)
+    assert run(tiny_config(), folder=tmp_path, data_root=data_root) == first
+    assert not (tmp_path / "checkpoint").exists()
+
+
+def test_the_row_describes_the_artifact_and_the_artifact_alone_gives_its_score(data_root: Path, tmp_path: Path) -> None:
+    """Bytes and hash are the file's; reading the file into a clean model gives `ce` and `bpb` to the last digit."""
+    result = run(tiny_config(recipe="selective"), folder=tmp_path, data_root=data_root)
+    path = tmp_path / "artifact.frost"
+    artifact, score = reload_and_score(path, dataset=open_dataset("tiny", data_root), device=torch.device("cpu"))
+    assert result.artifact_bytes == path.stat().st_size == artifact.artifact_bytes
+    assert (result.ce, result.bpb) == (score.ce, score.bpb)
+    assert result.artifact_sha256 == artifact.sha256
+    assert result.ce_raw != result.ce and abs(result.ce_raw - result.ce) < 0.05
+    assert result.num_params_seeded == 2 * 2 * 32 * 64
+    assert result.num_params == result.num_params_seeded + result.num_params_learned
+    assert read(path).data_sha256 == result.data_sha256
+
+
+@pytest.mark.slow
+def test_a_fresh_process_scores_the_same_to_the_last_digit(data_root: Path, tmp_path: Path) -> None:
+    """`frostline eval` in another process prints the table's ce, and one line when the file is damaged."""
+    result = run(tiny_config(recipe="selective"), folder=tmp_path, data_root=data_root)
+    command = [sys.executable, "-m", "orchestrator.cli", "eval", "--data", "tiny", "--data-root", str(data_root), "--json"]
+    fresh = subprocess.run([*command, str(tmp_path / "artifact.frost")], capture_output=True, text=True, check=True)
+    assert json.loads(fresh.stdout)["ce"] == result.ce
+    damaged = bytearray((tmp_path / "artifact.frost").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / "damaged.frost").write_bytes(damaged)
+    refused = subprocess.run([*command, str(tmp_path / "damaged.frost")], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: ") and "Traceback" not in refused.stderr
+    assert "damaged.frost" in refused.stderr
+
+
+def test_learning_is_visible(data_root: Path, tmp_path: Path) -> None:
+    """A few hundred steps on real text bring the loss well below that of guessing."""
+    config = tiny_config(train={"steps": 150}, optimizer={"learning_rate": 0.01})
+    result = run(config, folder=tmp_path, data_root=data_root)
+    assert result.ce is not None and result.ce < 0.8 * np.log(512)
+
+
+def test_a_loss_that_is_not_finite_ends_the_trial_as_diverged(data_root: Path, tmp_path: Path) -> None:
+    """An absurd learning rate is an outcome with a row, not a crash."""
+    config = tiny_config(optimizer={"learning_rate": 1e30}, train={"clip_norm": 0.0})
+    result = run(config, folder=tmp_path, data_root=data_root)
+    assert result.status == "diverged" and result.ce is None
+    assert result.error is not None and "loss became" in result.error
+    assert TrialResult.load(tmp_path / "result.json") == result
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory: you tried …"),
+        MemoryError(),
+    ],
+)
+def test_memory_that_runs_out_is_an_outcome(
+    fault: Exception, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CUDA allocator's, the host allocator's and Python's own failure all end as `out_of_memory`."""
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(loop, "batch", fail)
+    result = run(tiny_config(), folder=tmp_path, data_root=data_root)
+    assert result.status == "out_of_memory" and result.error
+
+
+def test_repeated_steps_are_counted(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that dies between checkpoints: the steps since the last one are run again, and the row says how many."""
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_REPORTS", 0.0)
+    config = tiny_config()
+
+    def die(report: loop.Report) -> None:
+        if report.step == 8:
+            raise SystemError("the power went")
+
+    with pytest.raises(SystemError):
+        run(config, folder=tmp_path, data_root=data_root, report=die)
+    result = run(config, folder=tmp_path, data_root=data_root)
+    assert (result.status, result.num_resumes, result.steps_repeated) == ("completed", 1, 8)
+
+
+def test_a_damaged_checkpoint_costs_time_and_nothing_else(data_root: Path, tmp_path: Path, unthrottled: None) -> None:
+    """With a torn checkpoint the trial starts over and ends at the same bits."""
+    whole = run(tiny_config(), folder=tmp_path / "whole", data_root=data_root)
+    with pytest.raises(Interrupted):
+        run(tiny_config(), folder=tmp_path / "torn", data_root=data_root, should_stop=stop_after(5))
+    checkpoint = tmp_path / "torn" / "checkpoint" / "state.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    result = run(tiny_config(), folder=tmp_path / "torn", data_root=data_root)
+    assert result.artifact_sha256 == whole.artifact_sha256 and result.steps_repeated == 5
+
+
+def test_a_checkpoint_holds_no_frozen_weight(data_root: Path, tmp_path: Path, unthrottled: None) -> None:
+    """The learned weights are in it, the seeded ones are not."""
+    config = tiny_config(recipe="selective")
+    with pytest.raises(Interrupted):
+        run(config, folder=tmp_path, data_root=data_root, should_stop=stop_after(2))
+    saved = torch.load(tmp_path / "checkpoint" / "state.pt", weights_only=True)["model"]
+    assert "blocks.0.down.weight" in saved and "blocks.0.gate.weight" not in saved
+
+
+def test_wrong_vocabulary_and_missing_device_are_said_before_training(data_root: Path, tmp_path: Path) -> None:
+    """A model of another vocabulary, or CUDA where there is none, is refused with what to do."""
+    with pytest.raises(DataError, match=r"`model.vocab_size` is 1024: set it to \d+"):
+        run(tiny_config(model={**STUDY, "vocab_size": 1024}), folder=tmp_path / "a", data_root=data_root)
+    if not torch.cuda.is_available():
+        with pytest.raises(DeviceError, match="sees no CUDA device"):
+            run(tiny_config(), folder=tmp_path / "b", data_root=data_root, has_gpu=True)
+
+
+def test_all_seconds_are_booked_once(data_root: Path, tmp_path: Path) -> None:
+    """The parts of a trial's time add up to no more than the whole, and throughput is tokens over training seconds."""
+    result = run(tiny_config(train={"eval_every_steps": 3}), folder=tmp_path, data_root=data_root)
+    parts = ("train_seconds", "compile_seconds", "eval_seconds", "checkpoint_seconds", "pack_seconds")
+    assert sum(getattr(result, name) for name in parts) <= result.total_seconds
+    timed_steps = result.steps - 1  # the first one warms up
+    assert result.tokens_per_s == pytest.approx(timed_steps * 4 * 32 / result.train_seconds)

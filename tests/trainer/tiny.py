@@ -1,0 +1,17 @@
+"""Trials small enough for tests, in both families."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trainer.config import TrialConfig
+
+STUDY = {"vocab_size": 512, "num_layers": 2, "dim": 32, "num_heads": 2}
+COMPETITION = {**STUDY, "family": "competition", "num_layers": 3, "num_heads": 4, "num_kv_heads": 2}
+TRAIN = {"steps": 12, "sequence_tokens": 32, "batch_sequences": 4, "checkpoint_every_seconds": 1e9}
+
+
+def tiny_config(*, model: dict[str, Any] = STUDY, train: dict[str, Any] | None = None, **settings: Any) -> TrialConfig:
+    """A trial on the dataset `tiny`; any section may be overridden."""
+    values = {"data": "tiny", "model": model, "train": {**TRAIN, **(train or {})}, "eval": {"tokens": 1024}}
+    return TrialConfig.model_validate({**values, **settings})

@@ -1,0 +1,350 @@
+"""Text → tokenizer → shards → manifest, streaming, and going on after any death where it stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from trainer import checked
+from trainer.data import Dataset, open_dataset
+from trainer.encode import (
+    Document,
+    Progress,
+    ShardWriter,
+    encode_in_order,
+    progress_from_json,
+    progress_to_json,
+)
+from trainer.files import write_atomically
+from trainer.manifest import MANIFEST, Entry, entry_named, exclusive, load_manifest, merge_into_manifest
+from trainer.meter import Advance, human_bytes, meter
+from trainer.request import STDLIB, PrepareRequest, describe, difference
+from trainer.shards import SPLITS, TOKEN_BYTES, DataError, Split, shard_name
+from trainer.text import Sample, Source, read_documents, split_by_hash, text_digest
+from trainer.tokenizer import BOS_ID, EOS_ID, encode, load_tokenizer, train_tokenizer, vocab_listing
+
+__all__ = ["STDLIB", "PrepareRequest", "Prepared", "prepare"]
+
+TOKENIZER_SAMPLE_BYTES = 50_000_000
+RECORD = ".prepared.json"  # in a finished dataset: what it was made from, and its entries in the manifest
+WORK = ".prepare"  # in an unfinished one: what is needed to go on
+
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prepared:
+    dataset: Dataset
+    fresh: bool  # False: it was there already
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What the first pass over the text found, by split, and bytes of text by input file."""
+
+    num_documents: dict[Split, int]
+    text_bytes: dict[Split, int]
+    source_bytes: list[int]
+    tokens_per_byte: float
+
+
+def prepare(
+    request: PrepareRequest,
+    root: Path,
+    *,
+    num_workers: int | None = None,
+    force: bool = False,
+    say: Say = lambda _: None,
+) -> Prepared:
+    """Make a dataset in the data folder `root`, or go on with an unfinished one, or find it finished.
+
+    The bytes written follow from the request and the text alone, whatever `num_workers` and however often it died.
+    `force` replaces a dataset of the same name that was made otherwise.
+
+    Raises:
+        DataError: if the request, the text or the disk does not serve, or the name is taken by another request.
+    """
+    request.check()
+    sources = request.sources()
+    folder = root / "datasets" / request.name
+    busy = f"another process is preparing {request.name} in {root}; wait for it, or use another name"
+    with exclusive(folder.with_name(f".{request.name}.lock"), busy=busy):
+        if folder.is_dir() and not force:
+            _require_same(folder, request, sources)
+            _heal(folder, root)
+            return Prepared(dataset=open_dataset(request.name, root), fresh=False)
+        partial = folder.with_name(f".{request.name}.partial")
+        described = _begin(partial, request, sources, force)
+        survey = _survey_and_tokenizer(partial, request, sources, say)
+        progress = _encode(partial, request, sources, survey, num_workers or _num_cpus(), say)
+        _publish(partial, folder, root, request, described, survey, progress)
+    return Prepared(dataset=open_dataset(request.name, root), fresh=True)
+
+
+def _num_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _require_same(folder: Path, request: PrepareRequest, sources: Sequence[Source]) -> None:
+    """Raises DataError if the finished dataset in `folder` comes from another request."""
+    advice = "pick another name, or replace it by --force"
+    record = _read_json(folder / RECORD)
+    if record is None:
+        raise DataError(f"{folder}: was not made by `frostline data prepare`; {advice}")
+    if other := difference(record["request"], request, sources):
+        raise DataError(f"{folder}: was made by another request ({other}); {advice}")
+
+
+def _heal(folder: Path, root: Path) -> None:
+    """Do what a death between two of the last steps left undone."""
+    record = _read_json(folder / RECORD)
+    assert record is not None
+    shutil.rmtree(folder / WORK, ignore_errors=True)
+    if entry_named(load_manifest(root / MANIFEST), "datasets", folder.name) != record["dataset"]:
+        merge_into_manifest(root, dataset=record["dataset"], tokenizer=record["tokenizer"])
+
+
+def _begin(partial: Path, request: PrepareRequest, sources: Sequence[Source], force: bool) -> dict[str, Any]:
+    """Take up unfinished work of the same request, or begin anew.
+
+    Raises:
+        DataError: if another request has finished shards there; less than that is dropped.
+    """
+    path = partial / WORK / "request.json"
+    described = _read_json(path)
+    if described is not None and (other := difference(described, request, sources)):
+        if not force and (partial / WORK / "progress.json").exists():
+            raise DataError(
+                f"{partial}: holds finished shards of another, unfinished request ({other}); "
+                "ask for the same again to finish it, pick another name, or drop it by --force"
+            )
+        described = None
+    if described is None:
+        shutil.rmtree(partial, ignore_errors=True)
+        described = describe(request, sources)
+        write_atomically(path, json.dumps(described).encode())
+    for stray in partial.rglob("*.tmp"):
+        stray.unlink()
+    return described
+
+
+def _documents(
+    sources: Sequence[Source], request: PrepareRequest, first_source: int = 0
+) -> Iterator[tuple[Document, bytes]]:
+    """Every document of the sources from `first_source` on, with the SHA-256 of its text."""
+    for index, source in enumerate(sources[first_source:], start=first_source):
+        for number, text in enumerate(read_documents(source, request.text_column)):
+            digest, num_bytes = text_digest(text)
+            split = source.split or split_by_hash(digest, request.val_fraction)
+            yield Document(position=(index, number), split=split, text=text, bytes=num_bytes), digest
+
+
+def _survey_and_tokenizer(partial: Path, request: PrepareRequest, sources: Sequence[Source], say: Say) -> Survey:
+    """Read all text once, train the tokenizer on a sample of the training documents, or find both done."""
+    model_path, survey_path = partial / WORK / "tokenizer.model", partial / WORK / "survey.json"
+    known = _read_json(survey_path)
+    if known is not None and model_path.exists():
+        say(f"going on with {request.name}: the tokenizer is there")
+        return Survey(**known)
+    sample = Sample(TOKENIZER_SAMPLE_BYTES)
+    survey = _survey(request, sources, sample)
+    documents = sample.documents()
+    num_documents, num_bytes = sum(survey.num_documents.values()), sum(survey.text_bytes.values())
+    say(f"{num_documents:,} documents, {human_bytes(num_bytes)} of text; training the tokenizer")
+    model = train_tokenizer(documents, request.vocab_size)
+    write_atomically(model_path, model)
+    processor = load_tokenizer(model_path)
+    if processor.vocab_size() < request.vocab_size:
+        say(
+            f"note: this text fills a vocabulary of {processor.vocab_size()}, not {request.vocab_size}; "
+            f"`model.vocab_size` must be {processor.vocab_size()}"
+        )
+    probe = [document[:4096] for document in documents[:: max(1, len(documents) // 256)]]
+    num_tokens = sum(len(tokens) for tokens in encode(processor, probe))
+    survey = dataclasses.replace(survey, tokens_per_byte=num_tokens / sum(len(text.encode()) for text in probe))
+    write_atomically(survey_path, json.dumps(dataclasses.asdict(survey)).encode())
+    return survey
+
+
+def _survey(request: PrepareRequest, sources: Sequence[Source], sample: Sample) -> Survey:
+    num_documents: dict[Split, int] = dict.fromkeys(SPLITS, 0)
+    text_bytes: dict[Split, int] = dict.fromkeys(SPLITS, 0)
+    source_bytes = [0] * len(sources)
+    with meter("reading text", sum(source.path.stat().st_size for source in sources)) as advance:
+        for index, source in enumerate(sources):
+            for document, digest in _documents(sources[: index + 1], request, index):
+                num_documents[document.split] += 1
+                text_bytes[document.split] += document.bytes
+                source_bytes[index] += document.bytes
+                if document.split == "train":
+                    sample.add(document.text, digest, document.bytes)
+            advance(source.path.stat().st_size)
+    _require_both_splits(request, num_documents)
+    return Survey(num_documents=num_documents, text_bytes=text_bytes, source_bytes=source_bytes, tokens_per_byte=0.0)
+
+
+def _require_both_splits(request: PrepareRequest, num_documents: dict[Split, int]) -> None:
+    total = sum(num_documents.values())
+    if not total:
+        raise DataError(f"{request.name}: the input holds no text: every document is empty or blank")
+    for split in SPLITS:
+        if num_documents[split]:
+            continue
+        if request.val_files:
+            raise DataError(f"{request.name}: no document is left for {split}; check --text and --val-files")
+        raise DataError(
+            f"{request.name}: none of {total} documents fell into {split} with a validation share of "
+            f"{request.val_fraction}; give more documents, change --val-fraction, or name --val-files"
+        )
+
+
+def _encode(
+    partial: Path, request: PrepareRequest, sources: Sequence[Source], survey: Survey, num_workers: int, say: Say
+) -> dict[Split, Progress]:
+    """Write every shard that is not finished yet, noting progress after each."""
+    state_path = partial / WORK / "progress.json"
+    known = _read_json(state_path) or {}
+    start = {split: progress_from_json(known[split]) if split in known else Progress() for split in SPLITS}
+    writers = {split: ShardWriter(partial, request.name, split, request.shard_tokens, start[split]) for split in SPLITS}
+    if num_done := sum(len(one.shards) for one in start.values()):
+        say(f"going on with {request.name}: {num_done} finished shards are kept")
+    _require_space(partial, survey, sum(one.num_tokens for one in start.values()))
+    first_source = min(one.position[0] for one in start.values())
+    with meter("encoding", sum(survey.source_bytes)) as advance:
+        advance(sum(survey.source_bytes[:first_source]))
+        wanted = _wanted(_documents(sources, request, first_source), writers, advance)
+        for batch in encode_in_order(wanted, load_tokenizer(partial / WORK / "tokenizer.model"), num_workers):
+            for document, tokens in batch:
+                if writers[document.split].add(document.position, tokens):
+                    _save_progress(state_path, writers)
+            advance(sum(document.bytes for document, _ in batch))
+    for writer in writers.values():
+        writer.finish((len(sources), 0))
+    _save_progress(state_path, writers)
+    return {split: writer.progress for split, writer in writers.items()}
+
+
+def _wanted(
+    documents: Iterator[tuple[Document, bytes]], writers: dict[Split, ShardWriter], advance: Advance
+) -> Iterator[Document]:
+    """The documents that are not yet in finished shards."""
+    for document, _ in documents:
+        if writers[document.split].wants(document.position):
+            yield document
+        else:
+            advance(document.bytes)
+
+
+def _save_progress(path: Path, writers: dict[Split, ShardWriter]) -> None:
+    values = {split: progress_to_json(writer.progress) for split, writer in writers.items()}
+    write_atomically(path, json.dumps(values).encode())
+
+
+def _require_space(folder: Path, survey: Survey, num_tokens_done: int) -> None:
+    num_tokens = sum(survey.text_bytes.values()) * survey.tokens_per_byte - num_tokens_done
+    needed, free = 1.05 * TOKEN_BYTES * max(num_tokens, 0), shutil.disk_usage(folder).free
+    if needed > free:
+        raise DataError(
+            f"{folder}: the shards need about {human_bytes(needed)}, but only {human_bytes(free)} are free; "
+            "make room, or choose another --root"
+        )
+
+
+def _publish(
+    partial: Path,
+    folder: Path,
+    root: Path,
+    request: PrepareRequest,
+    described: dict[str, Any],
+    survey: Survey,
+    progress: dict[Split, Progress],
+) -> None:
+    """Make finished work visible: tokenizer, folder, manifest, in this order. `_heal` covers a death in between."""
+    tokenizer = _publish_tokenizer(partial / WORK / "tokenizer.model", root, request)
+    dataset = _dataset_entry(request, tokenizer, survey, progress)
+    facts: checked.Facts = {}
+    for split, one in progress.items():
+        for index, shard in enumerate(one.shards):
+            checked.note_shard(facts, partial / shard_name(request.name, split, index), shard)
+    checked.note_tokenizer(facts, root / tokenizer["model_path"])
+    checked.save_facts(partial, facts)
+    record = {"request": described, "dataset": dataset, "tokenizer": tokenizer}
+    write_atomically(partial / RECORD, json.dumps(record).encode())
+    if folder.exists():
+        replaced = folder.with_name(f".{request.name}.replaced")
+        shutil.rmtree(replaced, ignore_errors=True)
+        os.replace(folder, replaced)
+        os.replace(partial, folder)
+        shutil.rmtree(replaced)
+    else:
+        os.replace(partial, folder)
+    shutil.rmtree(folder / WORK)
+    merge_into_manifest(root, dataset=dataset, tokenizer=tokenizer)
+
+
+def _publish_tokenizer(model: Path, root: Path, request: PrepareRequest) -> Entry:
+    """Put model and listing where tokenizers lie; return their entry in the manifest."""
+    processor = load_tokenizer(model)
+    vocab_size = processor.vocab_size()
+    stem = f"tokenizers/{request.name}_{vocab_size}_bpe"
+    content, listing = model.read_bytes(), vocab_listing(processor)
+    write_atomically(root / f"{stem}.model", content)
+    write_atomically(root / f"{stem}.vocab", listing)
+    return {
+        "name": f"{request.name}_sp_bpe_{vocab_size}",
+        "kind": "sentencepiece_bpe",
+        "vocab_size": vocab_size,
+        "bos_id": BOS_ID,
+        "eos_id": EOS_ID,
+        "source_spec": {"vocab_size": request.vocab_size},
+        "model_path": f"{stem}.model",
+        "vocab_path": f"{stem}.vocab",
+        "bytes": len(content),
+        "sha256": checked.file_sha256(root / f"{stem}.model"),
+        "vocab_sha256": checked.file_sha256(root / f"{stem}.vocab"),
+    }
+
+
+def _dataset_entry(request: PrepareRequest, tokenizer: Entry, survey: Survey, progress: dict[Split, Progress]) -> Entry:
+    name = request.name
+    counts: dict[str, dict[Split, int]] = {
+        "docs": survey.num_documents,
+        "files": {split: len(one.shards) for split, one in progress.items()},
+        "tokens": {split: one.num_tokens for split, one in progress.items()},
+        "text_bytes": survey.text_bytes,
+    }
+    stats = {f"{what}_{split}": by_split[split] for what, by_split in counts.items() for split in SPLITS}
+    stats |= {f"{what}_total": sum(by_split.values()) for what, by_split in counts.items()}
+    files = {
+        shard_name(name, split, index): {"bytes": s.bytes, "tokens": s.num_tokens, "sha256": s.sha256}
+        for split, one in progress.items()
+        for index, s in enumerate(one.shards)
+    }
+    return {
+        "name": name,
+        "tokenizer_name": tokenizer["name"],
+        "tokenizer_kind": tokenizer["kind"],
+        "path": f"datasets/{name}",
+        "train_glob": f"datasets/{name}/{name}_train_*.bin",
+        "val_glob": f"datasets/{name}/{name}_val_*.bin",
+        "vocab_size": tokenizer["vocab_size"],
+        "bos_id": BOS_ID,
+        "eos_id": EOS_ID,
+        "shard_size": request.shard_tokens,
+        "stats": stats,
+        "files": files,
+    }
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """What a file of our own holds; None where there is none, or it is damaged."""
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return values if isinstance(values, dict) else None

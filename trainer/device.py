@@ -1,0 +1,96 @@
+"""The device of a trial: choice, threads, precision, clocks and memory, the same words for CPU and CUDA."""
+
+from __future__ import annotations
+
+import platform
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+
+import torch
+
+from trainer.config import TrialConfig
+
+
+class DeviceError(ValueError):
+    """The config asks for a device that this process does not have."""
+
+
+def select_device(config: TrialConfig, *, has_gpu: bool) -> torch.device:
+    """The torch device of a trial. `has_gpu` says whether the scheduler lent it one.
+
+    A trial that was lent a GPU never falls back to the CPU on its own: its row would claim a GPU's name and price.
+
+    Raises:
+        DeviceError: if CUDA is wanted and torch sees none.
+    """
+    wanted = config.device if config.device != "auto" else ("cuda" if has_gpu else "cpu")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            f"`device: {config.device}` needs CUDA, but torch {torch.__version__} sees no CUDA device on "
+            f"{platform.node()}: install a CUDA build of torch there, or set `device: cpu`"
+        )
+    return torch.device(wanted)
+
+
+def prepare_device(device: torch.device, config: TrialConfig) -> None:
+    """Set what one trial must not inherit from the last one in the same process: threads, caches, peaks."""
+    torch.set_num_threads(config.num_threads)
+    torch.compiler.reset()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        torch.backends.cuda.matmul.allow_tf32 = False
+    else:
+        _reset_peak_resident_bytes()
+
+
+def device_name(device: torch.device) -> str:
+    """The card's or the processor's own name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    for line in _read_lines(Path("/proc/cpuinfo")):
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def compute_dtype(config: TrialConfig) -> torch.dtype:
+    """The dtype of matrix products."""
+    return torch.bfloat16 if config.train.precision == "bf16" else torch.float32
+
+
+def precision(device: torch.device, config: TrialConfig) -> AbstractContextManager[object]:
+    """Autocast to bfloat16, or nothing."""
+    if config.train.precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until everything that was launched has run, so that a clock read after it means something."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def peak_memory_bytes(device: torch.device) -> int | None:
+    """The trial's peak: of the CUDA allocator, or of this process's resident memory (torch itself included)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    for line in _read_lines(Path("/proc/self/status")):
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _reset_peak_resident_bytes() -> None:
+    # Linux: writing 5 resets the peak, so that a reused worker does not report an earlier trial's.
+    # On another system, or in a container that forbids it, the peak is the process's.
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,292 @@
+"""The main path of one trial, top to bottom: data, model, training, artifact, reload, score."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from trainer.artifact import Artifact, PackReport, pack, read
+from trainer.byte_rule import ByteTables, load_byte_tables
+from trainer.config import TrialConfig
+from trainer.data import DataError, Dataset, ValidationRows, open_dataset, validation_rows
+from trainer.device import (
+    compute_dtype,
+    device_name,
+    peak_memory_bytes,
+    prepare_device,
+    select_device,
+    synchronize,
+)
+from trainer.evaluate import Score, evaluate
+from trainer.files import sole_owner, write_atomically
+from trainer.loop import Diverged, Hooks, Interrupted, Ledger, Report, resume, train
+from trainer.model import GPT, build
+from trainer.optim import build_optimizers
+from trainer.recipes import plan
+from trainer.result import Status, TrialResult, save_curve, utc_now
+from trainer.shapes import weight_shapes
+
+RESULT_FILE = "result.json"
+ARTIFACT_FILE = "artifact.frost"
+SECONDS_BETWEEN_STOP_CHECKS = 0.5
+SECONDS_TO_WAIT_FOR_A_DYING_OWNER = 30.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Validation:
+    """The fixed tokens a trial is scored on, and what their pieces weigh in bytes."""
+
+    rows: ValidationRows
+    tables: ByteTables
+
+    def score(self, model: GPT, config: TrialConfig) -> Score:
+        return evaluate(model, self.rows, self.tables, config)
+
+
+def run(
+    config: TrialConfig,
+    *,
+    folder: Path,
+    data_root: Path,
+    has_gpu: bool = False,
+    report: Callable[[Report], None] = lambda report: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> TrialResult:
+    """Train, pack, reload and score one trial in `folder`; go on from its checkpoint, or return its finished result.
+
+    `folder` gets `config.yaml`, `result.json`, `curve.parquet`, `artifact.frost`, `log.txt` and, while running,
+    `checkpoint/`. A loss that stops being finite and memory that runs out are outcomes, not errors.
+
+    Raises:
+        DataError: if the dataset is missing, damaged or of another vocabulary.
+        DeviceError: if the device that the config names is not here.
+        Interrupted: if `should_stop()`; the next call goes on from the checkpoint.
+        Busy: if another process works on this trial.
+    """
+    with sole_owner(folder, wait_seconds=SECONDS_TO_WAIT_FOR_A_DYING_OWNER):
+        if (folder / RESULT_FILE).exists():
+            return TrialResult.load(folder / RESULT_FILE)
+        trial = _Trial(config, folder, data_root, has_gpu)
+        status, error = trial.attempt(report, should_stop)
+        result = trial.result(status, error)
+        save_curve(folder / "curve.parquet", trial.ledger.curve)
+        result.save(folder / RESULT_FILE)  # last: a trial is finished when, and only when, this file is there
+        shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+        return result
+
+
+def reload_and_score(path: Path, *, dataset: Dataset, device: torch.device) -> tuple[Artifact, Score]:
+    """Read an artifact into a clean model and score it on `dataset` as its trial was scored.
+
+    Raises:
+        ArtifactError: if the file is damaged.
+        DataError: if the dataset has another vocabulary.
+    """
+    artifact = read(path)
+    model = GPT(artifact.config, compute_dtype=compute_dtype(artifact.config))
+    model.load_weights(artifact.weights)
+    return artifact, open_validation(artifact.config, dataset).score(model.to(device), artifact.config)
+
+
+def open_validation(config: TrialConfig, dataset: Dataset) -> Validation:
+    """The validation tokens that `config` is scored on. Raises DataError if the vocabularies differ."""
+    if dataset.vocab_size != config.model.vocab_size:
+        raise DataError(
+            f"dataset {dataset.name} has {dataset.vocab_size} tokens in its vocabulary, but `model.vocab_size` is "
+            f"{config.model.vocab_size}: set it to {dataset.vocab_size}, or choose another dataset"
+        )
+    rows = validation_rows(dataset, sequence_tokens=config.train.sequence_tokens, num_tokens=config.eval.tokens)
+    return Validation(rows=rows, tables=load_byte_tables(dataset.tokenizer, dataset.vocab_size))
+
+
+class _Trial:
+    """One attempt at one trial: what is known of it grows as `attempt` goes on, so that any end leaves a full row."""
+
+    def __init__(self, config: TrialConfig, folder: Path, data_root: Path, has_gpu: bool) -> None:
+        self.config, self.folder = config, folder
+        self.started, self.started_at = time.perf_counter(), utc_now()
+        self.device = select_device(config, has_gpu=has_gpu)
+        self.dataset = open_dataset(config.data, data_root)
+        self.validation = open_validation(config, self.dataset)
+        self.ledger = Ledger()
+        self.compiled = False
+        self.raw: Score | None = None
+        self.score: Score | None = None
+        self.packed: PackReport | None = None
+        self.pack_seconds = 0.0
+        write_atomically(
+            folder / "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).encode()
+        )
+        self.log(f"{config.trial_id} on {device_name(self.device)}, process {os.getpid()} of {platform.node()}")
+
+    def attempt(self, report: Callable[[Report], None], should_stop: Callable[[], bool]) -> tuple[Status, str | None]:
+        """Train, pack and score; say how it ended."""
+        try:
+            self._train(report, should_stop)
+            self._pack_and_score()
+        except Interrupted:
+            self._save_progress()
+            raise
+        except Diverged as error:
+            return self._ended("diverged", error)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            return self._ended("out_of_memory", error)
+        except RuntimeError as error:
+            # torch has no class of its own for the host's allocator
+            if "can't allocate memory" not in str(error):
+                raise
+            return self._ended("out_of_memory", error)
+        self.log(f"completed: {self.score}, {self.packed}")
+        return "completed", None
+
+    def _train(self, report: Callable[[Report], None], should_stop: Callable[[], bool]) -> None:
+        config, checkpoint = self.config, self.folder / "checkpoint" / "state.pt"
+        prepare_device(self.device, config)
+        self.model = build(config, compute_dtype=compute_dtype(config)).to(self.device)
+        optimizers = build_optimizers(self.model, config.optimizer)
+        self.ledger = resume(self.model, optimizers, checkpoint)
+        self._count_repeated_steps()
+        self.compiled = self.device.type == "cuda" if config.train.compile is None else config.train.compile
+        if self.compiled:
+            self.model.compile_blocks()
+        hooks = Hooks(
+            report=lambda progress: self._reported(progress, report),
+            should_stop=_throttled(should_stop, SECONDS_BETWEEN_STOP_CHECKS),
+            validate=lambda: self.validation.score(self.model, config).ce,
+        )
+        total_steps = plan(config).total_steps
+        train(
+            self.model,
+            optimizers,
+            config,
+            self.dataset,
+            self.ledger,
+            total_steps=total_steps,
+            checkpoint=checkpoint,
+            hooks=hooks,
+        )
+
+    def _pack_and_score(self) -> None:
+        before = time.perf_counter()
+        self.raw = self.validation.score(self.model, self.config)
+        between = time.perf_counter()
+        path = self.folder / ARTIFACT_FILE
+        self.packed = pack(self.config, self.model.export_weights(), data_sha256=self.dataset.sha256, path=path)
+        self.pack_seconds = time.perf_counter() - between
+        del self.model  # nothing of the trained model may reach the score
+        _, self.score = reload_and_score(path, dataset=self.dataset, device=self.device)
+        synchronize(self.device)
+        self.ledger.eval_seconds += time.perf_counter() - before - self.pack_seconds
+
+    def result(self, status: Status, error: str | None) -> TrialResult:
+        """The trial's row: everything known by now."""
+        ledger, kinds = self.ledger, plan(self.config).kinds
+        sizes = {name: prod(shape) for name, shape in weight_shapes(self.config.model).items()}
+        by_kind = {
+            kind: sum(sizes[n] for n in sizes if kinds[n] == kind) for kind in ("learned", "seeded", "stored_frozen")
+        }
+        return TrialResult(
+            status=status,
+            error=error,
+            **_score_fields(self.raw, self.score),
+            **_packed_fields(self.packed),
+            num_params=sum(sizes.values()),
+            num_params_learned=by_kind["learned"],
+            num_params_seeded=by_kind["seeded"],
+            num_params_stored_frozen=by_kind["stored_frozen"],
+            steps=ledger.step,
+            tokens=ledger.step * self.config.train.batch_tokens,
+            train_ce=ledger.curve[-1].train_ce if ledger.curve else None,
+            tokens_per_s=ledger.tokens_per_s or None,
+            train_seconds=ledger.train_seconds,
+            compile_seconds=ledger.compile_seconds,
+            eval_seconds=ledger.eval_seconds,
+            checkpoint_seconds=ledger.checkpoint_seconds,
+            pack_seconds=self.pack_seconds,
+            total_seconds=time.perf_counter() - self.started,
+            peak_memory_bytes=peak_memory_bytes(self.device),
+            num_resumes=ledger.num_resumes,
+            steps_repeated=ledger.steps_repeated,
+            device=self.device.type,
+            device_name=device_name(self.device),
+            compiled=self.compiled,
+            data_sha256=self.dataset.sha256,
+            torch_version=torch.__version__,
+            host=platform.node(),
+            worker=f"{platform.node()}:{os.getpid()}",
+            started_at=self.started_at,
+            finished_at=utc_now(),
+        )
+
+    def log(self, line: str) -> None:
+        with (self.folder / "log.txt").open("a") as file:
+            file.write(f"{utc_now()} {line}\n")
+
+    def _ended(self, status: Status, error: BaseException) -> tuple[Status, str]:
+        message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        self.log(f"{status}: {message}")
+        return status, message
+
+    def _reported(self, progress: Report, report: Callable[[Report], None]) -> None:
+        self._save_progress()
+        self.log(f"step:{progress.step}/{progress.total_steps} train_loss:{progress.ce:.4f}")
+        report(progress)
+
+    def _save_progress(self) -> None:
+        ledger = self.ledger
+        progress = {"step": ledger.step, "num_resumes": ledger.num_resumes, "steps_repeated": ledger.steps_repeated}
+        write_atomically(self._progress_file, json.dumps(progress).encode())
+
+    def _count_repeated_steps(self) -> None:
+        """Book how far the last attempt had got beyond the checkpoint when it died; its steps are done again."""
+        if self._progress_file.exists():
+            last = json.loads(self._progress_file.read_text())
+            repeated = max(0, last["step"] - self.ledger.step)
+            self.ledger.num_resumes = last["num_resumes"] + 1
+            self.ledger.steps_repeated = last["steps_repeated"] + repeated
+            self.log(f"resumed at step {self.ledger.step}, repeating {repeated} steps")
+        self._save_progress()
+
+    @property
+    def _progress_file(self) -> Path:
+        return self.folder / "progress.json"
+
+
+def _score_fields(raw: Score | None, score: Score | None) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    if raw is not None:
+        fields.update(ce_raw=raw.ce, bpb_raw=raw.bpb, eval_tokens=raw.num_tokens, eval_bytes=raw.num_bytes)
+    if score is not None:
+        fields.update(ce=score.ce, bpb=score.bpb)
+    return fields
+
+
+def _packed_fields(packed: PackReport | None) -> dict[str, Any]:
+    if packed is None:
+        return {}
+    return {"artifact_bytes": packed.artifact_bytes, "artifact_sha256": packed.sha256, "artifact_codec": packed.codec}
+
+
+def _throttled(question: Callable[[], bool], seconds: float) -> Callable[[], bool]:
+    """Ask at most once in `seconds`: the answer may live on a network file system."""
+    last_asked = -float("inf")
+    answer = False
+
+    def ask() -> bool:
+        nonlocal last_asked, answer
+        if time.monotonic() - last_asked >= seconds:
+            last_asked, answer = time.monotonic(), question()
+        return answer
+
+    return ask
