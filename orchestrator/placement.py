@@ -24,7 +24,7 @@ class Node:
     cpus: float
     gpus: float
     is_labelled: bool = False  # Ray knows the kind as a node label, not only as a resource
-    spare: bool = False  # the CPUs of a machine with GPUs: only for trials that ask for a CPU by name
+    spare: bool = False  # the CPUs of a machine with GPUs: only for trials that ask for a CPU, or for no GPU
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Pool:
         return any(
             n.kind == kind and n.cpus >= slot.cpus and n.gpus >= slot.gpus - ROUNDING
             for n in self.nodes
-            if not (n.spare and trial.accelerator == ANY)
+            if not (n.spare and trial.accelerator == ANY and trial.gpus != 0)
         )
 
     def has_room(self, slot: Slot) -> bool:

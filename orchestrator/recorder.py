@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from orchestrator.run_folder import RunFolder
 from orchestrator.spec import SweepSpec
-from results.schema import curves_table, trials_table
+from results.schema import curves_table, flatten_config, trials_table
 from trainer.files import replacing
 from trainer.result import TrialResult
 
@@ -72,7 +72,7 @@ def row_of(spec: SweepSpec, folder: RunFolder, trial_id: str, result: TrialResul
         "data": config.data,
         **folder.placement(trial_id),
         **vars(result),
-        **flatten(config.model_dump(mode="json", exclude={"recipe", "data", "seed"})),
+        **flatten_config(config.model_dump(mode="json")),
     }
     return {**row, "feasible": feasible(spec, row)}
 
@@ -83,16 +83,3 @@ def feasible(spec: SweepSpec, row: Mapping[str, Any]) -> bool | None:
     if any(value is None for _, value in values):
         return None
     return all(constraint.holds(value) for constraint, value in values)
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "cfg_") -> dict[str, Any]:
-    """Nested settings as flat columns: {model: {dim: 192}} becomes {cfg_model_dim: 192}; lists are comma-joined."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(flatten(value, f"{prefix}{key}_"))
-        elif isinstance(value, list):
-            flat[prefix + key] = ",".join(str(item) for item in value)
-        elif value is not None:
-            flat[prefix + key] = value
-    return flat

@@ -27,9 +27,12 @@ def gpus_of(config: TrialConfig, resources: ResourcesConfig) -> float | None:
     """As given, else by kind; a trial that names its device does not leave it to its node."""
     if resources.gpus is not None:
         return resources.gpus
-    if resources.accelerator == "CPU" or config.device == "cpu":
+    if resources.accelerator == "CPU":
         return 0.0
-    return 1.0 if resources.accelerator != "any" or config.device == "cuda" else None
+    if resources.accelerator == "any":
+        return {"cpu": 0.0, "cuda": 1.0, "auto": None}[config.device]
+    # also with `device: cpu`, which is how a simulated cluster with imagined cards is run
+    return 1.0
 
 
 def broken_rules(values: dict[str, Any]) -> list[tuple[str, str]]:
@@ -69,8 +72,8 @@ def _rules_of_placement(config: TrialConfig, resources: ResourcesConfig) -> Iter
         yield f"`num_threads` must be at most `resources.cpus`, but got {config.num_threads} and {resources.cpus:g}"
     if config.device == "cuda" and gpus_of(config, resources) == 0:
         yield f"`device` cuda needs a GPU, but its `resources.accelerator` is {kind}"
-    if config.device == "cpu" and (wanted or kind not in ("CPU", "any")):
-        yield f"`device` cpu would leave a GPU idle: `resources.accelerator` is {kind}, `resources.gpus` {wanted}"
+    if config.device == "cpu" and wanted and kind == "any":
+        yield f"`device` cpu would leave a GPU idle: `resources.gpus` is {wanted:g} wherever the trial runs"
 
 
 def note_broken_rules(

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from orchestrator.errors import UsageError
+from search_spaces import loader
 from trainer.config import TrialConfig
 from trainer.files import write_atomically
 from trainer.result import TrialResult
@@ -94,34 +95,36 @@ class RunFolder:
         Raises:
             UsageError: if the folder holds another sweep, or the data changed since.
         """
-        here = {**resolved, "data_sha256": data_sha256}
+        environment = self._environment()
         if self.sweep_file.exists():
-            there = yaml.safe_load(self.sweep_file.read_text())
-            changed = sorted(key for key in {*here, *there} - set(FREE_KEYS) if here.get(key) != there.get(key))
+            there = loader.load(self.sweep_file).values
+            changed = sorted(key for key in {*resolved, *there} - set(FREE_KEYS) if resolved.get(key) != there.get(key))
             if changed:
-                raise UsageError(_other_sweep(self.root, changed, there, here))
-        write_atomically(self.sweep_file, yaml.safe_dump(here, sort_keys=False).encode())
+                named = ", ".join(f"`{key}`" for key in changed)
+                raise UsageError(
+                    f"{self.root} holds another sweep: its sweep.yaml has another {named}. "
+                    "Choose another --out, or restore the spec"
+                )
+            if environment["data_sha256"] != data_sha256:
+                raise UsageError(
+                    f"{self.root} was run on other data under the same name (SHA-256 "
+                    f"{environment['data_sha256'][:12]}…, now {data_sha256[:12]}…), and results of two datasets are "
+                    "never mixed. Choose another --out, or restore the dataset"
+                )
+        # the fingerprint first: a folder with a sweep.yaml always has one
+        self._write_environment({**environment, "data_sha256": data_sha256})
+        write_atomically(self.sweep_file, loader.dump(resolved).encode())
+
+    def note_session(self, session: dict[str, Any]) -> None:
+        """Append what a driver runs on (versions, commit, nodes) to `environment.json`."""
+        environment = self._environment()
+        self._write_environment({**environment, "sessions": [*environment.get("sessions", []), session]})
+
+    def _environment(self) -> dict[str, Any]:
+        return json.loads(self.environment_file.read_text()) if self.environment_file.exists() else {}
+
+    def _write_environment(self, environment: dict[str, Any]) -> None:
+        write_atomically(self.environment_file, json.dumps(environment, indent=1).encode())
 
     def _read(self, trial_id: str, name: str) -> str:
         return (self.trial(trial_id) / name).read_text()
-
-    def note_session(self, session: dict[str, Any]) -> None:
-        """Append what a driver ran on (versions, commit, nodes) to `environment.json`."""
-        sessions: list[dict[str, Any]] = []
-        if self.environment_file.exists():
-            sessions = json.loads(self.environment_file.read_text())
-        write_atomically(self.environment_file, json.dumps([*sessions, session], indent=1).encode())
-
-
-def _other_sweep(root: Path, changed: list[str], there: dict[str, Any], here: dict[str, Any]) -> str:
-    key = changed[0]
-    if key == "data_sha256":
-        return (
-            f"{root} was run on another content of dataset {here['base'].get('data', 'stdlib')} "
-            f"(SHA-256 {there.get(key, 'none')[:12]}, now {here[key][:12]}): results of two datasets are never mixed; "
-            "choose another --out, or restore the dataset"
-        )
-    return (
-        f"{root} holds another sweep: {', '.join(f'`{k}`' for k in changed)} differ"
-        f"{'s' if len(changed) == 1 else ''} from its sweep.yaml; choose another --out, or restore the spec"
-    )

@@ -14,7 +14,7 @@ prepare_ray_environment(is_embedded=True)
 
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with the dataset `tiny`: some of the standard library's own sources, 512 tokens in the vocabulary."""
+    """A data folder with the dataset `tiny`: some of the standard library's sources, vocabulary 512."""
     import email
     import json
 

@@ -165,11 +165,12 @@ class FreezeConfig(Section):
         chosen: set[int] = set()
         for part in self.layers.split(","):
             first, _, last = part.partition("-")
-            chosen.update(range(int(first), int(last or first) + 1))
-            if int(last or first) < int(first):
+            low, high = int(first), int(last or first)
+            if high < low:
                 raise ValueError(f"`freeze.layers` must name ranges low to high, but got {part}")
-        if max(chosen) >= num_layers:
-            raise ValueError(f"`freeze.layers` must be below num_layers = {num_layers}, but got {self.layers}")
+            if high >= num_layers:
+                raise ValueError(f"`freeze.layers` must be below num_layers = {num_layers}, but got {part}")
+            chosen.update(range(low, high + 1))
         return frozenset(chosen)
 
 

@@ -120,14 +120,15 @@ def _plain(path: Path, skip_undecodable: bool) -> Iterator[str]:
 
 
 def _cut(content: bytes) -> int:
-    """Where to cut: after the last line end, else after the last space, else before the last character."""
+    """Where to cut: after the last line end, else after the last space, else after the last whole character."""
     for separator in (b"\n", b" "):
         if (found := content.rfind(separator)) > 0:
             return found + 1
-    cut = len(content) - 1
-    while cut > len(content) - 4 and content[cut] & 0xC0 == 0x80:
-        cut -= 1
-    return cut
+    start = len(content) - 1
+    while start > len(content) - 4 and content[start] & 0xC0 == 0x80:
+        start -= 1
+    length = 1 + sum(content[start] >= lead for lead in (0xC0, 0xE0, 0xF0))
+    return start if start + length > len(content) else len(content)
 
 
 def _json_lines(path: Path, text_column: str) -> Iterator[str]:

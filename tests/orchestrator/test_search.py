@@ -331,6 +331,7 @@ def test_plans_are_lazy(load: Any) -> None:
         ({"accelerator": "My-GPU_2"}, {}, ("My-GPU_2", 1.0, 1.0)),
         ({}, {"device": "cpu"}, ("any", 1.0, 0.0)),
         ({}, {"device": "cuda"}, ("any", 1.0, 1.0)),
+        ({"accelerator": "H100"}, {"device": "cpu"}, ("H100", 1.0, 1.0)),
     ],
 )
 def test_resources(load: Any, resources: dict[str, Any], base: dict[str, Any], wanted: tuple[Any, ...]) -> None:

@@ -171,7 +171,7 @@ def test_the_twelve_wrong_specs(tmp_path: Path, content: str | bytes | None, ren
             "2: base.num_threads: must be at most resources.cpus, but got 2",
         ),
         ("resources: {accelerator: CPU}\nbase: {device: cuda}\n", "2: base.device: cuda needs a GPU, but its"),
-        ("resources: {accelerator: A40}\nbase: {device: cpu}\n", "2: base.device: cpu would leave a GPU idle"),
+        ("resources: {gpus: 1}\nbase: {device: cpu}\n", "2: base.device: cpu would leave a GPU idle"),
         ("base: [1]\n", "1: base: must be a mapping"),
         ("base: {seed: 1}\n", "1: base.seed: belongs to `seeds` at the top"),
         ("base: {train.steps: 3}\n", "1: base.train.steps: unknown key; write train: {steps: …}"),

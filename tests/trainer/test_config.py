@@ -35,6 +35,7 @@ def test_ids_survive_a_round_trip_through_plain_values() -> None:
         ({"freeze": {}}, "`freeze` has no effect with recipe baseline"),
         ({"recipe": "selective", "freeze": {"matrices": ["fc"]}}, "but got fc"),
         ({"recipe": "selective", "freeze": {"layers": "4-9"}}, "must be below num_layers = 6, but got 4-9"),
+        ({"recipe": "selective", "freeze": {"layers": "0-99999999999"}}, "must be below num_layers = 6"),
         ({"recipe": "selective", "freeze": {"layers": "3-1"}}, "must name ranges low to high, but got 3-1"),
         ({"model": {"rope_dims": 3}}, "`rope_dims` must be even"),
     ],

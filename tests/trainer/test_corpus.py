@@ -183,7 +183,7 @@ def test_the_same_request_again_does_nothing(lines: Path, tmp_path: Path) -> Non
     [
         ({"vocab_size": 301}, "vocabulary was 300, now 301"),
         ({"val_fraction": 0.3}, r"validation was 0\.2, now 0\.3"),
-        ({"shard_tokens": 5}, "shard tokens was 100000000, now 5"),
+        ({"shard_tokens": 999}, "shard tokens was 100000000, now 999"),
     ],
 )
 def test_another_request_of_the_same_name_is_refused(settings, message: str, lines: Path, tmp_path: Path) -> None:

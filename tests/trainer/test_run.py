@@ -124,7 +124,17 @@ def test_the_row_describes_the_artifact_and_the_artifact_alone_gives_its_score(d
 def test_a_fresh_process_scores_the_same_to_the_last_digit(data_root: Path, tmp_path: Path) -> None:
     """`frostline eval` in another process prints the table's ce, and one line when the file is damaged."""
     result = run(tiny_config(recipe="selective"), folder=tmp_path, data_root=data_root)
-    command = [sys.executable, "-m", "orchestrator.cli", "eval", "--data", "tiny", "--data-root", str(data_root), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "orchestrator.cli",
+        "eval",
+        "--data",
+        "tiny",
+        "--data-root",
+        str(data_root),
+        "--json",
+    ]
     fresh = subprocess.run([*command, str(tmp_path / "artifact.frost")], capture_output=True, text=True, check=True)
     assert json.loads(fresh.stdout)["ce"] == result.ce
     damaged = bytearray((tmp_path / "artifact.frost").read_bytes())

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sweeps import tiny_sweep
+
+from orchestrator import recorder as recorder_module
+from orchestrator.errors import UsageError
+from orchestrator.recorder import Recorder
+from orchestrator.run_folder import RunFolder
+from orchestrator.search import plan
+from orchestrator.sweep import SweepSpec
+from orchestrator.worker import Job, save_failure
+from trainer.result import CurvePoint, TrialResult, save_curve
+
+POINT = CurvePoint(step=1, tokens=128, train_ce=5.0, val_ce=float("nan"), learning_rate=0.1, train_seconds=1.0)
+
+
+def finish(folder: RunFolder, spec: SweepSpec, index: int, **values: object) -> str:
+    """Leave the files of a finished trial, as a worker would."""
+    trial = plan(spec)[index]
+    job = Job(
+        trial_id=trial.trial_id,
+        config=trial.config.model_dump(mode="json"),
+        run_folder=str(folder.root),
+        data_root="data",
+        accelerator_wanted="any",
+        accelerator="CPU",
+        num_gpus=0,
+    )
+    save_failure(job, "made up", node="n1")
+    path = folder.trial(trial.trial_id)
+    result = TrialResult.load(path / "result.json")
+    dataclasses.replace(result, status="completed", ce=3.0 + index, artifact_bytes=1000, **values).save(
+        path / "result.json"
+    )  # type: ignore[arg-type]
+    save_curve(path / "curve.parquet", [POINT])
+    return trial.trial_id
+
+
+def read(folder: RunFolder, table: str) -> pd.DataFrame:
+    return pd.read_parquet(folder.tables / table)
+
+
+def test_recording_one_by_one_gives_the_tables_that_a_rebuild_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tables are derived: thrown away and rebuilt from the trial folders they are the same, fragment by fragment."""
+    monkeypatch.setattr(recorder_module, "TRIALS_PER_FRAGMENT", 3)
+    spec, folder = tiny_sweep(tmp_path), RunFolder(tmp_path / "run")
+    recorder = Recorder(folder, spec)
+    for index in range(4):
+        trial_id = finish(folder, spec, index)
+        recorder.record(trial_id, TrialResult.load(folder.trial(trial_id) / "result.json"))
+    before = read(folder, "trials"), read(folder, "curves")
+    assert len(list((folder.tables / "trials").glob("*.parquet"))) == 2
+    Recorder(folder, spec).rebuild(folder.finished())
+    pd.testing.assert_frame_equal(before[0], read(folder, "trials"))
+    pd.testing.assert_frame_equal(before[1], read(folder, "curves"))
+    assert before[0].trial_id.nunique() == len(before[0]) == len(before[1]) == 4
+
+
+def test_a_rebuild_removes_fragments_that_are_no_longer_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After failed trials were set aside, no old fragment is left to count them twice."""
+    monkeypatch.setattr(recorder_module, "TRIALS_PER_FRAGMENT", 1)
+    spec, folder = tiny_sweep(tmp_path), RunFolder(tmp_path / "run")
+    ids = [finish(folder, spec, index) for index in range(3)]
+    Recorder(folder, spec).rebuild(folder.finished())
+    (folder.trial(ids[1]) / "result.json").unlink()
+    Recorder(folder, spec).rebuild(folder.finished())
+    assert sorted(read(folder, "trials").trial_id) == sorted([ids[0], ids[2]])
+
+
+def test_rows_know_whether_the_constraints_hold(tmp_path: Path) -> None:
+    """True within the budget, False beyond it, unknown where the bytes are."""
+    spec, folder = tiny_sweep(tmp_path, constraints=["artifact_bytes <= 1500"]), RunFolder(tmp_path / "run")
+    ids = [finish(folder, spec, 0), finish(folder, spec, 1), finish(folder, spec, 2)]
+    for trial_id, num_bytes in zip(ids[1:], (1501, None), strict=True):
+        path = folder.trial(trial_id) / "result.json"
+        dataclasses.replace(TrialResult.load(path), artifact_bytes=num_bytes).save(path)
+    Recorder(folder, spec).rebuild(folder.finished())
+    found = read(folder, "trials").set_index("trial_id").feasible
+    assert found[ids[0]] and not found[ids[1]] and pd.isna(found[ids[2]])
+
+
+def test_a_damaged_result_is_set_aside_and_its_trial_done_again(tmp_path: Path) -> None:
+    """A result that cannot be read counts as not finished, and its bytes are kept."""
+    spec, folder = tiny_sweep(tmp_path), RunFolder(tmp_path / "run")
+    trial_id = finish(folder, spec, 0)
+    path = folder.trial(trial_id) / "result.json"
+    path.write_text(path.read_text()[:50])
+    assert folder.finished() == {}
+    assert path.with_suffix(".damaged").exists() and not path.exists()
+
+
+def test_a_run_folder_never_mixes_two_sweeps_or_two_datasets(tmp_path: Path) -> None:
+    """Another base or other data under the same name is refused; more seeds or trials are not."""
+    folder = RunFolder(tmp_path / "run")
+    folder.open(tiny_sweep(tmp_path).resolved(), "a" * 64)
+    folder.open(tiny_sweep(tmp_path, seeds=[1, 2, 3]).resolved(), "a" * 64)
+    with pytest.raises(UsageError, match="another `base`"):
+        folder.open(tiny_sweep(tmp_path, train={"steps": 21}).resolved(), "a" * 64)
+    with pytest.raises(UsageError, match="never mixed"):
+        folder.open(tiny_sweep(tmp_path, seeds=[1, 2, 3]).resolved(), "b" * 64)
