@@ -11,7 +11,7 @@ import typer
 
 app = typer.Typer(no_args_is_help=True, help="prepare, fetch, check and list datasets")
 
-Root = Annotated[Path, typer.Option("--root", "--data-root", help="data folder: manifest.json, datasets/ and tokenizers/")]
+Root = Annotated[Path, typer.Option("--root", "--data-root", help="data folder: manifest, datasets, tokenizers")]
 
 
 @app.command(

@@ -50,7 +50,7 @@ def imported_at_load(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_packages_import_in_one_direction_only(path: Path) -> None:
-    """search_spaces, trainer and results import nothing of each other nor of orchestrator, not even inside functions."""
+    """search_spaces, trainer and results import nothing of each other nor of orchestrator, even inside functions."""
     own = path.parent.name
     if own in FREE:
         assert not imported(ast.parse(path.read_text())) & set(PACKAGES) - {own}

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer import checked
-from trainer.data import Dataset, open_dataset
 from trainer.encode import (
     Document,
     Progress,
@@ -21,18 +19,18 @@ from trainer.encode import (
     progress_to_json,
 )
 from trainer.files import write_atomically
-from trainer.manifest import MANIFEST, Entry, entry_named, exclusive, load_manifest, merge_into_manifest
+from trainer.manifest import exclusive
 from trainer.meter import Advance, human_bytes, meter
+from trainer.opening import Dataset, open_dataset
+from trainer.publish import RECORD, WORK, Survey, heal, publish, read_json
 from trainer.request import STDLIB, PrepareRequest, describe, difference
-from trainer.shards import SPLITS, TOKEN_BYTES, DataError, Split, shard_name
+from trainer.shards import SPLITS, TOKEN_BYTES, DataError, Split
 from trainer.text import Sample, Source, read_documents, split_by_hash, text_digest
-from trainer.tokenizer import BOS_ID, EOS_ID, encode, load_tokenizer, train_tokenizer, vocab_listing
+from trainer.tokenizer import encode, load_tokenizer, train_tokenizer
 
 __all__ = ["STDLIB", "PrepareRequest", "Prepared", "prepare"]
 
 TOKENIZER_SAMPLE_BYTES = 50_000_000
-RECORD = ".prepared.json"  # in a finished dataset: what it was made from, and its entries in the manifest
-WORK = ".prepare"  # in an unfinished one: what is needed to go on
 
 Say = Callable[[str], None]
 
@@ -41,16 +39,6 @@ Say = Callable[[str], None]
 class Prepared:
     dataset: Dataset
     fresh: bool  # False: it was there already
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Survey:
-    """What the first pass over the text found, by split, and bytes of text by input file."""
-
-    num_documents: dict[Split, int]
-    text_bytes: dict[Split, int]
-    source_bytes: list[int]
-    tokens_per_byte: float
 
 
 def prepare(
@@ -76,13 +64,13 @@ def prepare(
     with exclusive(folder.with_name(f".{request.name}.lock"), busy=busy):
         if folder.is_dir() and not force:
             _require_same(folder, request, sources)
-            _heal(folder, root)
+            heal(folder, root)
             return Prepared(dataset=open_dataset(request.name, root), fresh=False)
         partial = folder.with_name(f".{request.name}.partial")
         described = _begin(partial, request, sources, force)
         survey = _survey_and_tokenizer(partial, request, sources, say)
         progress = _encode(partial, request, sources, survey, num_workers or _num_cpus(), say)
-        _publish(partial, folder, root, request, described, survey, progress)
+        publish(partial, folder, root, request, described, survey, progress)
     return Prepared(dataset=open_dataset(request.name, root), fresh=True)
 
 
@@ -93,20 +81,11 @@ def _num_cpus() -> int:
 def _require_same(folder: Path, request: PrepareRequest, sources: Sequence[Source]) -> None:
     """Raises DataError if the finished dataset in `folder` comes from another request."""
     advice = "pick another name, or replace it by --force"
-    record = _read_json(folder / RECORD)
+    record = read_json(folder / RECORD)
     if record is None:
         raise DataError(f"{folder}: was not made by `frostline data prepare`; {advice}")
     if other := difference(record["request"], request, sources):
         raise DataError(f"{folder}: was made by another request ({other}); {advice}")
-
-
-def _heal(folder: Path, root: Path) -> None:
-    """Do what a death between two of the last steps left undone."""
-    record = _read_json(folder / RECORD)
-    assert record is not None
-    shutil.rmtree(folder / WORK, ignore_errors=True)
-    if entry_named(load_manifest(root / MANIFEST), "datasets", folder.name) != record["dataset"]:
-        merge_into_manifest(root, dataset=record["dataset"], tokenizer=record["tokenizer"])
 
 
 def _begin(partial: Path, request: PrepareRequest, sources: Sequence[Source], force: bool) -> dict[str, Any]:
@@ -116,7 +95,7 @@ def _begin(partial: Path, request: PrepareRequest, sources: Sequence[Source], fo
         DataError: if another request has finished shards there; less than that is dropped.
     """
     path = partial / WORK / "request.json"
-    described = _read_json(path)
+    described = read_json(path)
     if described is not None and (other := difference(described, request, sources)):
         if not force and (partial / WORK / "progress.json").exists():
             raise DataError(
@@ -147,7 +126,7 @@ def _documents(
 def _survey_and_tokenizer(partial: Path, request: PrepareRequest, sources: Sequence[Source], say: Say) -> Survey:
     """Read all text once, train the tokenizer on a sample of the training documents, or find both done."""
     model_path, survey_path = partial / WORK / "tokenizer.model", partial / WORK / "survey.json"
-    known = _read_json(survey_path)
+    known = read_json(survey_path)
     if known is not None and model_path.exists():
         say(f"going on with {request.name}: the tokenizer is there")
         return Survey(**known)
@@ -208,7 +187,7 @@ def _encode(
 ) -> dict[Split, Progress]:
     """Write every shard that is not finished yet, noting progress after each."""
     state_path = partial / WORK / "progress.json"
-    known = _read_json(state_path) or {}
+    known = read_json(state_path) or {}
     start = {split: progress_from_json(known[split]) if split in known else Progress() for split in SPLITS}
     writers = {split: ShardWriter(partial, request.name, split, request.shard_tokens, start[split]) for split in SPLITS}
     if num_done := sum(len(one.shards) for one in start.values()):
@@ -253,98 +232,3 @@ def _require_space(folder: Path, survey: Survey, num_tokens_done: int) -> None:
             f"{folder}: the shards need about {human_bytes(needed)}, but only {human_bytes(free)} are free; "
             "make room, or choose another --root"
         )
-
-
-def _publish(
-    partial: Path,
-    folder: Path,
-    root: Path,
-    request: PrepareRequest,
-    described: dict[str, Any],
-    survey: Survey,
-    progress: dict[Split, Progress],
-) -> None:
-    """Make finished work visible: tokenizer, folder, manifest, in this order. `_heal` covers a death in between."""
-    tokenizer = _publish_tokenizer(partial / WORK / "tokenizer.model", root, request)
-    dataset = _dataset_entry(request, tokenizer, survey, progress)
-    facts: checked.Facts = {}
-    for split, one in progress.items():
-        for index, shard in enumerate(one.shards):
-            checked.note_shard(facts, partial / shard_name(request.name, split, index), shard)
-    checked.note_tokenizer(facts, root / tokenizer["model_path"])
-    checked.save_facts(partial, facts)
-    record = {"request": described, "dataset": dataset, "tokenizer": tokenizer}
-    write_atomically(partial / RECORD, json.dumps(record).encode())
-    if folder.exists():
-        replaced = folder.with_name(f".{request.name}.replaced")
-        shutil.rmtree(replaced, ignore_errors=True)
-        os.replace(folder, replaced)
-        os.replace(partial, folder)
-        shutil.rmtree(replaced)
-    else:
-        os.replace(partial, folder)
-    shutil.rmtree(folder / WORK)
-    merge_into_manifest(root, dataset=dataset, tokenizer=tokenizer)
-
-
-def _publish_tokenizer(model: Path, root: Path, request: PrepareRequest) -> Entry:
-    """Put model and listing where tokenizers lie; return their entry in the manifest."""
-    processor = load_tokenizer(model)
-    vocab_size = processor.vocab_size()
-    stem = f"tokenizers/{request.name}_{vocab_size}_bpe"
-    content, listing = model.read_bytes(), vocab_listing(processor)
-    write_atomically(root / f"{stem}.model", content)
-    write_atomically(root / f"{stem}.vocab", listing)
-    return {
-        "name": f"{request.name}_sp_bpe_{vocab_size}",
-        "kind": "sentencepiece_bpe",
-        "vocab_size": vocab_size,
-        "bos_id": BOS_ID,
-        "eos_id": EOS_ID,
-        "source_spec": {"vocab_size": request.vocab_size},
-        "model_path": f"{stem}.model",
-        "vocab_path": f"{stem}.vocab",
-        "bytes": len(content),
-        "sha256": checked.file_sha256(root / f"{stem}.model"),
-        "vocab_sha256": checked.file_sha256(root / f"{stem}.vocab"),
-    }
-
-
-def _dataset_entry(request: PrepareRequest, tokenizer: Entry, survey: Survey, progress: dict[Split, Progress]) -> Entry:
-    name = request.name
-    counts: dict[str, dict[Split, int]] = {
-        "docs": survey.num_documents,
-        "files": {split: len(one.shards) for split, one in progress.items()},
-        "tokens": {split: one.num_tokens for split, one in progress.items()},
-        "text_bytes": survey.text_bytes,
-    }
-    stats = {f"{what}_{split}": by_split[split] for what, by_split in counts.items() for split in SPLITS}
-    stats |= {f"{what}_total": sum(by_split.values()) for what, by_split in counts.items()}
-    files = {
-        shard_name(name, split, index): {"bytes": s.bytes, "tokens": s.num_tokens, "sha256": s.sha256}
-        for split, one in progress.items()
-        for index, s in enumerate(one.shards)
-    }
-    return {
-        "name": name,
-        "tokenizer_name": tokenizer["name"],
-        "tokenizer_kind": tokenizer["kind"],
-        "path": f"datasets/{name}",
-        "train_glob": f"datasets/{name}/{name}_train_*.bin",
-        "val_glob": f"datasets/{name}/{name}_val_*.bin",
-        "vocab_size": tokenizer["vocab_size"],
-        "bos_id": BOS_ID,
-        "eos_id": EOS_ID,
-        "shard_size": request.shard_tokens,
-        "stats": stats,
-        "files": files,
-    }
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    """What a file of our own holds; None where there is none, or it is damaged."""
-    try:
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return values if isinstance(values, dict) else None

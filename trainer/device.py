@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from trainer.config import TrialConfig
+from trainer.model import GPT
 
 
 class DeviceError(ValueError):
@@ -59,11 +60,25 @@ def compute_dtype(config: TrialConfig) -> torch.dtype:
     return torch.bfloat16 if config.train.precision == "bf16" else torch.float32
 
 
+def place(model: GPT, config: TrialConfig, device: torch.device) -> GPT:
+    """Bring a model to its device and to the way that device takes its products."""
+    if config.train.precision == "bf16" and not _has_bfloat16_units(device):
+        model.round_products()
+    return model.to(device)
+
+
 def precision(device: torch.device, config: TrialConfig) -> AbstractContextManager[object]:
-    """Autocast to bfloat16, or nothing."""
-    if config.train.precision == "bf16":
+    """Autocast to bfloat16 where the device has units for it, else nothing."""
+    if config.train.precision == "bf16" and _has_bfloat16_units(device):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+def _has_bfloat16_units(device: torch.device) -> bool:
+    if device.type != "cpu":
+        return True
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def synchronize(device: torch.device) -> None:

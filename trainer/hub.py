@@ -13,7 +13,6 @@ from huggingface_hub import constants, errors
 from tqdm.std import tqdm  # type: ignore[import-untyped]
 
 from trainer import checked
-from trainer.data import Dataset, open_dataset
 from trainer.manifest import (
     MANIFEST,
     Entry,
@@ -25,6 +24,7 @@ from trainer.manifest import (
     path_below,
 )
 from trainer.meter import Advance, human_bytes, meter
+from trainer.opening import Dataset, open_dataset
 from trainer.shards import HEADER_BYTES, SPLITS, TOKEN_BYTES, DataError, Split, read_header, shard_name
 from trainer.tokenizer import load_tokenizer
 

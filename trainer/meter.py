@@ -54,7 +54,7 @@ def meter(label: str, total_bytes: int) -> Iterator[Advance]:
         >>> with meter("reading", 2_000) as advance:
         ...     advance(1_000)
     """
-    if sys.stderr.isatty():
+    if total_bytes and sys.stderr.isatty():
         with _bar(label, total_bytes) as advance:
             yield advance
         return

@@ -44,19 +44,33 @@ def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return torch.cat([first * cosine + second * sine, second * cosine - first * sine, rest], dim=-1)
 
 
-def fused_linear(x: Tensor, layers: Sequence[Map]) -> list[Tensor]:
+def rounded(x: Tensor) -> Tensor:
+    """The nearest bfloat16 values, as float32; gradients are rounded on their way back as well."""
+    return x.to(torch.bfloat16).to(torch.float32)
+
+
+def fused_linear(x: Tensor, maps: Sequence[Map], *, rounds: bool) -> list[Tensor]:
     """Apply linear maps that share an input as one product per kind of weight: one for learned, one for frozen.
 
     Frozen and learned weights never share a product, so a frozen one costs no weight gradient.
+
+    Args:
+        x: (..., in).
+        maps: their weights are (out, in).
+        rounds: take bfloat16 products on a processor that has none: operands and results are rounded to bfloat16,
+            products and sums are float32, as the units of a GPU do it. PyTorch's own bfloat16 kernels are up to 50
+            times slower than this on such a processor.
     """
     outputs: dict[int, Tensor] = {}
+    x = rounded(x) if rounds else x
     for frozen in (False, True):
-        chosen = [i for i, layer in enumerate(layers) if isinstance(layer, SeededLinear) == frozen]
+        chosen = [i for i, linear in enumerate(maps) if isinstance(linear, SeededLinear) == frozen]
         if chosen:
-            weights = [layers[i].weight for i in chosen]
-            y = F.linear(x, weights[0] if len(weights) == 1 else torch.cat(weights))
+            weights = [maps[i].weight for i in chosen]
+            weight = weights[0] if len(weights) == 1 else torch.cat(weights)
+            y = rounded(F.linear(x, rounded(weight))) if rounds else F.linear(x, weight)
             outputs.update(zip(chosen, y.split([w.shape[0] for w in weights], dim=-1), strict=True))
-    return [outputs[i] for i in range(len(layers))]
+    return [outputs[i] for i in range(len(maps))]
 
 
 class Block(nn.Module):
@@ -80,7 +94,7 @@ class Block(nn.Module):
 
     def __init__(self, model: ModelConfig, maps: Mapping[str, Map], vectors: Mapping[str, nn.Parameter]) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.rounds = model, False
         for name, module in maps.items():
             self.add_module(name, module)
         for name in ("attention_norm", "mlp_norm", "q_gain", "attention_scale", "mlp_scale", "input_mix"):
@@ -96,7 +110,7 @@ class Block(nn.Module):
 
     def attend(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
         model, (b, t, _) = self.model, x.shape
-        queries, keys, values = fused_linear(x, (self.q, self.k, self.v))
+        queries, keys, values = fused_linear(x, (self.q, self.k, self.v), rounds=self.rounds)
         queries = queries.view(b, t, model.num_heads, model.head_dim)
         keys = keys.view(b, t, model.kv_heads, model.head_dim)
         values = values.view(b, t, model.kv_heads, model.head_dim)
@@ -112,13 +126,14 @@ class Block(nn.Module):
             is_causal=True,
             enable_gqa=model.kv_heads != model.num_heads,
         )
-        return self.o(y.transpose(1, 2).reshape(b, t, model.dim))
+        return fused_linear(y.transpose(1, 2).reshape(b, t, model.dim), (self.o,), rounds=self.rounds)[0]
 
     def mix(self, x: Tensor) -> Tensor:
         if self.model.mlp == "relu2":
-            return self.proj(self.drop(F.relu(self.fc(x)).square()))
-        gate, up = fused_linear(x, (self.gate, self.up))
-        return self.down(self.drop(F.gelu(gate) * up))
+            (hidden,) = fused_linear(x, (self.fc,), rounds=self.rounds)
+            return fused_linear(self.drop(F.relu(hidden).square()), (self.proj,), rounds=self.rounds)[0]
+        gate, up = fused_linear(x, (self.gate, self.up), rounds=self.rounds)
+        return fused_linear(self.drop(F.gelu(gate) * up), (self.down,), rounds=self.rounds)[0]
 
     def drop(self, hidden: Tensor) -> Tensor:
         return F.dropout(hidden, self.model.dropout, self.training) if self.model.dropout else hidden
@@ -145,6 +160,7 @@ class GPT(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         for name in ("final_norm", "skip_gains"):
             self.register_parameter(name, _empty(shapes[name]) if name in shapes else None)
+        self.rounds = False
         self._rope: dict[tuple[int, torch.device], tuple[Tensor, Tensor]] = {}
         self._run_block: Callable[..., Tensor] = Block.forward
         self._run_head: Callable[..., Tensor] = token_losses
@@ -177,12 +193,18 @@ class GPT(nn.Module):
             x = run_block(cast(Block, block), x, x0, *cosine_sine)
             if self.skip_gains is not None and layer < self.model.num_layers // 2:
                 skips.append(x)
-        return run_head(x, self.final_norm, self.embedding, self.model.logit_softcap, targets)
+        return run_head(x, self.final_norm, self.embedding, self.model.logit_softcap, targets, self.rounds)
 
     def compile_blocks(self) -> None:
         """Compile the block once for all layers, and the head with the loss."""
         self._run_block = torch.compile(Block.forward, fullgraph=True, dynamic=False)
         self._run_head = torch.compile(token_losses, fullgraph=True, dynamic=False)
+
+    def round_products(self) -> None:
+        """Take bfloat16 products by rounding, see `fused_linear`; instead of autocast, on processors without them."""
+        self.rounds = True
+        for block in self.blocks:
+            block.rounds = True  # type: ignore[assignment]
 
     def weights(self) -> dict[str, nn.Parameter]:
         """Every weight that is not regenerated from a seed, by its stored name, in no particular order."""
@@ -210,9 +232,12 @@ class GPT(nn.Module):
         return self._rope[key]
 
 
-def token_losses(x: Tensor, norm: Tensor | None, embedding: Tensor, softcap: float | None, targets: Tensor) -> Tensor:
+def token_losses(
+    x: Tensor, norm: Tensor | None, embedding: Tensor, softcap: float | None, targets: Tensor, rounds: bool
+) -> Tensor:
     """Cross-entropy in nats of each target: (b, t, d) stream and (b, t) targets to (b, t) float32."""
-    logits = F.linear(rms_norm(x, norm), embedding).float()
+    x = rms_norm(x, norm)
+    logits = F.linear(rounded(x), rounded(embedding)) if rounds else F.linear(x, embedding).float()
     if softcap is not None:
         logits = softcap * torch.tanh(logits / softcap)
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)

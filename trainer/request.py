@@ -45,8 +45,8 @@ class PrepareRequest:
             raise DataError("--val-files names part of your own text, but there is no --text")
         if not 0 < self.val_fraction < 1:
             raise DataError(f"`0 < val_fraction < 1` must hold, but got {self.val_fraction}")
-        if self.shard_tokens < 1:
-            raise DataError(f"`shard_tokens` must be at least 1, but got {self.shard_tokens}")
+        if not 1 <= self.shard_tokens < 2**31:
+            raise DataError(f"`1 <= shard_tokens < 2**31` must hold (headers are 32-bit), but got {self.shard_tokens}")
         check_vocab_size(self.vocab_size)
 
     def sources(self) -> list[Source]:

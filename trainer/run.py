@@ -24,6 +24,7 @@ from trainer.device import (
     compute_dtype,
     device_name,
     peak_memory_bytes,
+    place,
     prepare_device,
     select_device,
     synchronize,
@@ -94,9 +95,10 @@ def reload_and_score(path: Path, *, dataset: Dataset, device: torch.device) -> t
         DataError: if the dataset has another vocabulary.
     """
     artifact = read(path)
-    model = GPT(artifact.config, compute_dtype=compute_dtype(artifact.config))
+    config = artifact.config
+    model = GPT(config, compute_dtype=compute_dtype(config))
     model.load_weights(artifact.weights)
-    return artifact, open_validation(artifact.config, dataset).score(model.to(device), artifact.config)
+    return artifact, open_validation(config, dataset).score(place(model, config, device), config)
 
 
 def open_validation(config: TrialConfig, dataset: Dataset) -> Validation:
@@ -153,7 +155,7 @@ class _Trial:
     def _train(self, report: Callable[[Report], None], should_stop: Callable[[], bool]) -> None:
         config, checkpoint = self.config, self.folder / "checkpoint" / "state.pt"
         prepare_device(self.device, config)
-        self.model = build(config, compute_dtype=compute_dtype(config)).to(self.device)
+        self.model = place(build(config, compute_dtype=compute_dtype(config)), config, self.device)
         optimizers = build_optimizers(self.model, config.optimizer)
         self.ledger = resume(self.model, optimizers, checkpoint)
         self._count_repeated_steps()

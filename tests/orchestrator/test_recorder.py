@@ -48,7 +48,7 @@ def read(folder: RunFolder, table: str) -> pd.DataFrame:
 def test_recording_one_by_one_gives_the_tables_that_a_rebuild_gives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tables are derived: thrown away and rebuilt from the trial folders they are the same, fragment by fragment."""
+    """The tables are derived: rebuilt from the trial folders they are the same, fragment by fragment."""
     monkeypatch.setattr(recorder_module, "TRIALS_PER_FRAGMENT", 3)
     spec, folder = tiny_sweep(tmp_path), RunFolder(tmp_path / "run")
     recorder = Recorder(folder, spec)

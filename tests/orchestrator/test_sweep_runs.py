@@ -72,7 +72,7 @@ def make_sweep(tmp_path: Path, data_root: Path) -> Callable[..., Sweep]:
 
 
 def test_three_kills_lose_nothing_and_repeat_nothing_that_was_finished(make_sweep: Callable[..., Sweep]) -> None:
-    """kill -9 of the driver at three random moments, then the same command: every trial once, finished ones untouched."""
+    """kill -9 of the driver at three random moments, then the same again: each trial once, finished ones untouched."""
     sweep = make_sweep(train={"steps": 400}, seeds=[1, 2, 3])
     rng = random.Random(7)
     finished: dict[str, str] = {}

@@ -224,7 +224,16 @@ class Died(BaseException):
 
 
 @pytest.mark.parametrize(
-    "place", ["_publish", "_publish_tokenizer", "merge_into_manifest", "_dataset_entry", "_encode"]
+    "place",
+    [
+        "corpus._survey",
+        "corpus._encode",
+        "corpus.publish",
+        "publish._publish_tokenizer",
+        "publish._dataset_entry",
+        "publish.shutil",
+        "publish.merge_into_manifest",
+    ],
 )
 def test_death_between_the_last_steps_is_healed(
     place: str, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -235,8 +244,9 @@ def test_death_between_the_last_steps_is_healed(
     def die(*_args, **_settings) -> None:
         raise Died
 
+    die.rmtree = die  # where the whole of `shutil` is replaced
     with monkeypatch.context() as patch:
-        patch.setattr(corpus, place, die)
+        patch.setattr(f"trainer.{place}", die)
         with pytest.raises(Died):
             prepare(ask(lines, shard_tokens=900), tmp_path / "b")
     prepare(ask(lines, shard_tokens=900), tmp_path / "b")
@@ -327,7 +337,7 @@ def test_too_little_space_is_told_before_shards_are_written(
         ({"val_fraction": float("nan")}, "0 < val_fraction < 1"),
         ({"val_fraction": 1e-9}, "none of 300 documents fell into val.*--val-fraction, or name --val-files"),
         ({"val_fraction": 1 - 1e-9}, "none of 300 documents fell into train"),
-        ({"shard_tokens": 0}, "`shard_tokens` must be at least 1"),
+        ({"shard_tokens": 0}, "1 <= shard_tokens < 2"),
         ({"name": "../x"}, r"a dataset's name is made of.*'\.\./x'"),
         ({"name": "other", "text": ()}, "no text for other.*--text"),
         ({"name": "stdlib", "text": (), "val_files": (Path("x"),)}, "there is no --text"),

@@ -11,7 +11,7 @@ from trainer.optim import build_optimizers, momentum_at, set_step
 
 
 def test_muon_gets_the_matrices_and_adam_the_rest() -> None:
-    """The baseline's groups: block matrices to Muon, embedding and vectors to Adam at their own rates, no decay there."""
+    """The baseline's groups: block matrices to Muon, embedding and vectors to Adam at their own rates without decay."""
     config = tiny_config(model=COMPETITION, optimizer={"name": "muon", "weight_decay": 0.1})
     model = build(config)
     adam, muon = build_optimizers(model, config.optimizer)

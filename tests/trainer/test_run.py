@@ -184,7 +184,7 @@ def test_memory_that_runs_out_is_an_outcome(
 
 
 def test_repeated_steps_are_counted(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that dies between checkpoints: the steps since the last one are run again, and the row says how many."""
+    """A process dies between checkpoints: the steps since the last one are run again, and the row says how many."""
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_REPORTS", 0.0)
     config = tiny_config()
 

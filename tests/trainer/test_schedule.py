@@ -20,7 +20,7 @@ def test_cosine_is_pytorchs() -> None:
 
 
 def test_warmdown_is_flat_and_then_linear_to_zero() -> None:
-    """The competition's schedule, in steps: full rate, then a straight line that would reach 0 at the last step's end."""
+    """The competition's schedule, in steps: full rate, then a straight line that reaches 0 at the last step's end."""
     schedule = ScheduleConfig(name="warmdown", warmdown_steps=4)
     assert [rate_factor(schedule, step, 8) for step in range(8)] == [1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
 

@@ -1,0 +1,38 @@
+"""How long the slots of a run stood idle between two trials, and what the driver itself cost.
+
+    frostline run SPEC --out RUN
+    python benchmarks/slots.py RUN
+
+Idle is the time from a trial's end to the start of the next one on the same worker process, from the table alone.
+A worker's first trial has no gap before it; a gap in which nothing waited (the end of the sweep) is not counted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import pandas as pd
+
+import results
+
+
+def gaps_seconds(trials: pd.DataFrame) -> pd.Series:
+    """Seconds between consecutive trials of each worker, shape (number of trials - number of workers,)."""
+    ordered = trials.sort_values("started_at")
+    previous_end = ordered.groupby("worker", observed=True).finished_at.shift()
+    return (ordered.started_at - previous_end).dt.total_seconds().dropna()
+
+
+def main() -> None:
+    for run in sys.argv[1:]:
+        trials = results.load(run).trials
+        gaps = gaps_seconds(trials)
+        print(
+            f"{run}: {len(gaps)} gaps on {trials.worker.nunique()} workers: "
+            f"median {gaps.median():.3f} s, p95 {gaps.quantile(0.95):.3f} s, max {gaps.max():.3f} s; "
+            f"trials last {trials.total_seconds.median():.1f} s (median)"
+        )
+
+
+if __name__ == "__main__":
+    main()
