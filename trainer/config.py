@@ -292,7 +292,21 @@ class TrialConfig(Section):
                     f"for an MLP of kind {self.model.mlp}, but got {', '.join(unknown)}"
                 )
             self.freeze.layer_set(self.model.num_layers)
+            if self.freeze.scheme == "orthogonal":
+                self._orthogonal_maps_fit(self.freeze)
         return self
+
+    def _orthogonal_maps_fit(self, freeze: FreezeConfig) -> None:
+        """The rule of `seeds.hadamard_block`, here so that a sweep is refused before it starts."""
+        from trainer.shapes import weight_shapes
+
+        shapes = weight_shapes(self.model)
+        for matrix in freeze.matrices:
+            if max(shapes[f"blocks.0.{matrix}"]) % 16:
+                raise ValueError(
+                    "`freeze.scheme` orthogonal needs matrices whose longer side is divisible by 16, "
+                    f"but got {matrix} of {' x '.join(map(str, shapes[f'blocks.0.{matrix}']))}"
+                )
 
     @property
     def config_id(self) -> str:

@@ -37,6 +37,10 @@ def test_ids_survive_a_round_trip_through_plain_values() -> None:
         ({"recipe": "selective", "freeze": {"layers": "4-9"}}, "must be below num_layers = 6, but got 4-9"),
         ({"recipe": "selective", "freeze": {"layers": "0-99999999999"}}, "must be below num_layers = 6"),
         ({"recipe": "selective", "freeze": {"layers": "3-1"}}, "must name ranges low to high, but got 3-1"),
+        (
+            {"recipe": "selective", "freeze": {"scheme": "orthogonal"}, "model": {"dim": 36, "num_heads": 2}},
+            "whose longer side is divisible by 16, but got gate of 72 x 36",
+        ),
         ({"model": {"rope_dims": 3}}, "`rope_dims` must be even"),
     ],
 )
