@@ -9,7 +9,9 @@ A worker's first trial has no gap before it; a gap in which nothing waited (the 
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 
 import pandas as pd
 
@@ -32,6 +34,10 @@ def main() -> None:
             f"median {gaps.median():.3f} s, p95 {gaps.quantile(0.95):.3f} s, max {gaps.max():.3f} s; "
             f"trials last {trials.total_seconds.median():.1f} s (median)"
         )
+        for session in json.loads((Path(run) / "environment.json").read_text())["sessions"]:
+            if "wall_seconds" in session:
+                share = session["driver_cpu_seconds"] / session["wall_seconds"]
+                print(f"  session of {session['wall_seconds']:.0f} s: the driver used {share:.1%} of one core")
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def drive(
                 failure_config=tune.FailureConfig(max_failures=0),
             ),
         )
-        with _interrupts(folder, status), display:
+        with _interrupts(folder, status), display, _measured(folder):
             tuner.fit()
 
 
@@ -268,6 +268,16 @@ def _interrupts(folder: RunFolder, status: SweepStatus) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _measured(folder: RunFolder) -> Iterator[None]:
+    """Note how long the session took, and what of it was the driver's own work."""
+    wall, cpu = time.monotonic(), time.process_time()
+    try:
+        yield
+    finally:
+        folder.close_session({"wall_seconds": time.monotonic() - wall, "driver_cpu_seconds": time.process_time() - cpu})
 
 
 def _session(pool: Pool, address: str | None) -> dict[str, Any]:

@@ -120,6 +120,12 @@ class RunFolder:
         environment = self._environment()
         self._write_environment({**environment, "sessions": [*environment.get("sessions", []), session]})
 
+    def close_session(self, figures: dict[str, Any]) -> None:
+        """Add what is known at its end to the session noted last."""
+        environment = self._environment()
+        environment["sessions"][-1].update(figures)
+        self._write_environment(environment)
+
     def _environment(self) -> dict[str, Any]:
         return json.loads(self.environment_file.read_text()) if self.environment_file.exists() else {}
 

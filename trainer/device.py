@@ -34,9 +34,8 @@ def select_device(config: TrialConfig, *, has_gpu: bool) -> torch.device:
 
 
 def prepare_device(device: torch.device, config: TrialConfig) -> None:
-    """Set what one trial must not inherit from the last one in the same process: threads, caches, peaks."""
+    """Set what one trial must not inherit from the last one in the same process: threads, peaks."""
     torch.set_num_threads(config.num_threads)
-    torch.compiler.reset()
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)

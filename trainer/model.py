@@ -196,7 +196,12 @@ class GPT(nn.Module):
         return run_head(x, self.final_norm, self.embedding, self.model.logit_softcap, targets, self.rounds)
 
     def compile_blocks(self) -> None:
-        """Compile the block once for all layers, and the head with the loss."""
+        """Compile the block once for all layers, and the head with the loss.
+
+        Graphs that an earlier trial left in this process are dropped first: they count towards PyTorch's limit of
+        graphs per function, and its cache on disk makes them cheap to get back.
+        """
+        torch.compiler.reset()
         self._run_block = torch.compile(Block.forward, fullgraph=True, dynamic=False)
         self._run_head = torch.compile(token_losses, fullgraph=True, dynamic=False)
 
