@@ -79,6 +79,7 @@ def test_rotation_keeps_lengths_and_depends_on_distance_alone() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # torch.compile's own code warns, of itself
 def test_one_compiled_block_serves_all_layers_and_gives_the_same_losses() -> None:
     """Compiling makes two graphs, block and head, however many layers there are; losses agree with plain PyTorch."""
     from torch._dynamo.utils import counters
