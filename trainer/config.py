@@ -315,6 +315,9 @@ class EvalConfig(Section):
 
     tokens: int | None = Field(default=None, ge=2, description="first tokens of the validation set; null = all")
     batch_sequences: int = Field(default=32, ge=1, description="rows scored at once")
+    stride: int | None = Field(
+        default=None, ge=1, description="also score with a window that slides by so many tokens; null = do not"
+    )
 
 
 class ArtifactConfig(Section):
@@ -398,13 +401,38 @@ class TrialConfig(Section):
                 self._orthogonal_maps_fit(frozen)
         if self.low_rank is not None and self.model.mlp == "geglu":
             raise ValueError("`model.mlp` must be gelu or relu2 with recipe low_rank, but got geglu")
+        if self.eval.stride is not None and self.eval.stride > self.train.sequence_tokens:
+            raise ValueError(
+                "`eval.stride` must be at most `train.sequence_tokens`, "
+                f"but got {self.eval.stride} and {self.train.sequence_tokens}"
+            )
+        teacher = self.distill
+        if self.recipe == "distill" and teacher is not None and teacher.teacher_dim % (2 * teacher.teacher_heads):
+            raise ValueError(
+                "`distill.teacher_dim` must be divisible by twice `distill.teacher_heads`, "
+                f"but got {teacher.teacher_dim} and {teacher.teacher_heads}"
+            )
         split = self.progressive
+        if split is not None and self.train.steps < 3:
+            raise ValueError(f"`train.steps` must be at least 3 with recipe {self.recipe}, but got {self.train.steps}")
         if self.recipe == "progressive_distill" and split is not None and split.distill_at >= split.freeze_at:
             raise ValueError(
                 "`progressive.distill_at` must be below `progressive.freeze_at`, "
                 f"but got {split.distill_at:g} and {split.freeze_at:g}"
             )
         return self
+
+    @property
+    def teacher_model(self) -> ModelConfig:
+        """The teacher's shape: the student's model with the layers, width and heads of `distill`."""
+        assert self.distill is not None
+        same = self.model.model_dump(exclude={"rope_dims", "num_kv_heads"})
+        shape = {
+            "num_layers": self.distill.teacher_layers,
+            "dim": self.distill.teacher_dim,
+            "num_heads": self.distill.teacher_heads,
+        }
+        return ModelConfig.model_validate({**same, **shape})
 
     @property
     def frozen_matrices(self) -> tuple[str, ...]:

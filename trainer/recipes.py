@@ -42,6 +42,7 @@ class Network:
     model: ModelConfig
     weights: Mapping[str, Weight]
     prefix: str = ""
+    branch: Literal["gelu", "none"] = "gelu"  # what stands between the matrices of a low-rank branch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -182,15 +183,14 @@ def low_rank(config: TrialConfig) -> Recipe:
     for layer in layers:
         extra[f"blocks.{layer}.branch_in"] = Weight(shape=(rank, dim))
         extra[f"blocks.{layer}.branch_out"] = Weight(shape=(dim, rank))
-    return _one_phase(config, _network(config.model, seeded=_seeded(config, frozen_names(config)), extra=extra))
+    network = _network(config.model, seeded=_seeded(config, frozen_names(config)), extra=extra)
+    return _one_phase(config, dataclasses.replace(network, branch=config.low_rank.activation))
 
 
 def distill(config: TrialConfig) -> Recipe:
     """A teacher of its own shape is trained first; the student, partly frozen, learns from it (PR #1301, section 5)."""
     assert config.distill is not None
     settings = config.distill
-    shape = {"num_layers": settings.teacher_layers, "dim": settings.teacher_dim, "num_heads": settings.teacher_heads}
-    teacher = ModelConfig.model_validate({**config.model.model_dump(), **shape})
     teacher_steps = settings.teacher_steps or config.train.steps
     student = Phase(
         name="distill", steps=config.train.steps, loss="distill", teacher="teacher", schedule_steps=config.train.steps
@@ -199,7 +199,7 @@ def distill(config: TrialConfig) -> Recipe:
         phases=(Phase(name="teacher", network="teacher", steps=teacher_steps, schedule_steps=teacher_steps), student),
         networks={
             "model": _network(config.model, seeded=_seeded(config, frozen_names(config))),
-            "teacher": _network(teacher, prefix="teacher."),
+            "teacher": _network(config.teacher_model, prefix="teacher."),
         },
     )
 

@@ -214,7 +214,7 @@ def test_a_checkpoint_holds_no_frozen_weight(data_root: Path, tmp_path: Path, un
     config = tiny_config(recipe="selective")
     with pytest.raises(Interrupted):
         run(config, folder=tmp_path, data_root=data_root, should_stop=stop_after(2))
-    saved = torch.load(tmp_path / "checkpoint" / "state.pt", weights_only=True)["model"]
+    saved = torch.load(tmp_path / "checkpoint" / "state.pt", weights_only=True)["networks"]["model"]
     assert "blocks.0.down.weight" in saved and "blocks.0.gate.weight" not in saved
 
 
