@@ -84,7 +84,16 @@ def run(
         return result
 
 
-def reload_and_score(path: Path, *, dataset: Dataset, device: torch.device) -> tuple[Artifact, Score]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reloaded:
+    """An artifact read back, and what it scores: in blocks, and with a sliding window where the config asks for it."""
+
+    artifact: Artifact
+    score: Score
+    sliding: Score | None
+
+
+def reload_and_score(path: Path, *, dataset: Dataset, device: torch.device) -> Reloaded:
     """Read an artifact into a clean model and score it on `dataset` as its trial was scored.
 
     Raises:
@@ -96,7 +105,12 @@ def reload_and_score(path: Path, *, dataset: Dataset, device: torch.device) -> t
     networks = load_networks(config, artifact.weights, compute_dtype=compute_dtype(config))
     for network in networks.values():
         place(network, config, device)
-    return artifact, open_validation(config, dataset).score(scored_model(plan(config), networks), config)
+    model, validation = scored_model(plan(config), networks), open_validation(config, dataset)
+    return Reloaded(
+        artifact=artifact,
+        score=validation.score(model, config),
+        sliding=validation.score(model, config, stride=config.eval.stride) if config.eval.stride else None,
+    )
 
 
 def open_validation(config: TrialConfig, dataset: Dataset) -> Validation:
@@ -122,7 +136,7 @@ class _Trial:
         self.ledger = Ledger()
         self.compiled = False
         self.raw: Score | None = None
-        self.score: Score | None = None
+        self.reloaded: Reloaded | None = None
         self.packed: PackReport | None = None
         self.pack_seconds = 0.0
         write_atomically(
@@ -147,7 +161,7 @@ class _Trial:
             if "can't allocate memory" not in str(error):
                 raise
             return self._ended("out_of_memory", error)
-        self.log(f"completed: {self.score}, {self.packed}")
+        self.log(f"completed: {self.reloaded and self.reloaded.score}, {self.packed}")
         return "completed", None
 
     def _train(self, report: Callable[[Report], None], should_stop: Callable[[], bool]) -> None:
@@ -184,7 +198,7 @@ class _Trial:
         self.packed = pack(self.config, weights, data_sha256=self.dataset.sha256, path=path)
         self.pack_seconds = time.perf_counter() - between
         del self.networks  # nothing of what was trained may reach the score
-        _, self.score = reload_and_score(path, dataset=self.dataset, device=self.device)
+        self.reloaded = reload_and_score(path, dataset=self.dataset, device=self.device)
         synchronize(self.device)
         self.ledger.eval_seconds += time.perf_counter() - before - self.pack_seconds
 
@@ -194,7 +208,7 @@ class _Trial:
         return TrialResult(
             status=status,
             error=error,
-            **_score_fields(self.raw, self.score),
+            **_score_fields(self.raw, self.reloaded),
             **_packed_fields(self.packed),
             num_params=recipe.num_params(),
             num_params_learned=recipe.num_params("learned"),
@@ -258,12 +272,14 @@ class _Trial:
         return self.folder / "progress.json"
 
 
-def _score_fields(raw: Score | None, score: Score | None) -> dict[str, Any]:
+def _score_fields(raw: Score | None, reloaded: Reloaded | None) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if raw is not None:
         fields.update(ce_raw=raw.ce, bpb_raw=raw.bpb, eval_tokens=raw.num_tokens, eval_bytes=raw.num_bytes)
-    if score is not None:
-        fields.update(ce=score.ce, bpb=score.bpb)
+    if reloaded is not None:
+        fields.update(ce=reloaded.score.ce, bpb=reloaded.score.bpb)
+        if reloaded.sliding is not None:
+            fields.update(ce_sliding=reloaded.sliding.ce, bpb_sliding=reloaded.sliding.bpb)
     return fields
 
 

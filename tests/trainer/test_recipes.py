@@ -48,7 +48,7 @@ def test_the_artifact_alone_scores_and_holds_no_seeded_weight(recipe: str, data_
     config = tiny_recipe(recipe)
     result = run(config, folder=tmp_path, data_root=data_root)
     path = tmp_path / "artifact.frost"
-    _, score = reload_and_score(path, dataset=open_dataset("tiny", data_root), device=torch.device("cpu"))
+    score = reload_and_score(path, dataset=open_dataset("tiny", data_root), device=torch.device("cpu")).score
     assert (score.ce, score.bpb) == (result.ce, result.bpb)
     recipe_plan, stored = plan(config), read(path).weights
     assert set(stored) == {*recipe_plan.names("learned"), *recipe_plan.names("stored_frozen")}
