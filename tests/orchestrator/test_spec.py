@@ -79,7 +79,8 @@ TWELVE: dict[str, tuple[str | bytes | None, str]] = {
     "misspelt recipe": (
         "space:\n  recipe:\n    choice:\n      - baseline\n      - selektive\n",
         "sweep.yaml:5: space.recipe.choice[1]: must be one of baseline, selective, scaled_freeze, full_adapter, "
-        "progressive, low_rank, distill, progressive_distill, ensemble, but got 'selektive'\n    did you mean selective?",
+        "progressive, low_rank, distill, progressive_distill, ensemble, but got 'selektive'\n"
+        "    did you mean selective?",
     ),
     "range reversed": (
         "search: {method: random}\nbudget: {trials: 4}\nspace:\n  optimizer.beta1: {range: [0.9, 0.1]}\n",
