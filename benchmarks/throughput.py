@@ -20,7 +20,7 @@ from torch.optim import AdamW
 
 from trainer.config import TrialConfig
 from trainer.device import compute_dtype, place, precision
-from trainer.model import build
+from trainer.networks import build_networks
 from trainer.optim import build_optimizers
 
 Step = Callable[[Tensor], None]
@@ -28,7 +28,7 @@ Step = Callable[[Tensor], None]
 
 def frostline_step(config: TrialConfig, device: torch.device) -> Step:
     """One training step of frostline's model as the trainer takes it."""
-    model = place(build(config, compute_dtype=compute_dtype(config)), config, device)
+    model = place(build_networks(config, compute_dtype=compute_dtype(config))["model"], config, device)
     model.compile_blocks()
     optimizers = build_optimizers(model, config.optimizer)
     for optimizer in optimizers:

@@ -77,6 +77,21 @@ def evaluate(
     raise typer.Exit(evaluate_artifact(artifact, data=data, data_root=data_root, device=device, as_json=as_json))
 
 
+@app.command(epilog="Example: `frostline replay runs/widths selective-4L128d-s1`")
+def replay(
+    run: Annotated[Path, typer.Argument(help="a run folder", show_default=False)],
+    trial: Annotated[str, typer.Argument(help="a trial's id, or a unique beginning of it", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="new folder to keep the replay in; by default it is not kept")
+    ] = None,
+    data_root: DataRoot = Path("data"),
+) -> None:
+    """Train a trial again from its row of the table alone, and say whether the bits agree."""
+    from orchestrator.cli_trial import replay_trial
+
+    raise typer.Exit(replay_trial(run, trial, out=out, data_root=data_root))
+
+
 def main() -> None:
     """The console script: every error that a user can mend is one message and an exit code, never a traceback."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tempfile
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from orchestrator.errors import UsageError
+from orchestrator.replay import compare, config_of_row, find_row
 from orchestrator.spec import load_trial
 from trainer.artifact import ArtifactError, read
 from trainer.config import TrialConfig
@@ -19,6 +21,7 @@ from trainer.device import DeviceError, prepare_device, select_device
 from trainer.evaluate import Score
 from trainer.files import Busy
 from trainer.loop import Interrupted, Report
+from trainer.recipes import plan
 from trainer.result import TrialResult
 from trainer.run import reload_and_score, run
 
@@ -27,6 +30,15 @@ def train_one(trial_file: Path, *, out: Path | None, data_root: Path, as_json: b
     """Run one trial with a progress bar and print its result; return the exit code."""
     config = load_trial(trial_file)
     folder = out or Path("runs") / "train" / config.trial_id
+    try:
+        result = _run_with_bar(config, folder, data_root)
+    except Interrupted:
+        return 130
+    print(json.dumps(dataclasses.asdict(result), indent=1) if as_json else _told(config, result, folder))
+    return 0 if result.status == "completed" else 1
+
+
+def _run_with_bar(config: TrialConfig, folder: Path, data_root: Path) -> TrialResult:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -35,7 +47,7 @@ def train_one(trial_file: Path, *, out: Path | None, data_root: Path, as_json: b
     )
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(config.trial_id, total=config.train.steps, state="starting")
+        bar = progress.add_task(config.trial_id, total=plan(config).total_steps, state="starting")
 
         def show(report: Report) -> None:
             state = f"ce {report.ce:.3f} · {report.tokens_per_s:,.0f} tokens/s"
@@ -44,13 +56,21 @@ def train_one(trial_file: Path, *, out: Path | None, data_root: Path, as_json: b
                 console.print(f"step {report.step}/{report.total_steps} · {state}", highlight=False)
 
         try:
-            result = run(config, folder=folder, data_root=data_root, has_gpu=torch.cuda.is_available(), report=show)
+            return run(config, folder=folder, data_root=data_root, has_gpu=torch.cuda.is_available(), report=show)
         except (DataError, DeviceError, Busy) as error:
             raise UsageError(str(error)) from error
-        except Interrupted:
-            return 130
-    print(json.dumps(dataclasses.asdict(result), indent=1) if as_json else _told(config, result, folder))
-    return 0 if result.status == "completed" else 1
+
+
+def replay_trial(run_folder: Path, trial_id: str, *, out: Path | None, data_root: Path) -> int:
+    """Train a trial again from its row and say whether the bits agree; exit code 1 if they do not."""
+    row = find_row(run_folder, trial_id)
+    config = config_of_row(row)
+    if out is not None and out.exists():
+        raise UsageError(f"{out} exists: a replay starts in a folder of its own; name a new one by --out")
+    with tempfile.TemporaryDirectory() as temporary:
+        comparison = compare(row, _run_with_bar(config, out or Path(temporary), data_root))
+    print(f"{config.trial_id}: {comparison.told()}")
+    return 0 if comparison.same_artifact else 1
 
 
 def evaluate_artifact(path: Path, *, data: str | None, data_root: Path, device: str | None, as_json: bool) -> int:
@@ -62,18 +82,20 @@ def evaluate_artifact(path: Path, *, data: str | None, data_root: Path, device: 
         chosen = select_device(config, has_gpu=torch.cuda.is_available())
         prepare_device(chosen, config)
         dataset = open_dataset(data or config.data, data_root)
-        artifact, score = reload_and_score(path, dataset=dataset, device=chosen)
+        reloaded = reload_and_score(path, dataset=dataset, device=chosen)
     except (ArtifactError, DataError, DeviceError, OSError) as error:
         raise UsageError(str(error)) from error
-    same_data = dataset.sha256 == artifact.data_sha256
+    artifact, same_data = reloaded.artifact, dataset.sha256 == reloaded.artifact.data_sha256
     if as_json:
-        print(
-            json.dumps({**dataclasses.asdict(score), "artifact_bytes": artifact.artifact_bytes, "same_data": same_data})
-        )
-    else:
-        print(_scored(score, artifact.artifact_bytes))
-        if not same_data:
-            print(f"note: {dataset.name} is not the data this was trained on (another SHA-256)")
+        sliding = reloaded.sliding and {"ce_sliding": reloaded.sliding.ce, "bpb_sliding": reloaded.sliding.bpb}
+        about = {"artifact_bytes": artifact.artifact_bytes, "same_data": same_data}
+        print(json.dumps({**dataclasses.asdict(reloaded.score), **(sliding or {}), **about}))
+        return 0
+    print(_scored(reloaded.score, artifact.artifact_bytes))
+    if reloaded.sliding:
+        print(f"ce_sliding      {reloaded.sliding.ce!r}\nbpb_sliding     {reloaded.sliding.bpb!r}")
+    if not same_data:
+        print(f"note: {dataset.name} is not the data this was trained on (another SHA-256)")
     return 0
 
 

@@ -14,6 +14,7 @@ from orchestrator.errors import SpecError
 from orchestrator.findings import Findings, did_you_mean, problem_at
 from orchestrator.places import check_mapping, check_value, find, normalised, normalised_value
 from orchestrator.rules import in_words, note_rules
+from orchestrator.scale import apply_scale
 from orchestrator.search import MAX_ARMS, check_combinations, num_combinations
 from orchestrator.space import parse_space
 from orchestrator.sweep import (
@@ -38,7 +39,10 @@ __all__ = ["Constraint", "SweepSpec", "load_sweep", "load_trial", "problem_at"]
 # A grid beyond this is more likely a slip than a wish, unless the budget says how much of it is wanted.
 MAX_TRIALS_WITHOUT_BUDGET = 10_000
 MAX_SEEDS = 10_000
-KEYS = ("name", "objectives", "constraints", "search", "budget", "seeds", "resources", "base", "space", "cases")
+KEYS = (
+    *("name", "scale", "scales", "objectives", "constraints", "search", "budget", "seeds", "resources"),
+    *("base", "space", "cases"),
+)
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 _CONSTRAINT = re.compile(r"\s*([A-Za-z0-9_]+)\s*(<=|>=)\s*(\S+)\s*")
@@ -53,15 +57,15 @@ class _Sections(Section):
     resources: ResourcesConfig = Field(default_factory=ResourcesConfig)
 
 
-def load_sweep(path: Path) -> SweepSpec:
-    """Read and check a sweep file.
+def load_sweep(path: Path, scale: str | None = None) -> SweepSpec:
+    """Read and check a sweep file, at `scale` instead of the one that the file's own key says.
 
     Raises:
         SpecError: with every problem, each at its file and line.
     """
     document, findings = _read(path)
-    raw = document.values
-    for name in raw.keys() - set(KEYS):
+    raw, scaled = apply_scale(document.values, scale, findings)
+    for name in raw.keys() - {*KEYS, "scaled"}:
         findings.add((name,), "unknown key", hint=_hint_for_top(name))
     sections = _sections(raw, path, findings)
     objectives = _objectives(raw.get("objectives"), findings)
@@ -75,6 +79,7 @@ def load_sweep(path: Path) -> SweepSpec:
         raise SpecError(findings.problems)
     spec = SweepSpec(
         name=sections.name,
+        scaled=scaled,
         objectives=objectives,
         constraints=constraints,
         search=sections.search,

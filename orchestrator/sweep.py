@@ -145,6 +145,14 @@ class Case:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Scaled:
+    """The scale that a spec was read at: its name, and what numbers of the file were divided by, by dotted key."""
+
+    name: str
+    divide: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepSpec:
     """A sweep file, read and checked. `document` knows the lines; it is no part of the spec's identity."""
 
@@ -158,6 +166,7 @@ class SweepSpec:
     base: dict[str, Any]
     space: tuple[Parameter, ...]
     cases: tuple[Case, ...]
+    scaled: Scaled | None = None
     document: Document | None = dataclasses.field(default=None, compare=False, repr=False)
 
     @property
@@ -169,6 +178,7 @@ class SweepSpec:
         """The spec with its defaults filled in, as plain values that read back as an equal spec."""
         return {
             "name": self.name,
+            **({} if self.scaled is None else {"scaled": dataclasses.asdict(self.scaled)}),
             "objectives": dict(self.objectives),
             "constraints": [str(constraint) for constraint in self.constraints],
             "search": self.search.model_dump(exclude=set() if self.search.method == "random" else {"seed"}),

@@ -21,16 +21,23 @@ _SECTION_PREFIXES = tuple(f"cfg_{section}_" for section in RECIPE_SECTIONS)
 _BARE = frozenset(
     {"data", "cfg_model_family", "cfg_model_mlp", "cfg_freeze_matrices", "cfg_freeze_scheme", "cfg_optimizer_name"}
     | {"cfg_schedule_name", "cfg_train_precision", "cfg_artifact_codec", "cfg_device"}
+    | {"cfg_adapter_kind", "cfg_ensemble_members"}
 )
 _SHORT = {
     "cfg_optimizer_learning_rate": "lr",
     "cfg_optimizer_weight_decay": "wd",
     "cfg_freeze_seed": "map seed",
+    "cfg_freeze_layers": "layers",
+    "cfg_adapter_rank": "rank",
+    "cfg_adapter_channel_gain": "channel gain",
+    "cfg_low_rank_rank": "rank",
+    "cfg_low_rank_activation": "between",
+    "cfg_distill_temperature": "T",
     "cfg_artifact_matrix_bits": "matrix bits",
     "cfg_artifact_embedding_bits": "embedding bits",
 }
 # The first word of a column's name that says only which section it is in.
-_SECTIONS = ("model_", "train_", "freeze_", "optimizer_", "schedule_")
+_SECTIONS = ("model_", "train_", "freeze_", "progressive_", "distill_", "optimizer_", "schedule_")
 
 
 def config_labels(configs: Sequence[Settings]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 STATUSES: tuple[str, ...] = (
     "completed",
@@ -33,7 +33,7 @@ WORD = pa.dictionary(pa.int32(), pa.string())  # strings that repeat: a categori
 TIME = pa.timestamp("us", tz="UTC")
 
 # Sections of a config that only some recipes read: a control is equal but for these.
-RECIPE_SECTIONS: tuple[str, ...] = ("freeze",)
+RECIPE_SECTIONS: tuple[str, ...] = ("freeze", "adapter", "progressive", "low_rank", "distill", "ensemble")
 
 # Leaves of a config that are columns under their own name, so they get no `cfg_` column.
 _IDENTITY_LEAVES = frozenset({"recipe", "data", "seed"})
@@ -83,6 +83,8 @@ _RESULT = (
     Column("ce_raw", FLOAT, "nats/token", "the same of the model before packing"),
     Column("bpb", FLOAT, "bits/byte", "bits per byte of text of the reloaded artifact, by the competition's byte rule"),
     Column("bpb_raw", FLOAT, "bits/byte", "the same of the model before packing"),
+    Column("ce_sliding", FLOAT, "nats/token", "like ce, with a window that slides by cfg_eval_stride; null where it is null"),
+    Column("bpb_sliding", FLOAT, "bits/byte", "like bpb, with that window"),
     Column("eval_tokens", INT, "tokens", "validation tokens that were scored"),
     Column("eval_bytes", INT, "bytes", "bytes of text that these tokens stand for"),
     Column("artifact_bytes", INT, "bytes", "size of the artifact file that was reloaded and scored"),
@@ -123,7 +125,7 @@ _CONFIG = (
     _config("model.dim", INT, "", "width of the residual stream"),
     _config("model.num_heads", INT, "", "query heads"),
     _config("model.num_kv_heads", INT, "", "key/value heads; null = num_heads"),
-    _config("model.mlp", WORD, "", "geglu (gate, up, down) or relu2 (fc, proj)"),
+    _config("model.mlp", WORD, "", "geglu (gate, up, down), gelu or relu2 (fc, proj)"),
     _config("model.mlp_ratio", FLOAT, "", "hidden width of the MLP over dim"),
     _config("model.dropout", FLOAT, "", "on the MLP's hidden units, while training"),
     _config("model.rope_dims", INT, "", "dimensions of a head that are rotated; null = all"),
@@ -140,6 +142,22 @@ _CONFIG = (
     _config("freeze.layers", WORD, "", "frozen layers: all, or layers and ranges counted from 0"),
     _config("freeze.scheme", WORD, "", "distribution of the frozen values"),
     _config("freeze.seed", INT, "", "seed of the maps; null = the trial's seed"),
+    _config("adapter.kind", WORD, "", "vera or lora: the correction beside a frozen matrix", 2),
+    _config("adapter.rank", INT, "", "rank of that correction", 2),
+    _config("adapter.channel_gain", BOOL, "", "a trained gain per output channel as well", 2),
+    _config("progressive.freeze_at", FLOAT, "", "share of the steps before the freeze", 2),
+    _config("progressive.distill_at", FLOAT, "", "progressive_distill only: share before self-distillation", 2),
+    _config("progressive.restart", BOOL, "", "a new optimiser and schedule after the freeze", 2),
+    _config("progressive.learning_rate_ratio", FLOAT, "", "peak after the freeze over the peak before", 2),
+    _config("low_rank.rank", INT, "", "width of the trained branch beside the frozen MLP", 2),
+    _config("low_rank.activation", WORD, "", "between the branch's two matrices: gelu or none", 2),
+    _config("distill.temperature", FLOAT, "", "of both softmaxes", 2),
+    _config("distill.alpha", FLOAT, "", "weight of the teacher's term", 2),
+    _config("distill.teacher_layers", INT, "", "distill only: transformer blocks of the teacher", 2),
+    _config("distill.teacher_dim", INT, "", "distill only: width of the teacher", 2),
+    _config("distill.teacher_heads", INT, "", "distill only: query heads of the teacher", 2),
+    _config("distill.teacher_steps", INT, "optimiser steps", "distill only: of the teacher; null = train.steps", 2),
+    _config("ensemble.members", WORD, "", "learned or frozen, one word per model, joined by commas", 2),
     _config("optimizer.name", WORD, "", "adamw or muon"),
     _config("optimizer.learning_rate", FLOAT, "", "peak; of the block matrices under muon"),
     _config("optimizer.weight_decay", FLOAT, "", "decoupled; under muon on the block matrices only"),
@@ -166,6 +184,7 @@ _CONFIG = (
     _config("train.checkpoint_every_seconds", FLOAT, "s", "0 = after every step"),
     _config("eval.tokens", INT, "tokens", "first tokens of the validation set; null = all"),
     _config("eval.batch_sequences", INT, "rows", "rows scored at once"),
+    _config("eval.stride", INT, "tokens", "step of the sliding window that is scored as well; null = none"),
     _config("artifact.matrix_bits", INT, "bits", "width of the block matrices"),
     _config("artifact.embedding_bits", INT, "bits", "width of the tied embedding; 16 = fp16"),
     _config("artifact.codec", WORD, "", "compressor as asked; auto keeps the smallest"),

@@ -16,7 +16,8 @@ from orchestrator.spec import load_sweep
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-SWEEPS = sorted((ROOT / "search_spaces").rglob("*.yaml"))
+PUBLISHED = ROOT / "search_spaces" / "seed_paper" / "published.yaml"  # figures, not a sweep
+SWEEPS = sorted(set((ROOT / "search_spaces").rglob("*.yaml")) - {PUBLISHED})
 
 
 def first_line(path: Path) -> str:
@@ -27,7 +28,7 @@ def first_line(path: Path) -> str:
 
 def test_the_map_names_every_file_with_its_own_first_line() -> None:
     """Each source file and sweep is in the README's table, told by its own docstring; nothing else is."""
-    folders = ("search_spaces", "trainer", "orchestrator", "results", "benchmarks")
+    folders = ("search_spaces", "search_spaces/seed_paper", "trainer", "orchestrator", "results", "benchmarks")
     files = [p for name in folders for p in sorted((ROOT / name).glob("*")) if p.suffix in (".py", ".yaml")]
     expected = {f"`{path.relative_to(ROOT)}`": first_line(path) for path in files}
     rows = re.findall(r"^\| (`[\w/.]+`) \| (.*) \|$", README[README.index("## Every file") :], flags=re.MULTILINE)
@@ -49,8 +50,11 @@ def test_the_sweep_in_the_readme_is_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.name)
 def test_every_shipped_sweep_loads_and_plans(path: Path) -> None:
-    """Each YAML in search_spaces is a valid sweep with at least one trial."""
-    assert plan(load_sweep(path))
+    """Each YAML in search_spaces is a valid sweep with at least one trial, and as many at each of its scales."""
+    trials = plan(load_sweep(path))
+    assert trials
+    for scale in yaml.safe_load(path.read_text()).get("scales", {}):
+        assert len(plan(load_sweep(path, scale))) == len(trials)
     assert yaml.safe_load(path.read_text())["name"] == path.stem
 
 

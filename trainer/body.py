@@ -30,7 +30,7 @@ from trainer.quantize import (
     unpack_six_bits,
 )
 from trainer.recipes import plan
-from trainer.shapes import Shape, is_matrix, weight_shapes
+from trainer.shapes import Shape, is_matrix
 
 Layout = Literal["bytes", "packed"]
 Weights = Mapping[str, npt.NDArray[np.float32]]
@@ -52,8 +52,8 @@ class Stored:
 
 def stored_weights(config: TrialConfig) -> dict[str, Stored]:
     """Every weight that an artifact of this config holds, in stored order."""
-    shapes, kinds = weight_shapes(config.model), plan(config).kinds
-    return {name: Stored(shape=shapes[name], bits=_bits(config, name)) for name in shapes if kinds[name] != "seeded"}
+    weights = plan(config).weights
+    return {n: Stored(shape=w.shape, bits=_bits(config, n)) for n, w in weights.items() if w.kind != "seeded"}
 
 
 def raw_bytes(config: TrialConfig, layout: Layout = "packed") -> dict[str, int]:
@@ -68,7 +68,7 @@ def raw_bytes(config: TrialConfig, layout: Layout = "packed") -> dict[str, int]:
 
 
 def _bits(config: TrialConfig, name: str) -> int:
-    if name == "embedding":
+    if name.endswith("embedding"):
         return config.artifact.embedding_bits
     return config.artifact.matrix_bits if is_matrix(name) else 16
 

@@ -7,6 +7,7 @@ regenerated, so they are not in it.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from trainer.files import replacing
 from trainer.model import GPT
 
 
-def save_checkpoint(path: Path, model: GPT, optimizers: list[Optimizer], progress: dict[str, Any]) -> None:
-    """Write model, optimisers and `progress` (plain values and tensors), whole or not at all."""
+def save_checkpoint(
+    path: Path, networks: Mapping[str, GPT], optimizers: Sequence[Optimizer], progress: dict[str, Any]
+) -> None:
+    """Write networks, the present phase's optimisers and `progress` (plain values), whole or not at all."""
     state = {
-        "model": model.state_dict(),
+        "networks": {name: network.state_dict() for name, network in networks.items()},
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
         "progress": progress,
     }
@@ -28,8 +31,8 @@ def save_checkpoint(path: Path, model: GPT, optimizers: list[Optimizer], progres
         torch.save(state, temporary)
 
 
-def load_checkpoint(path: Path, model: GPT, optimizers: list[Optimizer]) -> dict[str, Any] | None:
-    """Restore what `save_checkpoint` wrote and return its `progress`; None if there is no usable checkpoint.
+def load_checkpoint(path: Path, networks: Mapping[str, GPT]) -> dict[str, Any] | None:
+    """Bring `networks` to what `save_checkpoint` wrote, and return all of it; None if there is no usable checkpoint.
 
     A checkpoint that is damaged or was written for other shapes is no reason to fail: nothing is restored from it,
     and the trial starts over.
@@ -38,19 +41,20 @@ def load_checkpoint(path: Path, model: GPT, optimizers: list[Optimizer]) -> dict
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
         return None
-    if not _fits(state, model, optimizers):
+    if not _fits(state, networks):
         return None
-    model.load_state_dict(state["model"])
-    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(saved)
-    return dict(state["progress"])
+    for name, network in networks.items():
+        network.load_state_dict(state["networks"][name])
+    return dict(state)
 
 
-def _fits(state: Any, model: GPT, optimizers: list[Optimizer]) -> bool:
+def _fits(state: Any, networks: Mapping[str, GPT]) -> bool:
     """Whether all of `state` can be restored: half a restore would train on from a point that never was."""
-    if not isinstance(state, dict) or state.keys() != {"model", "optimizers", "progress"}:
+    if not isinstance(state, dict) or state.keys() != {"networks", "optimizers", "progress"}:
         return False
-    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    sizes = [[len(group["params"]) for group in optimizer.param_groups] for optimizer in optimizers]
-    saved_sizes = [[len(group["params"]) for group in saved["param_groups"]] for saved in state["optimizers"]]
-    return shapes == {name: tensor.shape for name, tensor in state["model"].items()} and sizes == saved_sizes
+    shapes = {name: _shapes(network.state_dict()) for name, network in networks.items()}
+    return shapes == {name: _shapes(saved) for name, saved in state["networks"].items()}
+
+
+def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in state.items()}

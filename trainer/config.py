@@ -6,13 +6,18 @@ Two families of model live in one tree: naming a family fills every model settin
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-MATRICES_OF_MLP: dict[str, tuple[str, ...]] = {"geglu": ("gate", "up", "down"), "relu2": ("fc", "proj")}
+MATRICES_OF_MLP: dict[str, tuple[str, ...]] = {
+    "geglu": ("gate", "up", "down"),
+    "gelu": ("fc", "proj"),
+    "relu2": ("fc", "proj"),
+}
 MATRICES_OF_ATTENTION: tuple[str, ...] = ("q", "k", "v", "o")
 
 # What naming a family means. `study` is the model of parameter-golf PR #1301, `competition` the one of its baseline.
@@ -52,8 +57,27 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 }
 
 # Sections that only some recipes read. Given to another recipe they would be silently ignored, so they are refused.
-SECTIONS_OF_RECIPE: dict[str, tuple[str, ...]] = {"baseline": (), "selective": ("freeze",)}
-RECIPE_SECTIONS: tuple[str, ...] = ("freeze",)
+SECTIONS_OF_RECIPE: dict[str, tuple[str, ...]] = {
+    "baseline": (),
+    "selective": ("freeze",),
+    "scaled_freeze": ("freeze",),
+    "full_adapter": ("freeze", "adapter"),
+    "progressive": ("freeze", "progressive"),
+    "low_rank": ("freeze", "low_rank"),
+    "distill": ("freeze", "distill"),
+    "progressive_distill": ("freeze", "progressive", "distill"),
+    "ensemble": ("freeze", "ensemble"),
+}
+RECIPE_SECTIONS: tuple[str, ...] = ("freeze", "adapter", "progressive", "low_rank", "distill", "ensemble")
+
+# Recipes that are also worth running with all weights learned: as controls of their frozen selves.
+MAY_FREEZE_NOTHING: tuple[str, ...] = ("distill", "ensemble")
+
+# The study's split and rates: a third of the steps each, the last at a third of the rate (1e-4 after 3e-4).
+PROGRESSIVE_DISTILL: dict[str, Any] = {"freeze_at": 2 / 3, "learning_rate_ratio": 1 / 3}
+
+# What a recipe freezes where its config names no matrices.
+MATRICES_OF_RECIPE: dict[str, tuple[str, ...]] = {"full_adapter": ("*",), "low_rank": ("fc", "proj")}
 
 
 class Section(BaseModel):
@@ -86,7 +110,9 @@ class ModelConfig(Section):
     dim: int = Field(default=192, ge=8, le=16_384, description="width of the residual stream")
     num_heads: int = Field(default=6, ge=1, description="query heads; must divide dim")
     num_kv_heads: int | None = Field(default=None, ge=1, description="key/value heads; null = num_heads")
-    mlp: Literal["geglu", "relu2"] = Field(description="gate, up, down with GELU, or fc, proj with squared ReLU")
+    mlp: Literal["geglu", "gelu", "relu2"] = Field(
+        description="gate, up, down with GELU; fc, proj with GELU; or fc, proj with squared ReLU"
+    )
     mlp_ratio: float = Field(default=2.0, gt=0, le=16, description="hidden width of the MLP over dim")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="on the MLP's hidden units, while training")
     rope_dims: int | None = Field(ge=2, description="dimensions of a head that are rotated; null = all")
@@ -145,9 +171,11 @@ class ModelConfig(Section):
 
 
 class FreezeConfig(Section):
-    """Which matrices are frozen at seeded random values (recipe `selective`)."""
+    """Which matrices are frozen: at seeded random values, or at trained ones (recipes `progressive…`)."""
 
-    matrices: tuple[str, ...] = Field(default=("gate", "up"), min_length=1, description="names of matrices in a block")
+    matrices: tuple[str, ...] = Field(
+        default=("gate", "up"), description="names of matrices in a block, or patterns: q, gate, ?, *"
+    )
     layers: str = Field(
         default="all",
         pattern=r"^(all|\d+(-\d+)?(,\d+(-\d+)?)*)$",
@@ -172,6 +200,57 @@ class FreezeConfig(Section):
                 raise ValueError(f"`freeze.layers` must be below num_layers = {num_layers}, but got {part}")
             chosen.update(range(low, high + 1))
         return frozenset(chosen)
+
+
+class AdapterConfig(Section):
+    """The trained correction beside each frozen matrix W (recipe `full_adapter`)."""
+
+    kind: Literal["vera", "lora"] = Field(
+        default="vera", description="vera: B diag(b * a) A / rank with seeded A and B; lora: B A, both trained"
+    )
+    rank: int = Field(default=16, ge=1, le=16_384, description="rank of the correction")
+    channel_gain: bool = Field(default=False, description="a trained gain per output channel of W as well")
+
+
+class ProgressiveConfig(Section):
+    """When training freezes what it has trained so far (recipes `progressive` and `progressive_distill`)."""
+
+    freeze_at: float = Field(default=1 / 3, gt=0, lt=1, description="share of the steps before the freeze")
+    distill_at: float = Field(
+        default=1 / 3, gt=0, lt=1, description="progressive_distill only: share of the steps before self-distillation"
+    )
+    restart: bool = Field(
+        default=True, description="a new optimiser and schedule after the freeze, as the study's code; or carry on"
+    )
+    learning_rate_ratio: float = Field(default=1.0, gt=0, description="peak after the freeze over the peak before")
+
+
+class LowRankConfig(Section):
+    """The trained branch beside a frozen two-matrix MLP (recipe `low_rank`)."""
+
+    rank: int = Field(default=64, ge=1, le=16_384, description="width of the branch")
+    activation: Literal["gelu", "none"] = Field(
+        default="gelu", description="between its two matrices: gelu as in the study's code, none as in its text"
+    )
+
+
+class DistillConfig(Section):
+    """Learning from a teacher's logits (Hinton et al., 2015, arXiv 1503.02531)."""
+
+    temperature: float = Field(default=2.0, gt=0, le=100, description="of both softmaxes")
+    alpha: float = Field(default=0.5, ge=0, le=1, description="weight of the teacher's term; 1 - alpha is that of ce")
+    teacher_layers: int = Field(default=6, ge=1, le=256, description="distill only: shape of the teacher")
+    teacher_dim: int = Field(default=192, ge=8, le=16_384, description="distill only")
+    teacher_heads: int = Field(default=6, ge=1, description="distill only")
+    teacher_steps: int | None = Field(default=None, ge=1, description="distill only; null = train.steps")
+
+
+class EnsembleConfig(Section):
+    """Models whose logits are averaged, all in one artifact; each is trained for `train.steps`."""
+
+    members: tuple[Literal["learned", "frozen"], ...] = Field(
+        default=("learned", "frozen"), min_length=2, max_length=8, description="a frozen one is a `selective` model"
+    )
 
 
 class OptimizerConfig(Section):
@@ -236,6 +315,9 @@ class EvalConfig(Section):
 
     tokens: int | None = Field(default=None, ge=2, description="first tokens of the validation set; null = all")
     batch_sequences: int = Field(default=32, ge=1, description="rows scored at once")
+    stride: int | None = Field(
+        default=None, ge=1, description="also score with a window that slides by so many tokens; null = do not"
+    )
 
 
 class ArtifactConfig(Section):
@@ -255,7 +337,17 @@ class TrialConfig(Section):
         pydantic.ValidationError: with every broken rule at once, each naming its key and value.
     """
 
-    recipe: Literal["baseline", "selective"] = Field(default="baseline", description="the variant that is trained")
+    recipe: Literal[
+        "baseline",
+        "selective",
+        "scaled_freeze",
+        "full_adapter",
+        "progressive",
+        "low_rank",
+        "distill",
+        "progressive_distill",
+        "ensemble",
+    ] = Field(default="baseline", description="the variant that is trained")
     data: str = Field(
         default="stdlib", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name of a prepared dataset"
     )
@@ -263,7 +355,12 @@ class TrialConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: CUDA where the trial has a GPU")
     num_threads: int = Field(default=1, ge=1, le=1024, description="CPU threads; part of the bits on a CPU")
     model: ModelConfig = Field(default_factory=lambda: ModelConfig.model_validate({}))
-    freeze: FreezeConfig | None = Field(default=None, description="recipe selective only")
+    freeze: FreezeConfig | None = Field(default=None, description="every recipe but baseline")
+    adapter: AdapterConfig | None = Field(default=None, description="recipe full_adapter")
+    progressive: ProgressiveConfig | None = Field(default=None, description="recipes progressive, progressive_distill")
+    low_rank: LowRankConfig | None = Field(default=None, description="recipe low_rank")
+    distill: DistillConfig | None = Field(default=None, description="recipes distill, progressive_distill")
+    ensemble: EnsembleConfig | None = Field(default=None, description="recipe ensemble")
     optimizer: OptimizerConfig = Field(default_factory=lambda: OptimizerConfig.model_validate({}))
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
     train: TrainConfig = Field(default_factory=TrainConfig)
@@ -273,9 +370,20 @@ class TrialConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _recipe_sections(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("recipe") == "selective" and values.get("freeze") is None:
-            return {**values, "freeze": {}}
-        return values
+        """Give a recipe every section that it reads, and its own default of what is frozen."""
+        if not isinstance(values, dict):
+            return values
+        recipe = str(values.get("recipe", "baseline"))
+        filled = dict(values)
+        for section in SECTIONS_OF_RECIPE.get(recipe, ()):
+            if filled.get(section) is None:
+                filled[section] = {}
+        if recipe == "progressive_distill" and isinstance(filled["progressive"], dict):
+            filled["progressive"] = {**PROGRESSIVE_DISTILL, **filled["progressive"]}
+        freeze = filled.get("freeze")
+        if recipe in MATRICES_OF_RECIPE and isinstance(freeze, dict):
+            filled["freeze"] = {"matrices": MATRICES_OF_RECIPE[recipe], **freeze}
+        return filled
 
     @model_validator(mode="after")
     def _sections_fit(self) -> TrialConfig:
@@ -285,23 +393,69 @@ class TrialConfig(Section):
                     f"`{section}` has no effect with recipe {self.recipe}: remove it, or change the recipe"
                 )
         if self.freeze is not None:
-            unknown = [name for name in self.freeze.matrices if name not in self.model.matrices]
-            if unknown:
-                raise ValueError(
-                    f"`freeze.matrices` must be among {', '.join(self.model.matrices)} "
-                    f"for an MLP of kind {self.model.mlp}, but got {', '.join(unknown)}"
-                )
+            frozen = self.frozen_matrices
+            if not frozen and self.recipe not in MAY_FREEZE_NOTHING:
+                raise ValueError(f"`freeze.matrices` must name a matrix with recipe {self.recipe}, but it is empty")
             self.freeze.layer_set(self.model.num_layers)
             if self.freeze.scheme == "orthogonal":
-                self._orthogonal_maps_fit(self.freeze)
+                self._orthogonal_maps_fit(frozen)
+        if self.low_rank is not None and self.model.mlp == "geglu":
+            raise ValueError("`model.mlp` must be gelu or relu2 with recipe low_rank, but got geglu")
+        if self.eval.stride is not None and self.eval.stride > self.train.sequence_tokens:
+            raise ValueError(
+                "`eval.stride` must be at most `train.sequence_tokens`, "
+                f"but got {self.eval.stride} and {self.train.sequence_tokens}"
+            )
+        teacher = self.distill
+        if self.recipe == "distill" and teacher is not None and teacher.teacher_dim % (2 * teacher.teacher_heads):
+            raise ValueError(
+                "`distill.teacher_dim` must be divisible by twice `distill.teacher_heads`, "
+                f"but got {teacher.teacher_dim} and {teacher.teacher_heads}"
+            )
+        split = self.progressive
+        if split is not None and self.train.steps < 3:
+            raise ValueError(f"`train.steps` must be at least 3 with recipe {self.recipe}, but got {self.train.steps}")
+        if self.recipe == "progressive_distill" and split is not None and split.distill_at >= split.freeze_at:
+            raise ValueError(
+                "`progressive.distill_at` must be below `progressive.freeze_at`, "
+                f"but got {split.distill_at:g} and {split.freeze_at:g}"
+            )
         return self
 
-    def _orthogonal_maps_fit(self, freeze: FreezeConfig) -> None:
+    @property
+    def teacher_model(self) -> ModelConfig:
+        """The teacher's shape: the student's model with the layers, width and heads of `distill`."""
+        assert self.distill is not None
+        same = self.model.model_dump(exclude={"rope_dims", "num_kv_heads"})
+        shape = {
+            "num_layers": self.distill.teacher_layers,
+            "dim": self.distill.teacher_dim,
+            "num_heads": self.distill.teacher_heads,
+        }
+        return ModelConfig.model_validate({**same, **shape})
+
+    @property
+    def frozen_matrices(self) -> tuple[str, ...]:
+        """The matrices of a block that `freeze.matrices` names, in the model's order.
+
+        Raises:
+            ValueError: if one of its patterns matches none of them.
+        """
+        patterns = self.freeze.matrices if self.freeze else ()
+        for pattern in patterns:
+            if not fnmatch.filter(self.model.matrices, pattern):
+                raise ValueError(
+                    f"`freeze.matrices` must be among {', '.join(self.model.matrices)} "
+                    f"for an MLP of kind {self.model.mlp}, but got {pattern}"
+                )
+        return tuple(m for m in self.model.matrices if any(fnmatch.fnmatchcase(m, p) for p in patterns))
+
+    def _orthogonal_maps_fit(self, matrices: tuple[str, ...]) -> None:
         """The rule of `seeds.hadamard_block`, here so that a sweep is refused before it starts."""
         from trainer.shapes import weight_shapes
 
         shapes = weight_shapes(self.model)
-        for matrix in freeze.matrices:
+        for matrix in matrices:
             if max(shapes[f"blocks.0.{matrix}"]) % 16:
                 raise ValueError(
                     "`freeze.scheme` orthogonal needs matrices whose longer side is divisible by 16, "
@@ -311,16 +465,17 @@ class TrialConfig(Section):
     @property
     def config_id(self) -> str:
         """Twelve hex digits that all replicates (trials alike but for `seed`) share."""
-        return _digest(self.model_dump(mode="json", exclude={"seed"}))
+        return _digest(self.model_dump(mode="json", exclude={"seed"}, exclude_none=True))
 
     @property
     def trial_id(self) -> str:
         """Readable and unique: recipe, shape, seed, and a digest of the whole config."""
         shape = f"{self.model.num_layers}L{self.model.dim}d"
-        return f"{self.recipe}-{shape}-s{self.seed}-{_digest(self.model_dump(mode='json'))}"
+        return f"{self.recipe}-{shape}-s{self.seed}-{_digest(self.model_dump(mode='json', exclude_none=True))}"
 
 
 def _digest(values: dict[str, Any]) -> str:
+    """Twelve hex digits of plain values; settings that are None are left out, so that a new section moves no old id."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainer.seeds import Scheme, map_values
+from trainer.recipes import Scheme
+from trainer.seeds import map_values
 
 
 class SeededLinear(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from trainer.config import TrialConfig
 from trainer.data import Dataset, batch
 from trainer.device import precision, synchronize
 from trainer.model import GPT
-from trainer.optim import set_step
+from trainer.optim import build_optimizers, set_step
+from trainer.recipes import Phase, Recipe
 from trainer.result import CurvePoint
 from trainer.schedule import rate_factor
 
@@ -50,6 +51,7 @@ class Ledger:
     """What a trial has done so far, over all its attempts. Seconds of training exclude all the others."""
 
     step: int = 0
+    phase: int = 0
     train_seconds: float = 0.0
     timed_tokens: int = 0
     compile_seconds: float = 0.0
@@ -68,15 +70,17 @@ class Ledger:
     def to_plain(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
-    @classmethod
-    def from_plain(cls, values: dict[str, Any]) -> Ledger:
-        return cls(**{**values, "curve": [CurvePoint(**point) for point in values["curve"]]})
+    def restore(self, values: dict[str, Any]) -> None:
+        """Become what `to_plain` wrote."""
+        for name, value in {**values, "curve": [CurvePoint(**point) for point in values["curve"]]}.items():
+            setattr(self, name, value)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Hooks:
     """What the loop tells the world and asks of it. None of it can move a bit of the training."""
 
+    resumed: Callable[[], None] = lambda: None
     report: Callable[[Report], None] = lambda report: None
     should_stop: Callable[[], bool] = lambda: False
     validate: Callable[[], float] | None = None
@@ -99,90 +103,140 @@ class _Stopwatch:
 
 
 def train(
-    model: GPT,
-    optimizers: list[Optimizer],
+    networks: Mapping[str, GPT],
     config: TrialConfig,
+    recipe: Recipe,
     dataset: Dataset,
     ledger: Ledger,
     *,
-    total_steps: int,
     checkpoint: Path,
     hooks: Hooks,
 ) -> None:
-    """Train from `ledger.step` to `total_steps`, writing into `ledger` what was done.
+    """Train through the recipe's phases from wherever the checkpoint stands, writing into `ledger` what was done.
 
     Every step is a pure function of the weights, the optimisers and (seed, step), so a resumed run has the same bits
-    as an unbroken one. Throughput counts training steps alone: the first step of a process (which compiles and warms
-    up), evaluation and checkpoints have seconds of their own.
+    as an unbroken one. Throughput counts training steps alone: the first step of a phase in a process (which compiles
+    and warms up), evaluation and checkpoints have seconds of their own.
 
     Raises:
         Diverged: if the loss is not finite.
         Interrupted: if `hooks.should_stop()`; the checkpoint is written first.
     """
-    steps = _Steps(model, optimizers, config, dataset, total_steps)
-    watch = _Stopwatch(ledger, model.embedding.device, hooks.clock)
-    loss_sum = torch.zeros((), dtype=torch.float64, device=model.embedding.device) + ledger.loss_sum
-    is_first, last_report, last_checkpoint = True, watch.last, watch.last
-    while ledger.step < total_steps:
-        loss_sum += steps.run(ledger.step)
-        ledger.step += 1
-        ledger.loss_steps += 1
-        if is_first:
-            watch.lap("compile_seconds")
-            is_first = False
-        else:
-            ledger.timed_tokens += config.train.batch_tokens
-        if _is_curve_point(ledger.step, config, total_steps):
-            watch.lap("train_seconds")
-            val_ce = hooks.validate() if hooks.validate and _is_eval_step(ledger.step, config) else math.nan
-            watch.lap("eval_seconds")
-            _add_curve_point(ledger, config, float(loss_sum), val_ce, steps.rate)
-            loss_sum.zero_()
-        is_last, is_stopping = ledger.step == total_steps, hooks.should_stop()
-        now = hooks.clock()
-        if is_last or is_stopping or now - last_checkpoint >= config.train.checkpoint_every_seconds:
-            watch.lap("train_seconds")
-            ledger.loss_sum = float(loss_sum)
-            save_checkpoint(checkpoint, model, optimizers, ledger.to_plain())
-            watch.lap("checkpoint_seconds")
-            last_checkpoint = watch.last
-        if is_last or now - last_report >= SECONDS_BETWEEN_REPORTS:
-            watch.lap("train_seconds")
-            hooks.report(_report(ledger, total_steps))
-            last_report = watch.last
-        if is_stopping and not is_last:
-            raise Interrupted
+    saved = load_checkpoint(checkpoint, networks)
+    if saved is not None:
+        ledger.restore(saved["progress"])
+    hooks.resumed()
+    loop = _Loop(networks, config, recipe, dataset, ledger, checkpoint, hooks)
+    start, optimizers = 0, list[Optimizer]()
+    for index, phase in enumerate(recipe.phases):
+        network = networks[phase.network]
+        network.freeze(phase.freezes)
+        optimizers = build_optimizers(network, config.optimizer) if phase.restarts else _without_frozen(optimizers)
+        if saved is not None and index == ledger.phase:
+            for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
+                optimizer.load_state_dict(state)
+        if ledger.step < start + phase.steps:
+            if phase.copies_teacher and phase.teacher and ledger.step == start:
+                networks[phase.teacher].load_state_dict(network.state_dict())
+            ledger.phase = index
+            loop.run(phase, start, optimizers)
+        start += phase.steps
 
 
-def resume(model: GPT, optimizers: list[Optimizer], checkpoint: Path) -> Ledger:
-    """The ledger of the checkpoint, with model and optimisers set to it; a new one where there is no checkpoint."""
-    saved = load_checkpoint(checkpoint, model, optimizers)
-    return Ledger() if saved is None else Ledger.from_plain(saved)
+class _Loop:
+    """Runs phases, one after the other, on one ledger."""
+
+    def __init__(
+        self,
+        networks: Mapping[str, GPT],
+        config: TrialConfig,
+        recipe: Recipe,
+        dataset: Dataset,
+        ledger: Ledger,
+        checkpoint: Path,
+        hooks: Hooks,
+    ) -> None:
+        self.networks, self.config, self.dataset, self.ledger = networks, config, dataset, ledger
+        self.total_steps, self.checkpoint, self.hooks = recipe.total_steps, checkpoint, hooks
+        self.device = next(iter(networks.values())).embedding.device
+        self.watch = _Stopwatch(ledger, self.device, hooks.clock)
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device) + ledger.loss_sum
+        self.last_report = self.last_checkpoint = self.watch.last
+
+    def run(self, phase: Phase, start: int, optimizers: list[Optimizer]) -> None:
+        """Train one phase, which begins at step `start`, from `ledger.step` to its end."""
+        ledger, end, is_first = self.ledger, start + phase.steps, True
+        steps = _Steps(self.networks, phase, start, optimizers, self.config, self.dataset)
+        while ledger.step < end:
+            self.loss_sum += steps.run(ledger.step)
+            ledger.step += 1
+            ledger.loss_steps += 1
+            if is_first:
+                self.watch.lap("compile_seconds")
+                is_first = False
+            else:
+                ledger.timed_tokens += self.config.train.batch_tokens
+            if _is_curve_point(ledger.step, self.config, self.total_steps):
+                self._add_curve_point(steps.rate)
+            is_last, is_stopping = ledger.step == end, self.hooks.should_stop()
+            now = self.hooks.clock()
+            if is_last or is_stopping or now - self.last_checkpoint >= self.config.train.checkpoint_every_seconds:
+                self._save(optimizers)
+            if is_last or now - self.last_report >= SECONDS_BETWEEN_REPORTS:
+                self.watch.lap("train_seconds")
+                self.hooks.report(_report(ledger, self.total_steps))
+                self.last_report = self.watch.last
+            if is_stopping and ledger.step < self.total_steps:
+                raise Interrupted
+
+    def _add_curve_point(self, rate: float) -> None:
+        self.watch.lap("train_seconds")
+        validate = self.hooks.validate if _is_eval_step(self.ledger.step, self.config) else None
+        val_ce = validate() if validate else math.nan
+        self.watch.lap("eval_seconds")
+        _add_curve_point(self.ledger, self.config, float(self.loss_sum), val_ce, rate)
+        self.loss_sum.zero_()
+
+    def _save(self, optimizers: list[Optimizer]) -> None:
+        self.watch.lap("train_seconds")
+        self.ledger.loss_sum = float(self.loss_sum)
+        save_checkpoint(self.checkpoint, self.networks, optimizers, self.ledger.to_plain())
+        self.watch.lap("checkpoint_seconds")
+        self.last_checkpoint = self.watch.last
 
 
 class _Steps:
-    """One optimiser step at a time, on one model."""
+    """The optimiser steps of one phase."""
 
     def __init__(
-        self, model: GPT, optimizers: list[Optimizer], config: TrialConfig, dataset: Dataset, total_steps: int
+        self,
+        networks: Mapping[str, GPT],
+        phase: Phase,
+        start: int,
+        optimizers: list[Optimizer],
+        config: TrialConfig,
+        dataset: Dataset,
     ) -> None:
-        self.model, self.optimizers, self.config, self.dataset = model, optimizers, config, dataset
-        self.total_steps = total_steps
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.network = networks[phase.network]
+        self.teacher = networks[phase.teacher] if phase.teacher else None
+        self.phase, self.start, self.optimizers = phase, start, optimizers
+        self.config, self.dataset = config, dataset
+        self.parameters = [p for p in self.network.parameters() if p.requires_grad]
         self.rate = 0.0
 
     def run(self, step: int) -> Tensor:
         """Train one step and return its mean loss, still on the device."""
-        config, device = self.config, self.model.embedding.device
-        self.rate = rate_factor(config.schedule, step, self.total_steps)
-        set_step(self.optimizers, config.optimizer, factor=self.rate, step=step)
-        self.model.train()
+        config, phase, device = self.config, self.phase, self.network.embedding.device
+        position = phase.schedule_start + step - self.start
+        self.rate = phase.rate * rate_factor(config.schedule, position, phase.schedule_steps)
+        set_step(self.optimizers, config.optimizer, factor=self.rate, step=position)
+        self.network.train()
         if config.model.dropout:
             torch.manual_seed(_dropout_seed(config.seed, step))
         loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         for tokens in self._micro_batches(step, device):
             with precision(device, config):
-                loss = self.model(tokens, compiled=True).mean() / config.train.micro_batches
+                loss = self._losses(tokens).mean() / config.train.micro_batches
             loss.backward()
             loss_sum += loss.detach()
         if config.train.clip_norm:
@@ -191,6 +245,18 @@ class _Steps:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         return loss_sum
+
+    def _losses(self, tokens: Tensor) -> Tensor:
+        if self.teacher is None:
+            return self.network(tokens, compiled=True)
+        assert self.config.distill is not None
+        settings = self.config.distill
+        with torch.no_grad():
+            self.teacher.eval()
+            logits = self.teacher.logits(tokens[:, :-1], compiled=True)
+        return self.network.distill(
+            tokens, logits, temperature=settings.temperature, alpha=settings.alpha, compiled=True
+        )
 
     def _micro_batches(self, step: int, device: torch.device) -> tuple[Tensor, ...]:
         train = self.config.train
@@ -205,6 +271,14 @@ class _Steps:
         if device.type == "cuda":
             tokens = tokens.pin_memory().to(device, non_blocking=True)
         return tokens.chunk(train.micro_batches)
+
+
+def _without_frozen(optimizers: list[Optimizer]) -> list[Optimizer]:
+    """The same optimisers without the state of weights that were frozen meanwhile."""
+    for optimizer in optimizers:
+        for weight in [w for w in optimizer.state if not w.requires_grad]:
+            del optimizer.state[weight]
+    return optimizers
 
 
 def _is_eval_step(step: int, config: TrialConfig) -> bool:

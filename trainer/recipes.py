@@ -6,63 +6,307 @@ A new variant is a new row in `RECIPES`, never a new loop.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from math import prod
 from typing import Literal
 
-from trainer.config import TrialConfig
-from trainer.shapes import weight_shapes
+from trainer.config import FreezeConfig, ModelConfig, TrialConfig
+from trainer.shapes import Shape, weight_shapes
 
 WeightKind = Literal["learned", "seeded", "stored_frozen"]
+Scheme = Literal["normal", "uniform", "rademacher", "orthogonal"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Weight:
+    """One weight of a network: its shape, its kind at the end of training, and what a seeded one is made from."""
+
+    shape: Shape
+    kind: WeightKind = "learned"
+    scheme: Scheme = "normal"
+    seed: int = 0
+
+    @property
+    def num_params(self) -> int:
+        return prod(self.shape)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Network:
+    """One model of a trial: its shape and its weights by name.
+
+    `prefix` sets apart the names of several networks in one artifact, and their starts: networks of one trial that
+    differ in prefix begin at different weights.
+    """
+
+    model: ModelConfig
+    weights: Mapping[str, Weight]
+    prefix: str = ""
+    branch: Literal["gelu", "none"] = "gelu"  # what stands between the matrices of a low-rank branch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Phase:
-    """One stretch of training: so many optimiser steps with one loss."""
+    """One stretch of training of one network: a row of a recipe.
+
+    Args:
+        network: the network that is trained.
+        steps: optimiser steps.
+        loss: `ce`, or `distill` from the logits of `teacher`.
+        copies_teacher: the teacher is the network as it stands when the phase begins (self-distillation).
+        freezes: weights that keep their values from here on.
+        restarts: begin with a new optimiser; else the last phase's state is carried on.
+        rate: peak learning rate over the config's.
+        schedule_start, schedule_steps: where in which schedule the phase runs.
+    """
 
     name: str
     steps: int
+    network: str = "model"
+    loss: Literal["ce", "distill"] = "ce"
+    teacher: str | None = None
+    copies_teacher: bool = False
+    freezes: tuple[str, ...] = ()
+    restarts: bool = True
+    rate: float = 1.0
+    schedule_start: int = 0
+    schedule_steps: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What a trial does (`phases`, in order) and what each weight is (`kinds`, by weight name).
+    """What a trial does: its networks, its phases in order, and which networks the artifact holds.
 
     `seeded` weights are regenerated from a seed and cost no bytes, `stored_frozen` ones are frozen at trained
     values and cost theirs, `learned` ones are trained to the end.
     """
 
     phases: tuple[Phase, ...]
-    kinds: Mapping[str, WeightKind]
+    networks: Mapping[str, Network]
+    stored: tuple[str, ...] = ("model",)
 
     @property
     def total_steps(self) -> int:
         return sum(phase.steps for phase in self.phases)
 
+    @property
+    def weights(self) -> dict[str, Weight]:
+        """Every weight that a cold process needs, by its name in the artifact, in stored order."""
+        networks = [self.networks[name] for name in self.stored]
+        return {n.prefix + name: weight for n in networks for name, weight in n.weights.items()}
+
     def names(self, kind: WeightKind) -> tuple[str, ...]:
         """The weights of one kind, in stored order."""
-        return tuple(name for name, its_kind in self.kinds.items() if its_kind == kind)
+        return tuple(name for name, weight in self.weights.items() if weight.kind == kind)
+
+    def num_params(self, kind: WeightKind | None = None) -> int:
+        """Parameters of one kind, or of all."""
+        return sum(weight.num_params for weight in self.weights.values() if kind in (None, weight.kind))
+
+
+def plan(config: TrialConfig) -> Recipe:
+    """The recipe of a config."""
+    return RECIPES[config.recipe](config)
+
+
+def frozen_names(config: TrialConfig) -> tuple[str, ...]:
+    """The weights that `freeze` names, in stored order."""
+    freeze = config.freeze or FreezeConfig()
+    layers = sorted(freeze.layer_set(config.model.num_layers))
+    return tuple(f"blocks.{layer}.{matrix}" for layer in layers for matrix in config.frozen_matrices)
 
 
 def baseline(config: TrialConfig) -> Recipe:
     """Everything is learned: the control."""
-    kinds: dict[str, WeightKind] = {name: "learned" for name in weight_shapes(config.model)}
-    return Recipe(phases=(Phase(name="train", steps=config.train.steps),), kinds=kinds)
+    return _one_phase(config, _network(config.model))
 
 
 def selective(config: TrialConfig) -> Recipe:
     """Chosen matrices stay at seeded random values (parameter-golf PR #1301, "selective freeze")."""
-    assert config.freeze is not None
-    layers = config.freeze.layer_set(config.model.num_layers)
-    frozen = {f"blocks.{layer}.{matrix}" for layer in layers for matrix in config.freeze.matrices}
-    kinds: dict[str, WeightKind] = {
-        name: "seeded" if name in frozen else "learned" for name in weight_shapes(config.model)
+    return _one_phase(config, _network(config.model, seeded=_seeded(config, frozen_names(config))))
+
+
+def scaled_freeze(config: TrialConfig) -> Recipe:
+    """Selective freeze with a learned gain per output channel of each frozen matrix (PR #1301, `track_b_*`)."""
+    seeded = _seeded(config, frozen_names(config))
+    gains = {f"{_correction(name)}.gain": Weight(shape=weight.shape[:1]) for name, weight in seeded.items()}
+    return _one_phase(config, _network(config.model, seeded=seeded, extra=gains))
+
+
+def full_adapter(config: TrialConfig) -> Recipe:
+    """Seeded matrices, each with a small trained correction beside it.
+
+    `vera` is what PR #1301's code does (Kopiczko et al., arXiv 2310.11454): 2 * rank numbers a matrix; `lora` is what
+    its text says (Hu et al., arXiv 2106.09685).
+    """
+    seeded = _seeded(config, frozen_names(config))
+    extra: dict[str, Weight] = {}
+    for name, weight in seeded.items():
+        extra.update(_adapter(config, name, weight.shape))
+    return _one_phase(config, _network(config.model, seeded=seeded, extra=extra))
+
+
+def progressive(config: TrialConfig) -> Recipe:
+    """Train everything, then freeze the chosen matrices at their trained values (PR #1301, `exp_a40_apr4.py`)."""
+    assert config.progressive is not None
+    settings, steps, frozen = config.progressive, config.train.steps, frozen_names(config)
+    before = _share(settings.freeze_at, steps)
+    if settings.restart:
+        first = Phase(name="train", steps=before, schedule_steps=before)
+        second = Phase(
+            name="frozen",
+            steps=steps - before,
+            freezes=frozen,
+            rate=settings.learning_rate_ratio,
+            schedule_steps=steps - before,
+        )
+    else:
+        first = Phase(name="train", steps=before, schedule_steps=steps)
+        second = Phase(
+            name="frozen",
+            steps=steps - before,
+            freezes=frozen,
+            restarts=False,
+            rate=settings.learning_rate_ratio,
+            schedule_start=before,
+            schedule_steps=steps,
+        )
+    return Recipe(phases=(first, second), networks={"model": _network(config.model, stored_frozen=frozen)})
+
+
+def low_rank(config: TrialConfig) -> Recipe:
+    """A frozen two-matrix MLP with a narrow trained branch beside it (PR #1301, `exp_overnight_apr4.py`)."""
+    assert config.low_rank is not None
+    rank, dim = config.low_rank.rank, config.model.dim
+    layers = sorted((config.freeze or FreezeConfig()).layer_set(config.model.num_layers))
+    extra: dict[str, Weight] = {}
+    for layer in layers:
+        extra[f"blocks.{layer}.branch_in"] = Weight(shape=(rank, dim))
+        extra[f"blocks.{layer}.branch_out"] = Weight(shape=(dim, rank))
+    network = _network(config.model, seeded=_seeded(config, frozen_names(config)), extra=extra)
+    return _one_phase(config, dataclasses.replace(network, branch=config.low_rank.activation))
+
+
+def distill(config: TrialConfig) -> Recipe:
+    """A teacher of its own shape is trained first; the student, partly frozen, learns from it (PR #1301, section 5)."""
+    assert config.distill is not None
+    settings = config.distill
+    teacher_steps = settings.teacher_steps or config.train.steps
+    student = Phase(
+        name="distill", steps=config.train.steps, loss="distill", teacher="teacher", schedule_steps=config.train.steps
+    )
+    return Recipe(
+        phases=(Phase(name="teacher", network="teacher", steps=teacher_steps, schedule_steps=teacher_steps), student),
+        networks={
+            "model": _network(config.model, seeded=_seeded(config, frozen_names(config))),
+            "teacher": _network(config.teacher_model, prefix="teacher."),
+        },
+    )
+
+
+def progressive_distill(config: TrialConfig) -> Recipe:
+    """Train, learn from a copy of oneself, then freeze (PR #1301, section 6: a third of the steps each)."""
+    assert config.progressive is not None
+    settings, steps, frozen = config.progressive, config.train.steps, frozen_names(config)
+    first = _share(settings.distill_at, steps)
+    second = max(1, _share(settings.freeze_at, steps) - first)
+    third = steps - first - second
+    phases = (
+        Phase(name="train", steps=first, schedule_steps=first),
+        Phase(
+            name="self-distill",
+            steps=second,
+            loss="distill",
+            teacher="teacher",
+            copies_teacher=True,
+            schedule_steps=second,
+        ),
+        Phase(name="frozen", steps=third, freezes=frozen, rate=settings.learning_rate_ratio, schedule_steps=third),
+    )
+    network = _network(config.model, stored_frozen=frozen)
+    teacher = dataclasses.replace(network, prefix="teacher.")
+    return Recipe(phases=phases, networks={"model": network, "teacher": teacher})
+
+
+def ensemble(config: TrialConfig) -> Recipe:
+    """Several models whose logits are averaged, all of them in the artifact (PR #1301, section 7)."""
+    assert config.ensemble is not None
+    steps = config.train.steps
+    networks = {}
+    for index, member in enumerate(config.ensemble.members):
+        prefix = f"member{index}."
+        seeded = _seeded(config, frozen_names(config)) if member == "frozen" else {}
+        networks[f"member{index}"] = _network(config.model, seeded=seeded, prefix=prefix)
+    phases = tuple(Phase(name=name, network=name, steps=steps, schedule_steps=steps) for name in networks)
+    return Recipe(phases=phases, networks=networks, stored=tuple(networks))
+
+
+RECIPES: dict[str, Callable[[TrialConfig], Recipe]] = {
+    "baseline": baseline,
+    "selective": selective,
+    "scaled_freeze": scaled_freeze,
+    "full_adapter": full_adapter,
+    "progressive": progressive,
+    "low_rank": low_rank,
+    "distill": distill,
+    "progressive_distill": progressive_distill,
+    "ensemble": ensemble,
+}
+
+
+def _one_phase(config: TrialConfig, network: Network) -> Recipe:
+    steps = config.train.steps
+    return Recipe(phases=(Phase(name="train", steps=steps, schedule_steps=steps),), networks={"model": network})
+
+
+def _network(
+    model: ModelConfig,
+    *,
+    seeded: Mapping[str, Weight] | None = None,
+    stored_frozen: Iterable[str] = (),
+    extra: Mapping[str, Weight] | None = None,
+    prefix: str = "",
+) -> Network:
+    weights = {name: Weight(shape=shape) for name, shape in weight_shapes(model).items()}
+    weights.update({name: dataclasses.replace(weights[name], kind="stored_frozen") for name in stored_frozen})
+    return Network(model=model, weights={**weights, **(seeded or {}), **(extra or {})}, prefix=prefix)
+
+
+def _seeded(config: TrialConfig, names: Iterable[str]) -> dict[str, Weight]:
+    freeze, shapes = config.freeze or FreezeConfig(), weight_shapes(config.model)
+    seed = config.seed if freeze.seed is None else freeze.seed
+    return {name: Weight(shape=shapes[name], kind="seeded", scheme=freeze.scheme, seed=seed) for name in names}
+
+
+def _adapter(config: TrialConfig, name: str, shape: Shape) -> dict[str, Weight]:
+    """The weights of one matrix's correction."""
+    assert config.adapter is not None
+    (num_outputs, num_inputs), rank, at = shape, config.adapter.rank, _correction(name)
+    gain = {f"{at}.gain": Weight(shape=(num_outputs,))} if config.adapter.channel_gain else {}
+    if config.adapter.kind == "lora":
+        pair = {f"{at}.lora_a": Weight(shape=(rank, num_inputs)), f"{at}.lora_b": Weight(shape=(num_outputs, rank))}
+        return {**gain, **pair}
+    seed = _seeded(config, [name])[name].seed
+    return {
+        **gain,
+        f"{at}.vera_a": Weight(shape=(rank, num_inputs), kind="seeded", seed=seed),
+        f"{at}.vera_b": Weight(shape=(num_outputs, rank), kind="seeded", seed=seed),
+        f"{at}.scale_a": Weight(shape=(rank,)),
+        f"{at}.scale_b": Weight(shape=(rank,)),
     }
-    return Recipe(phases=(Phase(name="train", steps=config.train.steps),), kinds=kinds)
 
 
-RECIPES: dict[str, Callable[[TrialConfig], Recipe]] = {"baseline": baseline, "selective": selective}
+def _correction(name: str) -> str:
+    """Where the corrections of a matrix live: `blocks.3.gate` has `blocks.3.corrections.gate`."""
+    block, _, matrix = name.rpartition(".")
+    return f"{block}.corrections.{matrix}"
 
 
-def plan(config: TrialConfig) -> Recipe:
-    """The recipe of a config: its phases and the kind of each weight."""
-    return RECIPES[config.recipe](config)
+def _share(share: float, steps: int) -> int:
+    """So many of `steps`, but at least one, and one left."""
+    return min(max(1, round(share * steps)), max(1, steps - 1))
+
+
+def break_even_rank(shape: Shape) -> int:
+    """The rank from which a low-rank pair holds as many numbers as the matrix itself: io / (i + o), rounded up."""
+    return -(-shape[0] * shape[1] // (shape[0] + shape[1]))

@@ -39,6 +39,8 @@ class TrialResult:
     ce_raw: float | None = None
     bpb: float | None = None
     bpb_raw: float | None = None
+    ce_sliding: float | None = None
+    bpb_sliding: float | None = None
     eval_tokens: int | None = None
     eval_bytes: int | None = None
     artifact_bytes: int | None = None

@@ -9,7 +9,6 @@ import platform
 import shutil
 import time
 from collections.abc import Callable
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +30,10 @@ from trainer.device import (
 )
 from trainer.evaluate import Score, evaluate
 from trainer.files import sole_owner, write_atomically
-from trainer.loop import Diverged, Hooks, Interrupted, Ledger, Report, resume, train
-from trainer.model import GPT, build
-from trainer.optim import build_optimizers
+from trainer.loop import Diverged, Hooks, Interrupted, Ledger, Report, train
+from trainer.networks import Scored, build_networks, export_weights, load_networks, scored_model
 from trainer.recipes import plan
 from trainer.result import Status, TrialResult, save_curve, utc_now
-from trainer.shapes import weight_shapes
 
 RESULT_FILE = "result.json"
 ARTIFACT_FILE = "artifact.frost"
@@ -51,8 +48,8 @@ class Validation:
     rows: ValidationRows
     tables: ByteTables
 
-    def score(self, model: GPT, config: TrialConfig) -> Score:
-        return evaluate(model, self.rows, self.tables, config)
+    def score(self, model: Scored, config: TrialConfig, *, stride: int | None = None) -> Score:
+        return evaluate(model, self.rows, self.tables, config, stride=stride)
 
 
 def run(
@@ -87,7 +84,16 @@ def run(
         return result
 
 
-def reload_and_score(path: Path, *, dataset: Dataset, device: torch.device) -> tuple[Artifact, Score]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reloaded:
+    """An artifact read back, and what it scores: in blocks, and with a sliding window where the config asks for it."""
+
+    artifact: Artifact
+    score: Score
+    sliding: Score | None
+
+
+def reload_and_score(path: Path, *, dataset: Dataset, device: torch.device) -> Reloaded:
     """Read an artifact into a clean model and score it on `dataset` as its trial was scored.
 
     Raises:
@@ -96,9 +102,15 @@ def reload_and_score(path: Path, *, dataset: Dataset, device: torch.device) -> t
     """
     artifact = read(path)
     config = artifact.config
-    model = GPT(config, compute_dtype=compute_dtype(config))
-    model.load_weights(artifact.weights)
-    return artifact, open_validation(config, dataset).score(place(model, config, device), config)
+    networks = load_networks(config, artifact.weights, compute_dtype=compute_dtype(config))
+    for network in networks.values():
+        place(network, config, device)
+    model, validation = scored_model(plan(config), networks), open_validation(config, dataset)
+    return Reloaded(
+        artifact=artifact,
+        score=validation.score(model, config),
+        sliding=validation.score(model, config, stride=config.eval.stride) if config.eval.stride else None,
+    )
 
 
 def open_validation(config: TrialConfig, dataset: Dataset) -> Validation:
@@ -116,7 +128,7 @@ class _Trial:
     """One attempt at one trial: what is known of it grows as `attempt` goes on, so that any end leaves a full row."""
 
     def __init__(self, config: TrialConfig, folder: Path, data_root: Path, has_gpu: bool) -> None:
-        self.config, self.folder = config, folder
+        self.config, self.folder, self.recipe = config, folder, plan(config)
         self.started, self.started_at = time.perf_counter(), utc_now()
         self.device = select_device(config, has_gpu=has_gpu)
         self.dataset = open_dataset(config.data, data_root)
@@ -124,7 +136,7 @@ class _Trial:
         self.ledger = Ledger()
         self.compiled = False
         self.raw: Score | None = None
-        self.score: Score | None = None
+        self.reloaded: Reloaded | None = None
         self.packed: PackReport | None = None
         self.pack_seconds = 0.0
         write_atomically(
@@ -149,64 +161,59 @@ class _Trial:
             if "can't allocate memory" not in str(error):
                 raise
             return self._ended("out_of_memory", error)
-        self.log(f"completed: {self.score}, {self.packed}")
+        self.log(f"completed: {self.reloaded and self.reloaded.score}, {self.packed}")
         return "completed", None
 
     def _train(self, report: Callable[[Report], None], should_stop: Callable[[], bool]) -> None:
-        config, checkpoint = self.config, self.folder / "checkpoint" / "state.pt"
+        config = self.config
         prepare_device(self.device, config)
-        self.model = place(build(config, compute_dtype=compute_dtype(config)), config, self.device)
-        optimizers = build_optimizers(self.model, config.optimizer)
-        self.ledger = resume(self.model, optimizers, checkpoint)
-        self._count_repeated_steps()
+        self.networks = build_networks(config, compute_dtype=compute_dtype(config))
         self.compiled = self.device.type == "cuda" if config.train.compile is None else config.train.compile
         if self.compiled:
-            self.model.compile_blocks()
+            # Graphs of an earlier trial in this process count towards PyTorch's limit of graphs per function, and its
+            # cache on disk makes them cheap to get back.
+            torch.compiler.reset()
+        for network in self.networks.values():
+            place(network, config, self.device)
+            if self.compiled:
+                network.compile_blocks()
         hooks = Hooks(
+            resumed=self._count_repeated_steps,
             report=lambda progress: self._reported(progress, report),
             should_stop=_throttled(should_stop, SECONDS_BETWEEN_STOP_CHECKS),
-            validate=lambda: self.validation.score(self.model, config).ce,
+            validate=lambda: self._score().ce,
         )
-        total_steps = plan(config).total_steps
-        train(
-            self.model,
-            optimizers,
-            config,
-            self.dataset,
-            self.ledger,
-            total_steps=total_steps,
-            checkpoint=checkpoint,
-            hooks=hooks,
-        )
+        checkpoint = self.folder / "checkpoint" / "state.pt"
+        train(self.networks, config, self.recipe, self.dataset, self.ledger, checkpoint=checkpoint, hooks=hooks)
+
+    def _score(self) -> Score:
+        return self.validation.score(scored_model(self.recipe, self.networks), self.config)
 
     def _pack_and_score(self) -> None:
         before = time.perf_counter()
-        self.raw = self.validation.score(self.model, self.config)
+        self.raw = self._score()
         between = time.perf_counter()
         path = self.folder / ARTIFACT_FILE
-        self.packed = pack(self.config, self.model.export_weights(), data_sha256=self.dataset.sha256, path=path)
+        weights = export_weights(self.recipe, self.networks)
+        self.packed = pack(self.config, weights, data_sha256=self.dataset.sha256, path=path)
         self.pack_seconds = time.perf_counter() - between
-        del self.model  # nothing of the trained model may reach the score
-        _, self.score = reload_and_score(path, dataset=self.dataset, device=self.device)
+        del self.networks  # nothing of what was trained may reach the score
+        self.reloaded = reload_and_score(path, dataset=self.dataset, device=self.device)
         synchronize(self.device)
         self.ledger.eval_seconds += time.perf_counter() - before - self.pack_seconds
 
     def result(self, status: Status, error: str | None) -> TrialResult:
         """The trial's row: everything known by now."""
-        ledger, kinds = self.ledger, plan(self.config).kinds
-        sizes = {name: prod(shape) for name, shape in weight_shapes(self.config.model).items()}
-        by_kind = {
-            kind: sum(sizes[n] for n in sizes if kinds[n] == kind) for kind in ("learned", "seeded", "stored_frozen")
-        }
+        ledger, recipe = self.ledger, self.recipe
         return TrialResult(
             status=status,
             error=error,
-            **_score_fields(self.raw, self.score),
+            **_score_fields(self.raw, self.reloaded),
             **_packed_fields(self.packed),
-            num_params=sum(sizes.values()),
-            num_params_learned=by_kind["learned"],
-            num_params_seeded=by_kind["seeded"],
-            num_params_stored_frozen=by_kind["stored_frozen"],
+            num_params=recipe.num_params(),
+            num_params_learned=recipe.num_params("learned"),
+            num_params_seeded=recipe.num_params("seeded"),
+            num_params_stored_frozen=recipe.num_params("stored_frozen"),
             steps=ledger.step,
             tokens=ledger.step * self.config.train.batch_tokens,
             train_ce=ledger.curve[-1].train_ce if ledger.curve else None,
@@ -265,12 +272,14 @@ class _Trial:
         return self.folder / "progress.json"
 
 
-def _score_fields(raw: Score | None, score: Score | None) -> dict[str, Any]:
+def _score_fields(raw: Score | None, reloaded: Reloaded | None) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if raw is not None:
         fields.update(ce_raw=raw.ce, bpb_raw=raw.bpb, eval_tokens=raw.num_tokens, eval_bytes=raw.num_bytes)
-    if score is not None:
-        fields.update(ce=score.ce, bpb=score.bpb)
+    if reloaded is not None:
+        fields.update(ce=reloaded.score.ce, bpb=reloaded.score.bpb)
+        if reloaded.sliding is not None:
+            fields.update(ce_sliding=reloaded.sliding.ce, bpb_sliding=reloaded.sliding.bpb)
     return fields
 
 

@@ -10,16 +10,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from trainer.config import TrialConfig
-from trainer.recipes import plan
-from trainer.shapes import weight_shapes
+from trainer.recipes import Scheme, Weight, plan
 
-Scheme = Literal["normal", "uniform", "rademacher", "orthogonal"]
 Floats = npt.NDArray[np.float64]
 Map = npt.NDArray[np.float32]
 
@@ -118,18 +115,17 @@ def map_sha256(values: Map) -> str:
     return hashlib.sha256(np.ascontiguousarray(values, dtype="<f4").data).hexdigest()
 
 
-def map_seed(config: TrialConfig) -> int:
-    """The seed of a config's frozen maps: `freeze.seed`, or the trial's own."""
-    return config.seed if config.freeze is None or config.freeze.seed is None else config.freeze.seed
-
-
 def seeded_maps(config: TrialConfig) -> Iterator[tuple[str, Map]]:
-    """Name and values of every `seeded` weight of a config, in stored order; the layer's name is the weight's name."""
-    shapes = weight_shapes(config.model)
-    for name in plan(config).names("seeded"):
-        assert config.freeze is not None
-        rows, columns = shapes[name]
-        yield name, map_values(config.freeze.scheme, shape=(rows, columns), seed=map_seed(config), layer=name)
+    """Name and values of every `seeded` weight of a config, in stored order."""
+    for name, weight in plan(config).weights.items():
+        if weight.kind == "seeded":
+            yield name, map_of(name, weight)
+
+
+def map_of(name: str, weight: Weight) -> Map:
+    """The values of one seeded weight: (out, in) float32; the layer's name is the weight's."""
+    rows, columns = weight.shape
+    return map_values(weight.scheme, shape=(rows, columns), seed=weight.seed, layer=name)
 
 
 def hadamard_block(shape: tuple[int, int]) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from math import prod
 
-from trainer.config import ModelConfig
+from trainer.config import MATRICES_OF_ATTENTION, MATRICES_OF_MLP, ModelConfig
 
 Shape = tuple[int, ...]
+MATRICES_OF_CORRECTIONS = ("lora_a", "lora_b", "vera_a", "vera_b", "branch_in", "branch_out")
+MATRIX_NAMES = frozenset([*MATRICES_OF_ATTENTION, *chain(*MATRICES_OF_MLP.values()), *MATRICES_OF_CORRECTIONS])
 
 
 def weight_shapes(model: ModelConfig) -> dict[str, Shape]:
@@ -32,18 +35,8 @@ def count_params(model: ModelConfig) -> int:
 
 
 def is_matrix(name: str) -> bool:
-    """Whether the weight `name` is a matrix of a block's linear map (not the embedding, a gain or a norm)."""
-    return name.startswith("blocks.") and name.rpartition(".")[2] in {
-        "q",
-        "k",
-        "v",
-        "o",
-        "gate",
-        "up",
-        "down",
-        "fc",
-        "proj",
-    }
+    """Whether the weight `name` is a matrix of a linear map (not the embedding, a gain or a norm)."""
+    return name.rpartition(".")[2] in MATRIX_NAMES
 
 
 def _matrix_shapes(model: ModelConfig) -> dict[str, Shape]:

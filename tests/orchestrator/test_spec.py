@@ -78,8 +78,9 @@ TWELVE: dict[str, tuple[str | bytes | None, str]] = {
     ),
     "misspelt recipe": (
         "space:\n  recipe:\n    choice:\n      - baseline\n      - selektive\n",
-        "sweep.yaml:5: space.recipe.choice[1]: must be one of baseline, selective, but got 'selektive'; "
-        "did you mean selective?",
+        "sweep.yaml:5: space.recipe.choice[1]: must be one of baseline, selective, scaled_freeze, full_adapter, "
+        "progressive, low_rank, distill, progressive_distill, ensemble, but got 'selektive'\n"
+        "    did you mean selective?",
     ),
     "range reversed": (
         "search: {method: random}\nbudget: {trials: 4}\nspace:\n  optimizer.beta1: {range: [0.9, 0.1]}\n",
@@ -178,7 +179,10 @@ def test_the_twelve_wrong_specs(tmp_path: Path, content: str | bytes | None, ren
         ("base: {freeze: {layers: 2-x}, recipe: selective}\n", "1: base.freeze.layers: must look like"),
         ("base: {recipe: selective, freeze: {layers: 0-9}}\n", "1: base.freeze.layers: must be below num_layers = 6"),
         ("base: {recipe: selective, freeze: {matrices: [fc]}}\n", "1: base.freeze.matrices: must be among q, k, v, o"),
-        ("base: {freeze: {matrices: []}}\n", "1: base.freeze.matrices: must not be empty, but got []"),
+        (
+            "base: {recipe: selective, freeze: {matrices: []}}\n",
+            "1: base.freeze.matrices: must name a matrix with recipe selective, but it is empty",
+        ),
         ("base: {freeze: {matrices: [gate, 1]}}\n", "1: base.freeze.matrices[1]: must be text, but got 1"),
         (
             "base: {model: {num_heads: 5}}\n",
@@ -230,7 +234,7 @@ def test_the_twelve_wrong_specs(tmp_path: Path, content: str | bytes | None, ren
         ("space: {train.steps: {range: [0, 3]}}\n", "1: space.train.steps.range[0]: must be at least 1, but got 0"),
         (
             "space: {model.mlp: {range: [1, 2]}}\n",
-            "1: space.model.mlp.range: takes one of geglu, relu2; a range is for num",
+            "1: space.model.mlp.range: takes one of geglu, gelu, relu2; a range is for num",
         ),
         ("space: {artifact.matrix_bits: {range: [6, 8]}}\n", "1: space.artifact.matrix_bits.range: takes one of 6, 8;"),
         (

@@ -35,6 +35,28 @@ def test_settings_of_a_recipe_are_named_within_it() -> None:
     ]
 
 
+def test_settings_of_the_studys_recipes() -> None:
+    """Ranks, kinds, members and splits read as people say them, each only in configs of the recipe that reads it."""
+    configs = [
+        make_trial("full_adapter", cfg_adapter_kind="vera", cfg_adapter_rank=8, cfg_adapter_channel_gain=False),
+        make_trial("full_adapter", cfg_adapter_kind="lora", cfg_adapter_rank=16, cfg_adapter_channel_gain=False),
+        make_trial("ensemble", cfg_ensemble_members="learned,learned"),
+        make_trial("ensemble", cfg_ensemble_members="learned,frozen"),
+        make_trial("progressive", cfg_progressive_freeze_at=0.3, cfg_progressive_restart=True),
+        make_trial("progressive", cfg_progressive_freeze_at=0.5, cfg_progressive_restart=False),
+        make_trial(),
+    ]
+    assert config_labels(configs) == [
+        "full_adapter 6L192d vera rank 8",
+        "full_adapter 6L192d lora rank 16",
+        "ensemble 6L192d learned+learned",
+        "ensemble 6L192d learned+frozen",
+        "progressive 6L192d freeze at 0.3 restart",
+        "progressive 6L192d freeze at 0.5 no restart",
+        "baseline 6L192d",
+    ]
+
+
 def test_words_of_settings() -> None:
     """Numbers have their name, words stand alone, switches read as yes or no."""
     configs = [

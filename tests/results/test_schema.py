@@ -93,14 +93,17 @@ def test_page_is_the_generated_one() -> None:
     assert (ROOT / "results" / "SCHEMA.md").read_bytes() == printed.stdout == schema.render_markdown().encode()
 
 
-@pytest.mark.parametrize("recipe", ["baseline", "selective"])
+@pytest.mark.parametrize("recipe", sorted(set(trainer_config.SECTIONS_OF_RECIPE) - {"low_rank"}))
 def test_a_real_config_flattens_into_columns(recipe: str) -> None:
     """A config as JSON values becomes cfg_ columns that the table takes; tuples are joined by commas."""
     config = trainer_config.TrialConfig.model_validate({"recipe": recipe})
     flat = schema.flatten_config(config.model_dump(mode="json"))
     row = schema.trials_table([flat]).to_pylist()[0]
     assert (row["cfg_model_dim"], row["cfg_train_steps"]) == (192, 3000)
-    assert row["cfg_freeze_matrices"] == ("gate,up" if recipe == "selective" else None)
+    frozen = {"baseline": None, "full_adapter": "*"}
+    assert row["cfg_freeze_matrices"] == frozen.get(recipe, "gate,up")
+    assert row["cfg_adapter_rank"] == (16 if recipe == "full_adapter" else None)
+    assert row["cfg_ensemble_members"] == ("learned,frozen" if recipe == "ensemble" else None)
     assert flat == schema.flatten_config(config.model_dump())
 
 

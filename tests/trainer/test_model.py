@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny import COMPETITION, STUDY, tiny_config
+from tiny import COMPETITION, STUDY, build, tiny_config, tiny_recipe
 from torch import Tensor
 
-from trainer.model import GPT, Block, build, rotate
+from trainer.model import Block, rotate
+from trainer.networks import build_networks, export_weights, load_networks, scored_model
+from trainer.recipes import RECIPES, plan
 
 FAMILIES = pytest.mark.parametrize("model", [STUDY, COMPETITION], ids=["study", "competition"])
 
@@ -42,11 +44,11 @@ def test_freezing_leaves_every_other_weight_where_its_control_starts() -> None:
 def test_the_start_follows_the_seed_and_no_global_generator() -> None:
     """Another seed is another start; torch's own generator has no say in it."""
     torch.manual_seed(1)
-    one = build(tiny_config(seed=1)).export_weights()
+    one = build(tiny_config(seed=1)).weights()
     torch.manual_seed(2)
-    same, other = build(tiny_config(seed=1)).export_weights(), build(tiny_config(seed=2)).export_weights()
-    assert all((one[name] == same[name]).all() for name in one)
-    assert (one["blocks.0.q"] != other["blocks.0.q"]).any()
+    same, other = build(tiny_config(seed=1)).weights(), build(tiny_config(seed=2)).weights()
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not torch.equal(one["blocks.0.q"], other["blocks.0.q"])
 
 
 def test_every_learned_weight_gets_a_gradient_and_no_frozen_one_does() -> None:
@@ -95,10 +97,10 @@ def test_one_compiled_block_serves_all_layers_and_gives_the_same_losses() -> Non
         torch.testing.assert_close(compiled, gpt(tokens()), atol=1e-5, rtol=1e-5)
 
 
-def test_weights_survive_export_and_load() -> None:
-    """A clean model with exported weights gives the same losses bit for bit."""
-    config = tiny_config(recipe="selective", seed=5)
-    gpt = build(config)
-    clean = GPT(config)
-    clean.load_weights(gpt.export_weights())
-    assert torch.equal(gpt(tokens()), clean(tokens()))
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_weights_survive_export_and_load(recipe: str) -> None:
+    """Clean networks of any recipe with exported weights give the same losses bit for bit."""
+    config = tiny_recipe(recipe, seed=5)
+    networks, planned = build_networks(config), plan(config)
+    clean = load_networks(config, export_weights(planned, networks))
+    assert torch.equal(scored_model(planned, networks)(tokens()), scored_model(planned, clean)(tokens()))

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny import COMPETITION, tiny_config
+from tiny import COMPETITION, build, tiny_config
 from torch.optim import AdamW, Muon
 
 from trainer.config import OptimizerConfig
-from trainer.model import build
 from trainer.optim import build_optimizers, momentum_at, set_step
 
 

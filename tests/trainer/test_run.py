@@ -110,7 +110,8 @@ def test_the_row_describes_the_artifact_and_the_artifact_alone_gives_its_score(d
     """Bytes and hash are the file's; reading the file into a clean model gives `ce` and `bpb` to the last digit."""
     result = run(tiny_config(recipe="selective"), folder=tmp_path, data_root=data_root)
     path = tmp_path / "artifact.frost"
-    artifact, score = reload_and_score(path, dataset=open_dataset("tiny", data_root), device=torch.device("cpu"))
+    reloaded = reload_and_score(path, dataset=open_dataset("tiny", data_root), device=torch.device("cpu"))
+    artifact, score = reloaded.artifact, reloaded.score
     assert result.artifact_bytes == path.stat().st_size == artifact.artifact_bytes
     assert (result.ce, result.bpb) == (score.ce, score.bpb)
     assert result.artifact_sha256 == artifact.sha256
@@ -214,7 +215,7 @@ def test_a_checkpoint_holds_no_frozen_weight(data_root: Path, tmp_path: Path, un
     config = tiny_config(recipe="selective")
     with pytest.raises(Interrupted):
         run(config, folder=tmp_path, data_root=data_root, should_stop=stop_after(2))
-    saved = torch.load(tmp_path / "checkpoint" / "state.pt", weights_only=True)["model"]
+    saved = torch.load(tmp_path / "checkpoint" / "state.pt", weights_only=True)["networks"]["model"]
     assert "blocks.0.down.weight" in saved and "blocks.0.gate.weight" not in saved
 
 

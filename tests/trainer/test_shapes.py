@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from tiny import COMPETITION, STUDY, tiny_config
+from tiny import COMPETITION, STUDY, build, tiny_config
 
 from trainer.config import ModelConfig
-from trainer.model import GPT
 from trainer.recipes import plan
 from trainer.shapes import count_params, weight_shapes
 
@@ -30,7 +29,7 @@ def test_the_torch_model_has_exactly_the_weights_that_the_shapes_say(model: dict
     matrices = ["fc"] if model is COMPETITION else ["gate", "up"]
     freeze = {"freeze": {"matrices": matrices}} if recipe == "selective" else {}
     config = tiny_config(model=model, recipe=recipe, **freeze)
-    gpt = GPT(config)
+    gpt = build(config)
     found = {name: tuple(weight.shape) for name, weight in gpt.weights().items()}
     found |= {name.removesuffix(".weight"): tuple(buffer.shape) for name, buffer in gpt.named_buffers()}
     assert found == weight_shapes(config.model)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from sweeps import tiny_sweep
+
+from orchestrator.errors import UsageError
+from orchestrator.recorder import Recorder
+from orchestrator.replay import compare, config_of_row, find_row
+from orchestrator.run_folder import RunFolder
+from orchestrator.search import plan
+from orchestrator.worker import Job, run_job
+from trainer.run import run
+
+SPACE: dict[str, Any] = {
+    "recipe": {"choice": ["baseline", "full_adapter", "progressive_distill", "ensemble"]},
+    "eval.stride": {"choice": [8]},
+}
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Path:
+    """A run folder with one finished trial of four recipes, made by the worker and the recorder without Ray."""
+    root = tmp_path_factory.mktemp("replay")
+    spec, folder = tiny_sweep(root, space=SPACE, seeds=[3], train={"steps": 6}), RunFolder(root / "run")
+    for trial in plan(spec):
+        job = Job(
+            trial_id=trial.trial_id,
+            config=trial.config.model_dump(mode="json"),
+            run_folder=str(folder.root),
+            data_root=str(data_root),
+            accelerator_wanted="any",
+            accelerator="CPU",
+            num_gpus=0,
+        )
+        run_job(job, node="n1", report=lambda report: None)
+    Recorder(folder, spec).rebuild(folder.finished())
+    return folder.root
+
+
+@pytest.mark.parametrize("recipe", SPACE["recipe"]["choice"])
+def test_a_row_alone_is_enough_to_train_the_same_bits(
+    recipe: str, finished_run: Path, data_root: Path, tmp_path: Path
+) -> None:
+    """From the table's row of any recipe comes the same config, and from that the same artifact."""
+    row = find_row(finished_run, recipe + "-")
+    config = config_of_row(row)
+    assert config.trial_id == row["trial_id"]
+    comparison = compare(row, run(config, folder=tmp_path, data_root=data_root))
+    assert comparison.same_artifact and comparison.ce_difference == 0
+    assert "the bits agree" in comparison.told()
+
+
+def test_another_outcome_is_told_by_how_much_and_why(finished_run: Path, data_root: Path, tmp_path: Path) -> None:
+    """Where the device differs the difference is named; on the same device it is called a fault."""
+    row = find_row(finished_run, "baseline")
+    replayed = run(config_of_row({**row, "seed": 3}), folder=tmp_path, data_root=data_root)
+    moved = {**row, "ce": float(row["ce"]) - 0.25, "artifact_sha256": "0" * 64}
+    assert "this should not be" in compare(moved, replayed).told()
+    elsewhere = compare({**moved, "device_name": "H100"}, replayed).told()
+    assert "the device differs" in elsewhere and "+0.250000 nats" in elsewhere
+
+
+def test_a_sliding_window_has_columns_of_its_own(finished_run: Path) -> None:
+    """With a stride both scores are in the row: they score the same tokens, and the windows do not disagree wildly."""
+    trials = pd.read_parquet(finished_run / "tables" / "trials")
+    assert trials.ce_sliding.notna().all() and trials.bpb_sliding.notna().all()
+    assert (abs(trials.ce_sliding - trials.ce) < 0.5).all() and (trials.ce_sliding != trials.ce).all()
+
+
+def test_unknown_and_ambiguous_trials_are_refused(finished_run: Path, tmp_path: Path) -> None:
+    """No trial, several trials, no run: each is one clear error."""
+    with pytest.raises(UsageError, match="0 trials whose id begins with nothing"):
+        find_row(finished_run, "nothing")
+    with pytest.raises(UsageError, match="4 trials"):
+        find_row(finished_run, "")
+    with pytest.raises(UsageError):
+        find_row(tmp_path / "nowhere", "x")
