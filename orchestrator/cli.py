@@ -19,6 +19,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Sweeps of small language models under an artifact byte budget, in numbers that can be believed.",
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"frostline {version('frostline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 app.add_typer(cli_data.app, name="data")
 cli_results.register(app)
 
@@ -31,7 +50,7 @@ DataRoot = Annotated[Path, typer.Option("--data-root", help="folder of the prepa
 )
 def run(
     spec: Annotated[Path, typer.Argument(help="the sweep's YAML file", show_default=False)],
-    out: Annotated[Path | None, typer.Option(help="run folder; by default runs/<name of the sweep>")] = None,
+    out: Annotated[Path | None, typer.Option(help="run folder; by default runs/NAME, by the name of the sweep")] = None,
     data_root: DataRoot = Path("data"),
     address: Annotated[
         str | None, typer.Option(help="Ray cluster to use: auto, HOST:PORT or ray://…; by default one of its own")
@@ -53,7 +72,7 @@ def run(
 @app.command(epilog="Example: `frostline train trial.yaml --out runs/one`")
 def train(
     trial: Annotated[Path, typer.Argument(help="YAML of one trial: the keys of a sweep's `base`, and a seed")],
-    out: Annotated[Path | None, typer.Option(help="trial folder; by default runs/train/<trial id>")] = None,
+    out: Annotated[Path | None, typer.Option(help="trial folder; by default runs/train/TRIAL, by its id")] = None,
     data_root: DataRoot = Path("data"),
     as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:

@@ -11,15 +11,17 @@ import os
 import platform
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 
 from orchestrator.errors import UsageError
@@ -41,6 +43,7 @@ from orchestrator.worker import Job, run_job, save_failure
 from trainer.result import utc_now
 
 MAX_ATTEMPTS = 3
+SECONDS_TO_CONNECT = 5.0
 OBJECT_STORE_BYTES = 100 * 2**20  # trials pass nothing through it
 PACKAGES = ("frostline", "torch", "ray", "numpy", "pyarrow", "sentencepiece")
 
@@ -54,10 +57,12 @@ def drive(
     display: Display,
     data_root: Path,
     address: str | None,
+    claim: Callable[[], None],
 ) -> None:
     """Run every trial in `waiting` on a Ray cluster and record it.
 
-    Returns when all are recorded, or when an interrupt has let the running ones checkpoint.
+    Returns when all are recorded, or when an interrupt has let the running ones checkpoint. `claim` is called when
+    every check has passed and before anything starts.
 
     Raises:
         UsageError: if the cluster cannot run some trial, does not answer, or does not see the files.
@@ -68,6 +73,7 @@ def drive(
         check_placement(waiting, pool)
         if len({node.node_id for node in pool.nodes}) > 1 or any(node.gpus for node in pool.nodes):
             check_nodes(pool, waiting, run_folder=folder.root, data_root=data_root)
+        claim()
         folder.note_session(_session(pool, address))
         searcher = PlanSearcher(waiting, pool, folder, recorder, status, data_root)
         # pending trials beyond the slots would only bind early; fewer would leave slots empty
@@ -198,11 +204,22 @@ class _Bundles:
         return tune.PlacementGroupFactory([bundle], bundle_label_selector=[{ACCELERATOR_LABEL: selector}])
 
 
-class _Watch(tune.Callback):
-    """Keeps the display moving. Tune pickles its callbacks, and a live display cannot be pickled."""
+class _Watch(TrialProgressCallback):
+    """Keeps the display moving.
+
+    Being Tune's own kind of progress callback, it keeps Tune from adding one that prints over the display. Tune
+    pickles its callbacks, and a live display cannot be pickled.
+    """
 
     def __init__(self, display: Display) -> None:
+        super().__init__()
         self.display: Display | None = display
+
+    def log_result(self, trial: Any, result: dict[str, Any], error: bool = False) -> None:
+        """Nothing: the display tells of trials."""
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Nothing: see `log_result`."""
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if self.display is not None:
@@ -224,6 +241,7 @@ def ray_session(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    _require_answer(address)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address is None:
@@ -239,6 +257,19 @@ def ray_session(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _require_answer(address: str | None) -> None:
+    """Ask a HOST:PORT for a connection: Ray itself takes minutes to find out that nobody is there."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=SECONDS_TO_CONNECT).close()
+    except OSError as error:
+        raise UsageError(
+            f"nothing answers at {address} ({error}): is the head of the cluster running, and the port right?"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -53,8 +54,9 @@ def run_sweep(
     folder = RunFolder((out or Path("runs") / spec.name).resolve())
     try:
         with sole_owner(folder.root):
-            folder.open(spec.resolved(), data_sha256)
-            return _run_missing(spec, trials, folder, data_root.resolve(), address, retry_failed, console)
+            folder.check(spec.resolved(), data_sha256)
+            claim = partial(folder.claim, spec.resolved(), data_sha256)
+            return _run_missing(spec, trials, folder, data_root.resolve(), address, retry_failed, console, claim)
     except Busy as error:
         raise UsageError(f"{error}: one driver at a time; wait for it, or choose another --out") from error
 
@@ -67,6 +69,7 @@ def _run_missing(
     address: str | None,
     retry_failed: bool,
     console: Console,
+    claim: Callable[[], None],
 ) -> int:
     if retry_failed:
         folder.set_failures_aside()
@@ -77,9 +80,17 @@ def _run_missing(
     display = Display(status, console)
     waiting = [trial for trial in trials if trial.trial_id not in finished]
     if not waiting:
-        display.note(f"nothing to do: all {len(trials)} trials of {spec.name} are finished in {_shown(folder.root)}")
+        outcomes = _outcomes(status)
+        display.note(
+            f"nothing to do: all {len(trials)} trials of {spec.name} are finished ({outcomes}) in {_shown(folder.root)}"
+        )
         return _exit_code(status)
     display.note(f"{spec.name}: {len(waiting)} of {len(trials)} trials to run, in {_shown(folder.root)}")
+    others = len(finished) - (len(trials) - len(waiting))
+    if others:
+        display.note(f"{others} finished trials in the folder are not in this spec; they stay in its tables")
+    if spec.budget.trials is not None and len(trials) < spec.budget.trials:
+        display.note(f"the space holds {len(trials)} different trials; the budget would allow {spec.budget.trials}")
     prepare_ray_environment(is_embedded=address is None)
     # here and not above: Ray reads its settings when it is imported, and a finished sweep does not need it
     from orchestrator.driver import drive
@@ -92,8 +103,9 @@ def _run_missing(
         display=display,
         data_root=data_root,
         address=address,
+        claim=claim,
     )
-    display.note(_summary(status, folder))
+    display.note(_summary(status, folder, num_before=len(trials) - len(waiting)))
     return _exit_code(status)
 
 
@@ -104,7 +116,7 @@ def _check_data(spec: SweepSpec, trials: Sequence[PlannedTrial], data_root: Path
         try:
             datasets[name] = open_dataset(name, data_root)
         except DataError as error:
-            raise problem_at(spec, _data_key(spec), rule=str(error), value=name) from error
+            raise problem_at(spec, _data_key(spec), rule=str(error)) from error
     for trial in trials:
         dataset, wanted = datasets[trial.config.data], trial.config.model.vocab_size
         if dataset.vocab_size != wanted:
@@ -127,18 +139,23 @@ def _status(spec: SweepSpec, trials: Sequence[PlannedTrial], recorder: Recorder)
     return status
 
 
-def _summary(status: SweepStatus, folder: RunFolder) -> str:
-    counts = (
-        ", ".join(f"{status.counts[name]} {name}" for name in OUTCOMES if status.counts[name]) or "nothing finished"
-    )
+def _summary(status: SweepStatus, folder: RunFolder, *, num_before: int) -> str:
+    """What is told at the end: what this session did, where the tables are, and what to do next."""
+    num_here = status.num_finished - num_before
     took = duration(time.monotonic() - status.started_seconds)
-    lines = [f"{counts} in {took}; tables in {_shown(folder.tables)}"]
+    lines = [f"{num_here} trial{'' if num_here == 1 else 's'} finished in {took}; in all {_outcomes(status)}"]
     if status.num_finished < status.num_trials:
         lines.append(f"stopped with {status.num_waiting} to go: the same command goes on from their checkpoints")
-    failed = status.num_finished - status.counts["completed"]
-    if failed:
-        lines.append(f"{failed} did not complete: see trials/<trial>/log.txt, and run again with --retry-failed")
+    if status.counts["failed"]:
+        lines.append(f"{status.counts['failed']} failed: see trials/<trial>/log.txt, and run again with --retry-failed")
+    if status.counts["completed"]:
+        lines.append(f"tables in {_shown(folder.tables)}; next: frostline pareto {_shown(folder.root)}")
     return "\n".join(lines)
+
+
+def _outcomes(status: SweepStatus) -> str:
+    counts = [f"{status.counts[name]} {name}" for name in OUTCOMES if status.counts[name]]
+    return ", ".join(counts) or "none finished"
 
 
 def _exit_code(status: SweepStatus) -> int:

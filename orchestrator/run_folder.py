@@ -19,6 +19,9 @@ from trainer.result import TrialResult
 FREE_KEYS = ("budget", "seeds", "space", "cases", "resources", "constraints", "objectives")
 
 
+MAX_CHANGES_TOLD = 3
+
+
 @dataclasses.dataclass(frozen=True)
 class RunFolder:
     """Names of the files of one sweep under `root`, and the finished trials among them."""
@@ -85,8 +88,8 @@ class RunFolder:
                 path = self.trial(trial_id) / "result.json"
                 path.replace(path.with_name("result.failed.json"))
 
-    def open(self, resolved: dict[str, Any], data_sha256: str) -> None:
-        """Make the folder this sweep's, or check that it already is.
+    def check(self, resolved: dict[str, Any], data_sha256: str) -> None:
+        """Refuse a folder that holds another sweep; a free folder is left as it is.
 
         Args:
             resolved: the spec as plain values.
@@ -98,11 +101,14 @@ class RunFolder:
         environment = self._environment()
         if self.sweep_file.exists():
             there = loader.load(self.sweep_file).values
-            changed = sorted(key for key in {*resolved, *there} - set(FREE_KEYS) if resolved.get(key) != there.get(key))
-            if changed:
-                named = ", ".join(f"`{key}`" for key in changed)
+            changes = [
+                change
+                for change in _differences(there, resolved)
+                if change.partition(".")[0].partition(":")[0] not in FREE_KEYS
+            ]
+            if changes:
                 raise UsageError(
-                    f"{self.root} holds another sweep: its sweep.yaml has another {named}. "
+                    f"{self.root} holds another sweep, by its sweep.yaml: {'; '.join(changes[:MAX_CHANGES_TOLD])}. "
                     "Choose another --out, or restore the spec"
                 )
             if environment["data_sha256"] != data_sha256:
@@ -111,8 +117,11 @@ class RunFolder:
                     f"{environment['data_sha256'][:12]}…, now {data_sha256[:12]}…), and results of two datasets are "
                     "never mixed. Choose another --out, or restore the dataset"
                 )
+
+    def claim(self, resolved: dict[str, Any], data_sha256: str) -> None:
+        """Make the folder this sweep's, after `check`."""
         # the fingerprint first: a folder with a sweep.yaml always has one
-        self._write_environment({**environment, "data_sha256": data_sha256})
+        self._write_environment({**self._environment(), "data_sha256": data_sha256})
         write_atomically(self.sweep_file, loader.dump(resolved).encode())
 
     def note_session(self, session: dict[str, Any]) -> None:
@@ -134,3 +143,14 @@ class RunFolder:
 
     def _read(self, trial_id: str, name: str) -> str:
         return (self.trial(trial_id) / name).read_text()
+
+
+def _differences(there: Any, here: Any, key: str = "") -> list[str]:
+    """What differs between two specs, key by key: `base.train.steps: 50 there, 40 here`."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        return [
+            line
+            for name in sorted({*there, *here})
+            for line in _differences(there.get(name), here.get(name), f"{key}.{name}" if key else name)
+        ]
+    return [] if there == here else [f"{key}: {there} there, {here} here"]

@@ -136,7 +136,7 @@ def _read(path: Path) -> tuple[Document, Findings]:
 
 def _hint_for_top(name: str) -> str | None:
     if find(TrialPlaces, name) is not None:
-        return "belongs in `base`"
+        return "give `seeds: [1, 2]` instead" if name == "seed" else "belongs in `base`"
     return did_you_mean(name, KEYS) or f"known keys: {', '.join(KEYS)}"
 
 

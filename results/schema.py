@@ -83,7 +83,7 @@ _RESULT = (
     Column("ce_raw", FLOAT, "nats/token", "the same of the model before packing"),
     Column("bpb", FLOAT, "bits/byte", "bits per byte of text of the reloaded artifact, by the competition's byte rule"),
     Column("bpb_raw", FLOAT, "bits/byte", "the same of the model before packing"),
-    Column("ce_sliding", FLOAT, "nats/token", "like ce, with a window that slides by cfg_eval_stride; null where it is null"),
+    Column("ce_sliding", FLOAT, "nats/token", "like ce, with a window that slides by cfg_eval_stride"),
     Column("bpb_sliding", FLOAT, "bits/byte", "like bpb, with that window"),
     Column("eval_tokens", INT, "tokens", "validation tokens that were scored"),
     Column("eval_bytes", INT, "bytes", "bytes of text that these tokens stand for"),

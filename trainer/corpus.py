@@ -177,8 +177,8 @@ def _require_both_splits(request: PrepareRequest, num_documents: dict[Split, int
         if request.val_files:
             raise DataError(f"{request.name}: no document is left for {split}; check --text and --val-files")
         raise DataError(
-            f"{request.name}: none of {total} documents fell into {split} with a validation share of "
-            f"{request.val_fraction}; give more documents, change --val-fraction, or name --val-files"
+            f"{request.name}: none of {total} documents (a text file is one) fell into {split} with a validation share "
+            f"of {request.val_fraction}; name some by --val-files, change --val-fraction, or give more documents"
         )
 
 

@@ -161,7 +161,8 @@ class _Trial:
             if "can't allocate memory" not in str(error):
                 raise
             return self._ended("out_of_memory", error)
-        self.log(f"completed: {self.reloaded and self.reloaded.score}, {self.packed}")
+        assert self.reloaded is not None
+        self.log(f"completed: ce {self.reloaded.score.ce:.6f}, {self.reloaded.artifact.artifact_bytes} bytes")
         return "completed", None
 
     def _train(self, report: Callable[[Report], None], should_stop: Callable[[], bool]) -> None:

@@ -99,9 +99,11 @@ def test_a_damaged_result_is_set_aside_and_its_trial_done_again(tmp_path: Path) 
 def test_a_run_folder_never_mixes_two_sweeps_or_two_datasets(tmp_path: Path) -> None:
     """Another base or other data under the same name is refused; more seeds or trials are not."""
     folder = RunFolder(tmp_path / "run")
-    folder.open(tiny_sweep(tmp_path).resolved(), "a" * 64)
-    folder.open(tiny_sweep(tmp_path, seeds=[1, 2, 3]).resolved(), "a" * 64)
-    with pytest.raises(UsageError, match="another `base`"):
-        folder.open(tiny_sweep(tmp_path, train={"steps": 21}).resolved(), "a" * 64)
+    folder.check(tiny_sweep(tmp_path).resolved(), "a" * 64)
+    assert not folder.sweep_file.exists()  # a look leaves no trace
+    folder.claim(tiny_sweep(tmp_path).resolved(), "a" * 64)
+    folder.check(tiny_sweep(tmp_path, seeds=[1, 2, 3]).resolved(), "a" * 64)
+    with pytest.raises(UsageError, match="base.train.steps: 20 there, 21 here"):
+        folder.check(tiny_sweep(tmp_path, train={"steps": 21}).resolved(), "a" * 64)
     with pytest.raises(UsageError, match="never mixed"):
-        folder.open(tiny_sweep(tmp_path, seeds=[1, 2, 3]).resolved(), "b" * 64)
+        folder.check(tiny_sweep(tmp_path, seeds=[1, 2, 3]).resolved(), "b" * 64)
