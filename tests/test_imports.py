@@ -16,9 +16,20 @@ FREE = ("trainer", "search_spaces", "results")
 # Where each heavy library may be imported: at the top of a module, that is whenever the module is.
 HOMES = {
     "torch": {
-        f"trainer/{n}.py" for n in (["model", "frozen", "optim", "device", "evaluate", "checkpoint", "loop", "run"])
-    }
-    | {"orchestrator/cli_trial.py"},
+        "trainer/model.py",
+        "trainer/linear.py",
+        "trainer/frozen.py",
+        "trainer/losses.py",
+        "trainer/start.py",
+        "trainer/networks.py",
+        "trainer/optim.py",
+        "trainer/device.py",
+        "trainer/evaluate.py",
+        "trainer/checkpoint.py",
+        "trainer/loop.py",
+        "trainer/run.py",
+        "orchestrator/cli_trial.py",
+    },
     "ray": {"orchestrator/driver.py", "orchestrator/preflight.py"},
     "sentencepiece": {"trainer/tokenizer.py", "trainer/byte_rule.py", "trainer/encode.py", "trainer/checked.py"},
     "matplotlib": {"results/plots.py", "results/figure.py", "results/place.py"},

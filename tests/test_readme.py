@@ -29,7 +29,7 @@ def first_line(path: Path) -> str:
 def test_the_map_names_every_file_with_its_own_first_line() -> None:
     """Each source file and sweep is in the README's table, told by its own docstring; nothing else is."""
     folders = ("search_spaces", "search_spaces/seed_paper", "trainer", "orchestrator", "results", "benchmarks")
-    files = [p for name in folders for p in sorted((ROOT / name).glob("*")) if p.suffix in (".py", ".yaml")]
+    files = [p for name in folders for p in sorted((ROOT / name).rglob("*")) if p.suffix in (".py", ".yaml")]
     expected = {f"`{path.relative_to(ROOT)}`": first_line(path) for path in files}
     rows = re.findall(r"^\| (`[\w/.]+`) \| (.*) \|$", README[README.index("## Every file") :], flags=re.MULTILINE)
     assert dict(rows) == expected

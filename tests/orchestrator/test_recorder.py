@@ -103,7 +103,7 @@ def test_a_run_folder_never_mixes_two_sweeps_or_two_datasets(tmp_path: Path) -> 
     assert not folder.sweep_file.exists()  # a look leaves no trace
     folder.claim(tiny_sweep(tmp_path).resolved(), "a" * 64)
     folder.check(tiny_sweep(tmp_path, seeds=[1, 2, 3]).resolved(), "a" * 64)
-    with pytest.raises(UsageError, match="base.train.steps: 20 there, 21 here"):
+    with pytest.raises(UsageError, match=r"base\.train\.steps: 20 there, 21 here"):
         folder.check(tiny_sweep(tmp_path, train={"steps": 21}).resolved(), "a" * 64)
     with pytest.raises(UsageError, match="never mixed"):
         folder.check(tiny_sweep(tmp_path, seeds=[1, 2, 3]).resolved(), "b" * 64)
