@@ -5,8 +5,8 @@ python benchmarks/codecs.py runs/quickstart/trials/*/artifact.frost
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -18,11 +18,14 @@ from trainer.config import TrialConfig
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("paths", nargs="+", type=Path, help="artifact.frost files")
+    paths = parser.parse_args().paths
     per_param: dict[tuple[int, str], list[float]] = defaultdict(list)
     seconds: dict[tuple[int, str], list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
-        for path in sys.argv[1:]:
-            artifact = read(Path(path))
+        for path in paths:
+            artifact = read(path)
             for bits in (8, 6):
                 for codec in CODECS:
                     settings = {"matrix_bits": bits, "embedding_bits": bits, "codec": codec}
@@ -33,7 +36,7 @@ def main() -> None:
                     )
                     seconds[bits, codec].append(time.perf_counter() - started)
                     per_param[bits, codec].append(report.bytes_per_param)
-    print(f"{len(sys.argv) - 1} artifacts; whole files, header included; medians")
+    print(f"{len(paths)} artifacts; whole files, header included; medians")
     for bits, codec in per_param:
         spent = statistics.median(seconds[bits, codec])
         print(

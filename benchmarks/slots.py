@@ -9,8 +9,8 @@ A worker's first trial has no gap before it; a gap in which nothing waited (the 
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -26,7 +26,10 @@ def gaps_seconds(trials: pd.DataFrame) -> pd.Series:
 
 
 def main() -> None:
-    for run in sys.argv[1:]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("paths", nargs="+", type=Path, help="run folders")
+    paths = parser.parse_args().paths
+    for run in paths:
         trials = results.load(run).trials
         gaps = gaps_seconds(trials)
         print(
@@ -34,7 +37,7 @@ def main() -> None:
             f"median {gaps.median():.3f} s, p95 {gaps.quantile(0.95):.3f} s, max {gaps.max():.3f} s; "
             f"trials last {trials.total_seconds.median():.1f} s (median)"
         )
-        for session in json.loads((Path(run) / "environment.json").read_text())["sessions"]:
+        for session in json.loads((run / "environment.json").read_text())["sessions"]:
             if "wall_seconds" in session:
                 share = session["driver_cpu_seconds"] / session["wall_seconds"]
                 print(f"  session of {session['wall_seconds']:.0f} s: the driver used {share:.1%} of one core")

@@ -13,6 +13,7 @@ import yaml
 
 from orchestrator.search import plan
 from orchestrator.spec import load_sweep
+from trainer.settings import render_markdown
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -33,6 +34,11 @@ def test_the_map_names_every_file_with_its_own_first_line() -> None:
     expected = {f"`{path.relative_to(ROOT)}`": first_line(path) for path in files}
     rows = re.findall(r"^\| (`[\w/.]+`) \| (.*) \|$", README[README.index("## Every file") :], flags=re.MULTILINE)
     assert dict(rows) == expected
+
+
+def test_the_page_of_settings_is_up_to_date() -> None:
+    """docs/SETTINGS.md is what the config tree says today."""
+    assert (ROOT / "docs" / "SETTINGS.md").read_text() == render_markdown() + "\n"
 
 
 def test_links_to_files_lead_somewhere() -> None:
