@@ -189,8 +189,6 @@ def distill(config: TrialConfig) -> Recipe:
     """A teacher of its own shape is trained first; the student, partly frozen, learns from it (PR #1301, section 5)."""
     assert config.distill is not None
     settings = config.distill
-    shape = {"num_layers": settings.teacher_layers, "dim": settings.teacher_dim, "num_heads": settings.teacher_heads}
-    teacher = ModelConfig.model_validate({**config.model.model_dump(), **shape})
     teacher_steps = settings.teacher_steps or config.train.steps
     student = Phase(
         name="distill", steps=config.train.steps, loss="distill", teacher="teacher", schedule_steps=config.train.steps
@@ -199,7 +197,7 @@ def distill(config: TrialConfig) -> Recipe:
         phases=(Phase(name="teacher", network="teacher", steps=teacher_steps, schedule_steps=teacher_steps), student),
         networks={
             "model": _network(config.model, seeded=_seeded(config, frozen_names(config))),
-            "teacher": _network(teacher, prefix="teacher."),
+            "teacher": _network(config.teacher_model, prefix="teacher."),
         },
     )
 
