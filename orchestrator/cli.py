@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator import cli_data, cli_plan, cli_results
+from orchestrator import cli_data, cli_plan, cli_results, cli_table
 from orchestrator.errors import FrostlineError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.add_typer(cli_data.app, name="data")
 cli_plan.register(app)
 cli_results.register(app)
+cli_table.register(app)
 
 DataRoot = Annotated[Path, typer.Option("--data-root", help="folder of the prepared datasets")]
 
