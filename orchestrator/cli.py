@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator import cli_data, cli_results
+from orchestrator import cli_data, cli_plan, cli_results, cli_table
 from orchestrator.errors import FrostlineError
 
 app = typer.Typer(
@@ -39,7 +39,9 @@ def _options(
 
 
 app.add_typer(cli_data.app, name="data")
+cli_plan.register(app)
 cli_results.register(app)
+cli_table.register(app)
 
 DataRoot = Annotated[Path, typer.Option("--data-root", help="folder of the prepared datasets")]
 
@@ -56,6 +58,7 @@ def run(
         str | None, typer.Option(help="Ray cluster to use: auto, HOST:PORT or ray://…; by default one of its own")
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="run failed trials again")] = False,
+    scale: Annotated[str | None, typer.Option(help="one of the file's scales, instead of what it says")] = None,
 ) -> None:
     """Run a sweep, or what is missing of it: the same command goes on after any interruption.
 
@@ -65,7 +68,15 @@ def run(
 
     from orchestrator.launch import run_sweep
 
-    code = run_sweep(spec, out=out, data_root=data_root, address=address, retry_failed=retry_failed, console=Console())
+    code = run_sweep(
+        spec,
+        scale=scale,
+        out=out,
+        data_root=data_root,
+        address=address,
+        retry_failed=retry_failed,
+        console=Console(),
+    )
     raise typer.Exit(code)
 
 

@@ -27,6 +27,7 @@ ALL_WELL, SOME_FAILED, INTERRUPTED = 0, 1, 130
 def run_sweep(
     spec_file: Path,
     *,
+    scale: str | None = None,
     out: Path | None = None,
     data_root: Path,
     address: str | None = None,
@@ -37,6 +38,7 @@ def run_sweep(
 
     Args:
         spec_file: the sweep's YAML.
+        scale: one of the file's scales, instead of the one that it names.
         out: the run folder; by default `runs/<name>`.
         data_root: folder of the prepared datasets.
         address: of a Ray cluster; None starts Ray on this machine.
@@ -48,7 +50,7 @@ def run_sweep(
     Raises:
         SpecError, UsageError: before anything starts.
     """
-    spec = load_sweep(spec_file)
+    spec = load_sweep(spec_file, scale)
     trials = plan(spec)
     data_sha256 = _check_data(spec, trials, data_root)
     folder = RunFolder((out or Path("runs") / spec.name).resolve())

@@ -72,7 +72,7 @@ def _says_more(column: str, known: Sequence[str], configs: Sequence[Settings]) -
 def _label(config: Settings, named: Sequence[str]) -> str:
     parts = [str(config.get("recipe") or "?"), _shape(config)]
     parts += [_setting(column, config.get(column)) for column in named if not _in_absent_section(column, config)]
-    return " ".join(parts)
+    return " ".join(filter(None, parts))
 
 
 def _in_absent_section(column: str, config: Settings) -> bool:
@@ -87,6 +87,10 @@ def _shape(config: Settings) -> str:
 
 
 def _setting(column: str, value: Any) -> str:
+    if (column, value) == ("cfg_freeze_layers", "all"):
+        return ""  # as a reader takes it where nothing is said
+    if column == "cfg_freeze_matrices" and not value:
+        return "none frozen"
     if value is None:
         return f"{_short(column)} null"
     if isinstance(value, bool):

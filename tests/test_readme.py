@@ -17,8 +17,7 @@ from trainer.settings import render_markdown
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-PUBLISHED = ROOT / "search_spaces" / "seed_paper" / "published.yaml"  # figures, not a sweep
-SWEEPS = sorted(set((ROOT / "search_spaces").rglob("*.yaml")) - {PUBLISHED})
+SWEEPS = sorted((ROOT / "search_spaces").rglob("*.yaml"))
 
 
 def first_line(path: Path) -> str:

@@ -406,12 +406,8 @@ class TrialConfig(Section):
                 "`eval.stride` must be at most `train.sequence_tokens`, "
                 f"but got {self.eval.stride} and {self.train.sequence_tokens}"
             )
-        teacher = self.distill
-        if self.recipe == "distill" and teacher is not None and teacher.teacher_dim % (2 * teacher.teacher_heads):
-            raise ValueError(
-                "`distill.teacher_dim` must be divisible by twice `distill.teacher_heads`, "
-                f"but got {teacher.teacher_dim} and {teacher.teacher_heads}"
-            )
+        if self.recipe == "distill":
+            self._teacher_fits()
         split = self.progressive
         if split is not None and self.train.steps < 3:
             raise ValueError(f"`train.steps` must be at least 3 with recipe {self.recipe}, but got {self.train.steps}")
@@ -421,18 +417,6 @@ class TrialConfig(Section):
                 f"but got {split.distill_at:g} and {split.freeze_at:g}"
             )
         return self
-
-    @property
-    def teacher_model(self) -> ModelConfig:
-        """The teacher's shape: the student's model with the layers, width and heads of `distill`."""
-        assert self.distill is not None
-        same = self.model.model_dump(exclude={"rope_dims", "num_kv_heads"})
-        shape = {
-            "num_layers": self.distill.teacher_layers,
-            "dim": self.distill.teacher_dim,
-            "num_heads": self.distill.teacher_heads,
-        }
-        return ModelConfig.model_validate({**same, **shape})
 
     @property
     def frozen_matrices(self) -> tuple[str, ...]:
@@ -449,6 +433,34 @@ class TrialConfig(Section):
                     f"for an MLP of kind {self.model.mlp}, but got {pattern}"
                 )
         return tuple(m for m in self.model.matrices if any(fnmatch.fnmatchcase(m, p) for p in patterns))
+
+    def _teacher_fits(self) -> None:
+        assert self.distill is not None
+        dim, num_heads = self.distill.teacher_dim, self.distill.teacher_heads
+        if dim % num_heads or dim // num_heads % 2:
+            raise ValueError(
+                "`distill.teacher_dim` must be an even multiple of `distill.teacher_heads`, "
+                f"but got {dim} and {num_heads}"
+            )
+        if num_heads % (self.model.num_kv_heads or 1):
+            raise ValueError(
+                "`distill.teacher_heads` must be divisible by `model.num_kv_heads`, "
+                f"but got {num_heads} and {self.model.num_kv_heads}"
+            )
+        if abs(dim * self.model.mlp_ratio - round(dim * self.model.mlp_ratio)) > 1e-6:
+            raise ValueError(
+                "`distill.teacher_dim * model.mlp_ratio` must be a whole number, "
+                f"but got {dim} * {self.model.mlp_ratio}"
+            )
+
+    @property
+    def teacher_model(self) -> ModelConfig:
+        """The teacher of recipe `distill`: the student's kind of model in a shape of its own."""
+        assert self.distill is not None
+        dim, num_heads = self.distill.teacher_dim, self.distill.teacher_heads
+        rope_dims = self.model.rope_dims and min(self.model.rope_dims, dim // num_heads)
+        shape = {"num_layers": self.distill.teacher_layers, "dim": dim, "num_heads": num_heads, "rope_dims": rope_dims}
+        return ModelConfig.model_validate({**self.model.model_dump(), **shape})
 
     def _orthogonal_maps_fit(self, matrices: tuple[str, ...]) -> None:
         """The rule of `seeds.hadamard_block`, here so that a sweep is refused before it starts."""

@@ -56,3 +56,13 @@ def test_unused_sections_are_dropped_only_where_the_recipe_does_not_read_them() 
     values = {"freeze": {"scheme": "uniform"}, "seed": 3}
     assert without_unused_sections({**values, "recipe": "baseline"}) == {"recipe": "baseline", "seed": 3}
     assert "freeze" in without_unused_sections({**values, "recipe": "selective"})
+
+
+def test_a_teacher_keeps_the_students_kind_and_its_own_shape() -> None:
+    """Fewer rotated dimensions where its heads are smaller; shapes that no model can have are refused with the spec."""
+    student = {"recipe": "distill", "model": {"dim": 64, "num_heads": 4}}
+    config = TrialConfig.model_validate({**student, "distill": {"teacher_dim": 48, "teacher_heads": 6}})
+    assert (config.model.rope_dims, config.teacher_model.rope_dims, config.teacher_model.head_dim) == (16, 8, 8)
+    for dim, heads in ((48, 5), (30, 6)):
+        with pytest.raises(ValueError, match=r"`distill\.teacher_dim` must be an even multiple"):
+            TrialConfig.model_validate({**student, "distill": {"teacher_dim": dim, "teacher_heads": heads}})

@@ -1,0 +1,109 @@
+"""`frostline plan`: what a sweep would train, without training it. Loads neither torch nor ray."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from orchestrator.plan_rows import PlanRow
+
+HEADERS = ("config", "params", "learned", "seeded", "stored", "frozen", "artifact MB", "trials")
+_LABEL_WIDTH = 38
+_WIDTH = 100
+
+
+def register(app: typer.Typer) -> None:
+    """Add `plan` to the command line."""
+    examples = ("plan search_spaces/seed_paper/section2_fineweb.yaml", "plan my.yaml --scale cpu --json")
+    epilog = "Examples: " + "  ·  ".join(f"frostline {example}" for example in examples)
+    app.command("plan", no_args_is_help=True, epilog=epilog)(plan)
+
+
+def plan(
+    spec: Annotated[Path, typer.Argument(help="the sweep's YAML file", show_default=False)],
+    scale: Annotated[str | None, typer.Option(help="one of the file's scales, instead of what it says")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object with every config")] = False,
+) -> None:
+    """List what a sweep would train: weights by kind, phases, and bounds of the artifact's bytes; nothing is trained.
+
+    learned and stored (frozen at trained values) weights cost bytes, seeded ones none.
+    """
+    from orchestrator.plan_rows import plan_rows
+    from orchestrator.spec import load_sweep
+
+    sweep = load_sweep(spec, scale)
+    rows = plan_rows(sweep)
+    if as_json:
+        scaled = None if sweep.scaled is None else sweep.scaled.name
+        values = {"sweep": sweep.name, "scale": scaled, "configs": [row.as_dict() for row in rows]}
+        typer.echo(json.dumps(values, indent=1))
+    else:
+        typer.echo("\n".join([f"{sweep.name}: {_counts(rows)}", *table(rows)]))
+
+
+def table(rows: Sequence[PlanRow]) -> list[str]:
+    """Lines of at most 100 characters: figures of each config, then its phases and ranks where there is more to say."""
+    cells = [_cells(row) for row in rows]
+    widths = [max(len(line[i]) for line in [HEADERS, *cells]) for i in range(1, len(HEADERS))]
+    lines = [_line(HEADERS[0], HEADERS[1:], widths)]
+    for row, (label, *figures) in zip(rows, cells, strict=True):
+        first, *others = textwrap.wrap(label, _LABEL_WIDTH, subsequent_indent="  ")
+        lines += [_line(first, figures, widths), *others]
+        lines += [part for text in _remarks(row) for part in _folded(text)]
+    return lines
+
+
+def _folded(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent="    ", subsequent_indent="      ")
+
+
+def _line(label: str, figures: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [figure.rjust(width) for figure, width in zip(figures, widths, strict=True)]
+    return "  ".join([label.ljust(_LABEL_WIDTH), *padded]).rstrip()
+
+
+def _cells(row: PlanRow) -> tuple[str, ...]:
+    return (
+        row.label,
+        *(_millions(number) for number in (row.num_params, row.num_learned, row.num_seeded, row.num_stored_frozen)),
+        f"{100 * row.frozen_share:.1f} %" if row.frozen_share else "–",
+        _bounds(row),
+        str(len(row.seeds)),
+    )
+
+
+def _millions(number: int) -> str:
+    return f"{number / 1e6:.2f}M" if number else "–"
+
+
+def _bounds(row: PlanRow) -> str:
+    if row.lower_bytes is None or row.upper_bytes is None:
+        return "–"
+    return f"{row.lower_bytes / 1e6:.2f}–{row.upper_bytes / 1e6:.2f}"
+
+
+def _remarks(row: PlanRow) -> list[str]:
+    remarks = []
+    if len(row.phases) > 1:
+        remarks.append(" → ".join(_phase(phase.name, phase.steps, phase.num_freezes) for phase in row.phases))
+    if row.rank is not None:
+        ranks = " or ".join(map(str, row.break_even_ranks))
+        kind = row.config.adapter.kind if row.config.adapter else ""
+        remarks.append(f"{kind} rank {row.rank}; a trained pair holds as many numbers as its matrix from rank {ranks}")
+    return remarks
+
+
+def _phase(name: str, steps: int, num_freezes: int) -> str:
+    return f"{name} {steps}" + (f" ({num_freezes} matrices held)" if num_freezes else "")
+
+
+def _counts(rows: Sequence[PlanRow]) -> str:
+    num_trials, num_seeds = sum(len(row.seeds) for row in rows), len({seed for row in rows for seed in row.seeds})
+    seeds = "1 seed" if num_seeds == 1 else f"{num_seeds} seeds"
+    return f"{len(rows)} configs, {num_trials} trials, {seeds}"

@@ -1,0 +1,118 @@
+"""What a sweep would train, config by config, from shapes alone: weights by kind, phases, and bounds of the bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from orchestrator.search import plan
+from orchestrator.sweep import SweepSpec
+from results.labels import config_labels
+from results.schema import flatten_config
+from trainer.config import TrialConfig
+from trainer.recipes import WeightKind, break_even_rank
+from trainer.recipes import plan as recipe_of
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhaseRow:
+    """One phase of a config: which network it trains, for how long, on which loss, and how many matrices it freezes."""
+
+    name: str
+    network: str
+    steps: int
+    loss: str
+    num_freezes: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlanRow:
+    """One config of a sweep with its replicates. Bounds are None where the trainer gives none."""
+
+    label: str
+    recipe: str
+    config_id: str
+    config: TrialConfig
+    seeds: tuple[int, ...]
+    num_params: int
+    num_learned: int
+    num_seeded: int
+    num_stored_frozen: int
+    phases: tuple[PhaseRow, ...]
+    lower_bytes: int | None
+    upper_bytes: int | None
+    rank: int | None  # of the adapters
+    break_even_ranks: tuple[int, ...]  # from these ranks on, adapters hold as many numbers as their matrices
+
+    @property
+    def frozen_share(self) -> float:
+        return (self.num_seeded + self.num_stored_frozen) / self.num_params
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        values = {**dataclasses.asdict(self), "config": self.config.model_dump(mode="json", exclude_none=True)}
+        return {**values, "frozen_share": self.frozen_share, "num_trials": len(self.seeds)}
+
+
+def plan_rows(spec: SweepSpec) -> list[PlanRow]:
+    """Every config of a sweep in the order of its trials."""
+    groups: dict[str, list[TrialConfig]] = {}
+    for trial in plan(spec):
+        groups.setdefault(trial.config.config_id, []).append(trial.config)
+    configs = [members[0] for members in groups.values()]
+    settings = [
+        {"recipe": c.recipe, "data": c.data, "config_id": c.config_id, **flatten_config(c.model_dump(mode="json"))}
+        for c in configs
+    ]
+    labels = config_labels(settings)
+    return [_row(label, members) for label, members in zip(labels, groups.values(), strict=True)]
+
+
+def _row(label: str, members: Sequence[TrialConfig]) -> PlanRow:
+    config, recipe = members[0], recipe_of(members[0])
+    lower, upper = _byte_bounds(config)
+    kinds: tuple[WeightKind, ...] = ("learned", "seeded", "stored_frozen")
+    learned, seeded, stored_frozen = (recipe.num_params(kind) for kind in kinds)
+    return PlanRow(
+        label=label,
+        recipe=config.recipe,
+        config_id=config.config_id,
+        config=config,
+        # one seed may be there twice, where trials differ in their resources alone
+        seeds=tuple(Counter(member.seed for member in members).elements()),
+        num_params=recipe.num_params(),
+        num_learned=learned,
+        num_seeded=seeded,
+        num_stored_frozen=stored_frozen,
+        phases=tuple(
+            PhaseRow(name=p.name, network=p.network, steps=p.steps, loss=p.loss, num_freezes=len(p.freezes))
+            for p in recipe.phases
+        ),
+        lower_bytes=lower,
+        upper_bytes=upper,
+        rank=config.adapter.rank if config.adapter else None,
+        break_even_ranks=_break_even_ranks(config),
+    )
+
+
+def _byte_bounds(config: TrialConfig) -> tuple[int | None, int | None]:
+    try:
+        from trainer.bounds import byte_bounds
+    except ModuleNotFoundError:  # until trainer/bounds.py is merged
+        return None, None
+    bounds = byte_bounds(config)
+    return bounds.lower_bytes, bounds.upper_bytes
+
+
+def _break_even_ranks(config: TrialConfig) -> tuple[int, ...]:
+    """Of the matrices that a recipe of adapters freezes, smallest first."""
+    if config.adapter is None:
+        return ()
+    matrices = set(config.frozen_matrices)
+    weights = recipe_of(config).weights
+    shapes = {
+        weights[name].shape for name in weights if name.rpartition(".")[2] in matrices and "corrections" not in name
+    }
+    return tuple(sorted({break_even_rank(shape) for shape in shapes}))
