@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 STATUSES: tuple[str, ...] = (
     "completed",
@@ -168,6 +168,10 @@ _CONFIG = (
     _config("eval.batch_sequences", INT, "rows", "rows scored at once"),
     _config("artifact.matrix_bits", INT, "bits", "width of the block matrices"),
     _config("artifact.embedding_bits", INT, "bits", "width of the tied embedding; 16 = fp16"),
+    _config("artifact.bits_by_pattern", WORD, "", "other widths by name of the stored weight, comma-joined", 2),
+    _config("artifact.group_size", INT, "columns", "columns a scale; null = the whole row", 2),
+    _config("artifact.clip_std", FLOAT, "", "largest code in standard deviations of the row; null = no clipping", 2),
+    _config("artifact.clip_percentile", FLOAT, "%", "largest code as a percentile of the row's magnitudes", 2),
     _config("artifact.codec", WORD, "", "compressor as asked; auto keeps the smallest"),
 )
 
