@@ -187,6 +187,10 @@ _CONFIG = (
     _config("eval.stride", INT, "tokens", "step of the sliding window that is scored as well; null = none"),
     _config("artifact.matrix_bits", INT, "bits", "width of the block matrices"),
     _config("artifact.embedding_bits", INT, "bits", "width of the tied embedding; 16 = fp16"),
+    _config("artifact.bits_by_pattern", WORD, "", "other widths by name of the stored weight, comma-joined", 2),
+    _config("artifact.group_size", INT, "columns", "columns a scale; null = the whole row", 2),
+    _config("artifact.clip_std", FLOAT, "", "largest code in standard deviations of the row; null = no clipping", 2),
+    _config("artifact.clip_percentile", FLOAT, "%", "largest code as a percentile of the row's magnitudes", 2),
     _config("artifact.codec", WORD, "", "compressor as asked; auto keeps the smallest"),
 )
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import struct
 from collections.abc import Mapping
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -19,19 +17,23 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from trainer import seeds
-from trainer.body import LAYOUTS, BodyError, Layout, Weights, decode, encode, raw_bytes, stored_weights
-from trainer.codecs import CODECS, CodecError, compress, decompress
+from trainer.body import BodyError, Weights, decode, encode
+from trainer.codecs import CODECS, RAW, CodecError, compress, decompress
 from trainer.config import TrialConfig
 from trainer.files import write_atomically
+from trainer.header import (
+    CODEC_NAMES,
+    CONFIG_CODEC,
+    FIELDS,
+    HEADER_BYTES,
+    MAGIC,
+    PREFIX,
+    VERSION,
+    config_text,
+)
+from trainer.recipes import plan
 from trainer.shapes import count_params
-
-MAGIC = b"FRST"
-VERSION = 1
-PREFIX = struct.Struct("<4sB32s")  # magic, version, SHA-256 of all bytes of the file but these 32
-FIELDS = struct.Struct("<BBIIQ32s32s")  # codec, layout, config raw bytes, config bytes, body raw bytes, data, maps
-HEADER_BYTES = PREFIX.size + FIELDS.size
-CONFIG_CODEC = "brotli"  # knows English words and brackets: 10 to 15 % below the others on so short a text
-CODEC_NAMES = tuple(CODECS)  # a codec's place is its number in the file: only ever append
+from trainer.stored import Layout, Stored, packable_widths, parts_bytes, stored_weights
 
 # What a reader is ready to hold, so that a hostile file cannot take the machine's memory.
 MAX_PARAMS = 1 << 28
@@ -45,7 +47,10 @@ class ArtifactError(ValueError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PackReport:
-    """What `pack` wrote. `bytes_by_codec` gives the whole file's size for each codec that was tried."""
+    """What `pack` wrote. `bytes_by_codec` gives the whole file's size for each codec that was tried.
+
+    `layout` holds the widths whose codes are packed. `codec` is `none` where no compressor makes the body smaller.
+    """
 
     artifact_bytes: int
     sha256: str
@@ -89,38 +94,62 @@ def pack(config: TrialConfig, weights: Weights, *, data_sha256: str, path: Path)
     """
     stored = stored_weights(config)
     assert {name: values.shape for name, values in weights.items()} == {name: w.shape for name, w in stored.items()}
-    if count_params(config.model) > MAX_PARAMS:
-        raise ValueError(f"an artifact holds at most {MAX_PARAMS:,} weights, but got {count_params(config.model):,}")
-    layout, body = encode(stored, weights)
-    maps_sha256 = _maps_sha256(dict(seeds.seeded_maps(config)))
-    codecs = CODEC_NAMES if config.artifact.codec == "auto" else (config.artifact.codec,)
-    bodies = {codec: compress(codec, body) for codec in codecs}
-    codec = min(codecs, key=lambda name: len(bodies[name]))
-    assert decompress(codec, bodies[codec], len(body)) == body
-    text = config.model_dump_json().encode()
+    if (num_params := plan(config).num_params()) > MAX_PARAMS:
+        raise ValueError(f"an artifact holds at most {MAX_PARAMS:,} weights, but got {num_params:,}")
+    packed = _packed_body(config, stored, weights)
+    text = config_text(config)
     packed_text = compress(CONFIG_CODEC, text)
     fields = FIELDS.pack(
-        CODEC_NAMES.index(codec),
-        LAYOUTS.index(layout),
+        CODEC_NAMES.index(packed.codec),
+        sum(1 << bits for bits in packed.layout),
         len(text),
         len(packed_text),
-        len(body),
+        packed.raw_bytes,
         _digest_of_hex(data_sha256),
-        maps_sha256,
+        _maps_sha256(dict(seeds.seeded_maps(config))),
     )
-    content = _sealed(fields + packed_text + bodies[codec])
+    content = _sealed(fields + packed_text + packed.data)
     write_atomically(path, content)
     header_bytes = HEADER_BYTES + len(packed_text)
     return PackReport(
         artifact_bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
-        codec=codec,
-        layout=layout,
+        codec=packed.codec,
+        layout=packed.layout,
         header_bytes=header_bytes,
-        bytes_by_codec={name: header_bytes + len(data) for name, data in bodies.items()},
-        raw_bytes=raw_bytes(config, layout),
-        num_params_stored=sum(prod(weight.shape) for weight in stored.values()),
+        bytes_by_codec={name: header_bytes + num_bytes for name, num_bytes in packed.bytes_by_codec.items()},
+        raw_bytes=parts_bytes(stored.values(), packed.layout),
+        num_params_stored=sum(weight.num_params for weight in stored.values()),
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Packed:
+    """A compressed body."""
+
+    codec: str
+    layout: Layout
+    raw_bytes: int
+    data: bytes
+    bytes_by_codec: Mapping[str, int]
+
+
+def _packed_body(config: TrialConfig, stored: Mapping[str, Stored], weights: Weights) -> _Packed:
+    """The body by the codec that makes it smallest; uncompressed and packed where that is smaller still.
+
+    So no artifact exceeds its header and its packed weights, which is the upper bound known from shapes alone.
+    """
+    layout, body = encode(stored, weights)
+    codecs = tuple(CODECS) if config.artifact.codec == "auto" else (config.artifact.codec,)
+    data = {codec: compress(codec, body) for codec in codecs}
+    smallest_layout = packable_widths(stored.values())
+    if min(map(len, data.values())) > sum(parts_bytes(stored.values(), smallest_layout).values()):
+        layout, body = encode(stored, weights, smallest_layout)
+        data[RAW] = body
+    codec = min(data, key=lambda name: len(data[name]))
+    assert decompress(codec, data[codec], len(body)) == body
+    sizes = {name: len(part) for name, part in data.items()}
+    return _Packed(codec=codec, layout=layout, raw_bytes=len(body), data=data[codec], bytes_by_codec=sizes)
 
 
 def read(path: Path) -> Artifact:
@@ -196,17 +225,23 @@ def _read_sealed(path: Path) -> bytes:
 def _open(content: bytes) -> tuple[str, Layout, TrialConfig, bytes, bytes, bytes]:
     """Codec, layout, config, hashes of data and maps, and decompressed body; every size compared before it is used."""
     fields = FIELDS.unpack_from(content, PREFIX.size)
-    codec_number, layout_number, text_bytes, packed_text_bytes, body_bytes, data_sha256, maps_sha256 = fields
-    if codec_number >= len(CODEC_NAMES) or layout_number >= len(LAYOUTS):
-        raise ArtifactError(f"has an unknown codec ({codec_number}) or layout ({layout_number})")
-    codec, layout = CODEC_NAMES[codec_number], LAYOUTS[layout_number]
+    codec_number, layout_mask, text_bytes, packed_text_bytes, body_bytes, data_sha256, maps_sha256 = fields
+    if codec_number >= len(CODEC_NAMES):
+        raise ArtifactError(f"has an unknown codec ({codec_number})")
+    codec = CODEC_NAMES[codec_number]
     body_start = HEADER_BYTES + packed_text_bytes
     if text_bytes > MAX_CONFIG_BYTES or body_start > len(content):
         raise ArtifactError(f"declares a config of {packed_text_bytes} bytes ({text_bytes} raw), which cannot be")
     config = _config(decompress(CONFIG_CODEC, content[HEADER_BYTES:body_start], text_bytes))
-    if (num_params := count_params(config.model)) > MAX_PARAMS:
+    # The plain count first: plans of such models are long.
+    num_params = count_params(config.model)
+    if num_params > MAX_PARAMS or (num_params := plan(config).num_params()) > MAX_PARAMS:
         raise ArtifactError(f"declares a model of {num_params:,} weights, but an artifact has at most {MAX_PARAMS:,}")
-    if body_bytes != (expected := sum(raw_bytes(config, layout).values())):
+    stored = stored_weights(config).values()
+    layout = frozenset(bits for bits in range(8) if layout_mask >> bits & 1)
+    if not layout <= packable_widths(stored):
+        raise ArtifactError(f"has an unknown layout ({layout_mask}): it packs codes that its config has none of")
+    if body_bytes != (expected := sum(parts_bytes(stored, layout).values())):
         raise ArtifactError(f"declares a body of {body_bytes} bytes, but its config's shapes make {expected}")
     return codec, layout, config, data_sha256, maps_sha256, decompress(codec, content[body_start:], body_bytes)
 

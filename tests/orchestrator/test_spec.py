@@ -236,7 +236,10 @@ def test_the_twelve_wrong_specs(tmp_path: Path, content: str | bytes | None, ren
             "space: {model.mlp: {range: [1, 2]}}\n",
             "1: space.model.mlp.range: takes one of geglu, gelu, relu2; a range is for num",
         ),
-        ("space: {artifact.matrix_bits: {range: [6, 8]}}\n", "1: space.artifact.matrix_bits.range: takes one of 6, 8;"),
+        (
+            "space: {artifact.embedding_bits: {range: [6, 8]}}\n",
+            "1: space.artifact.embedding_bits.range: takes one of 2, 3, 4, 5, 6, 7, 8, 16;",
+        ),
         (
             "space: {optimizer.beta1: {log_range: [0, 0.5]}}\n",
             "1: space.optimizer.beta1.log_range: low must be above 0",

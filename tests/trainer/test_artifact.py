@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
 import hashlib
 import json
 import pickle
@@ -30,13 +31,14 @@ from trainer.artifact import (
     pack,
     read,
 )
-from trainer.body import BodyError, Stored, decode, encode, raw_bytes, stored_weights
-from trainer.codecs import CODECS, compress
+from trainer.body import BodyError, decode, encode
+from trainer.codecs import CODECS, RAW, compress
 from trainer.config import TrialConfig
 from trainer.quantize import dequantize, quantize
 from trainer.recipes import plan
 from trainer.seeds import map_values
 from trainer.shapes import weight_shapes
+from trainer.stored import Stored, raw_bytes, stored_weights
 
 DATA = hashlib.sha256(b"data").hexdigest()
 SMALL = {"vocab_size": 32, "num_layers": 2, "dim": 16, "num_heads": 2}
@@ -59,8 +61,10 @@ def weights_of(config: TrialConfig, draw: Callable[[tuple[int, ...]], Any] | Non
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("tiny") / "artifact.frost"
-    config = config_of(model=TINY, codec="zlib")
-    pack(config, weights_of(config), data_sha256=DATA, path=path)
+    config, rng = config_of(model=TINY, codec="zlib"), np.random.default_rng(0)
+    # of five values each, so that they compress: noise of this size is kept uncompressed
+    report = pack(config, weights_of(config, lambda shape: rng.integers(-2, 3, shape)), data_sha256=DATA, path=path)
+    assert report.codec == "zlib"
     return path.read_bytes()
 
 
@@ -107,7 +111,7 @@ def test_round_trip(tmp_path: Path, codec: str, matrix_bits: int, embedding_bits
 
 def test_report_tells_the_truth(tmp_path: Path) -> None:
     """Sizes and hash are those of the file on disk; `auto` keeps the smallest of all codecs; parts add up."""
-    config = config_of(matrix_bits=6)
+    config = config_of(model={"dim": 64}, matrix_bits=6)
     weights = weights_of(config)
     report = pack(config, weights, data_sha256=DATA, path=tmp_path / "a.frost")
     content = (tmp_path / "a.frost").read_bytes()
@@ -120,7 +124,7 @@ def test_report_tells_the_truth(tmp_path: Path) -> None:
     artifact = read(tmp_path / "a.frost")
     assert (artifact.sha256, artifact.artifact_bytes) == (report.sha256, len(content))
     for codec in CODECS:
-        fixed = config_of(matrix_bits=6, codec=codec)
+        fixed = config_of(model={"dim": 64}, matrix_bits=6, codec=codec)
         one = pack(fixed, weights, data_sha256=DATA, path=tmp_path / "b.frost")
         assert one.codec == codec and list(one.bytes_by_codec) == [codec]
 
@@ -146,20 +150,101 @@ def test_seeded_weights_cost_nothing(tmp_path: Path) -> None:
     assert sum(raw_bytes(learned).values()) - sum(raw_bytes(frozen).values()) == saved
 
 
-def test_six_bit_layout_rule(tmp_path: Path) -> None:
-    """Bell-shaped codes lie a byte each, where Huffman coding beats six bits; level ones are packed. Both come back."""
-    config = config_of("baseline", model={"dim": 64}, matrix_bits=6, embedding_bits=6)
+def test_layout_rule(tmp_path: Path) -> None:
+    """Bell-shaped codes of 2 and 4 bits are packed; of 3, 5, 6 and 7 they lie a byte each. All come back."""
     rng = np.random.default_rng(0)
-    draws = {"bytes": rng.standard_normal, "packed": lambda shape: rng.integers(-31, 32, shape) / 4}
-    for layout, draw in draws.items():
-        weights = weights_of(config, draw)
-        report = pack(config, weights, data_sha256=DATA, path=tmp_path / layout)
-        assert report.layout == layout
+    for bits in range(2, 8):
+        config = config_of("baseline", model={"dim": 64}, matrix_bits=bits, embedding_bits=8, codec="zlib")
+        weights = weights_of(config, rng.standard_normal)
+        report = pack(config, weights, data_sha256=DATA, path=tmp_path / "a")
+        assert report.layout == ({bits} if bits in (2, 4) else set())
         assert np.array_equal(
-            read(tmp_path / layout).weights["embedding"], dequantize(quantize(weights["embedding"], 6))
+            read(tmp_path / "a").weights["blocks.1.o"], dequantize(quantize(weights["blocks.1.o"], bits))
         )
-    # and what is level costs no more than six bits a code, whichever codec
-    assert max(report.bytes_by_codec.values()) < report.header_bytes + sum(raw_bytes(config, "packed").values()) + 32
+
+
+@pytest.mark.parametrize("codec", ["auto", *CODECS])
+def test_incompressible_weights_are_kept_as_they_are(tmp_path: Path, codec: str) -> None:
+    """Where no codec makes the packed weights smaller they are stored without one, and cost their bits alone."""
+    config = config_of("baseline", model=TINY, matrix_bits=6, embedding_bits=6, codec=codec)
+    rng = np.random.default_rng(0)
+
+    def noise(shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+        span = 14 if len(shape) == 1 else 100
+        scales = 2.0 ** rng.uniform(-span, span, shape if len(shape) == 1 else (shape[0], 1))
+        return np.asarray(scales * rng.uniform(-1, 1, shape))
+
+    levels = weights_of(config, noise)
+    report = pack(config, levels, data_sha256=DATA, path=tmp_path / "a")
+    assert report.codec == RAW and report.layout == {6} and set(report.bytes_by_codec) > {RAW}
+    assert report.artifact_bytes == report.header_bytes + sum(raw_bytes(config).values())
+    artifact = read(tmp_path / "a")
+    assert artifact.codec == RAW
+    assert np.array_equal(artifact.weights["embedding"], dequantize(quantize(levels["embedding"], 6)))
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    widths=st.tuples(st.integers(2, 8), st.sampled_from([2, 3, 4, 5, 6, 7, 8, 16]), st.integers(2, 8)),
+    group_size=st.sampled_from([None, 8, 9, 16, 31, 32, 500]),
+    clip=st.sampled_from([{}, {"clip_std": 2.0}, {"clip_std": 12.85}, {"clip_percentile": 99.99984}]),
+    family=st.sampled_from(["study", "competition"]),
+    level=st.booleans(),
+)
+def test_round_trip_of_every_setting(
+    tmp_path: Path,
+    widths: tuple[int, int, int],
+    group_size: int | None,
+    clip: dict[str, float],
+    family: str,
+    level: bool,
+) -> None:
+    """Any mixture of widths, groups and clips comes back weight by weight as its own settings make it."""
+    config = config_of(
+        "baseline",
+        model={"family": family, "dim": 24},
+        matrix_bits=widths[0],
+        embedding_bits=widths[1],
+        bits_by_pattern={"blocks.1.[qk]": widths[2], "*.o": 16},
+        group_size=group_size,
+        codec="zlib",
+        **clip,
+    )
+    rng = np.random.default_rng(sum(widths))
+    weights = weights_of(config, (lambda shape: rng.uniform(-1, 1, shape)) if level else None)
+    report = pack(config, weights, data_sha256=DATA, path=tmp_path / "a")
+    artifact = read(tmp_path / "a")
+    assert artifact.config == config
+    matrices = ("q", "k", "v", "o", "gate", "up", "down", "fc", "proj")
+    for name, values in weights.items():
+        last = name.rpartition(".")[2]
+        bits = widths[1] if name == "embedding" else widths[0] if last in matrices else 16
+        bits = 16 if last == "o" else widths[2] if name in ("blocks.1.q", "blocks.1.k") else bits
+        if bits == 16:
+            as_kept = values.astype(np.float16).astype(np.float32)
+        else:
+            as_kept = dequantize(quantize(values, bits, group_size=group_size, **clip))
+        assert np.array_equal(artifact.weights[name], as_kept), name
+    assert report.artifact_bytes <= report.header_bytes + sum(raw_bytes(config).values())
+
+
+@pytest.mark.parametrize("recipe", ["full_adapter", "low_rank", "progressive", "ensemble", "distill"])
+def test_names_of_every_recipe_take_patterns(tmp_path: Path, recipe: str) -> None:
+    """Corrections, branches, members and frozen weights are stored, and patterned, by their names in the artifact."""
+    patterns = {"full_adapter": "*.lora_a", "low_rank": "*.branch_in", "ensemble": "member1.*.q"}
+    values: dict[str, Any] = {"recipe": recipe, "model": {**SMALL, "mlp": "gelu" if recipe == "low_rank" else "geglu"}}
+    values |= {"full_adapter": {"adapter": {"kind": "lora", "rank": 2}}, "low_rank": {"low_rank": {"rank": 3}}}.get(
+        recipe, {}
+    )
+    pattern = patterns.get(recipe, "blocks.*.down")
+    values["artifact"] = {"bits_by_pattern": {pattern: 3}, "group_size": 8}
+    config = TrialConfig.model_validate(values)
+    narrow = [name for name, weight in stored_weights(config).items() if weight.bits == 3]
+    assert narrow and all(fnmatch.fnmatchcase(name, pattern) for name in narrow)
+    weights = weights_of(config)
+    pack(config, weights, data_sha256=DATA, path=tmp_path / "a")
+    back = read(tmp_path / "a").weights
+    assert np.array_equal(back[narrow[0]], dequantize(quantize(weights[narrow[0]], 3, group_size=8)))
 
 
 def test_fresh_process_reads_the_same(tmp_path: Path, tiny: bytes) -> None:
@@ -271,15 +356,17 @@ def test_other_files(tmp_path: Path) -> None:
         read(tmp_path / "absent.frost")
 
 
-def test_newer_format(tmp_path: Path, tiny: bytes) -> None:
-    """A file of a later format is told from a damaged one."""
-    newer = tiny[:4] + b"\2" + tiny[5:]
-    assert refusal(tmp_path / "a", newer) == "has artifact format 2, but this frostline reads format 1 only"
+def test_other_formats(tmp_path: Path, tiny: bytes) -> None:
+    """A file of an earlier or later format is told from a damaged one."""
+    for other in (1, 3):
+        content = tiny[:4] + bytes([other]) + tiny[5:]
+        said = refusal(tmp_path / "a", content)
+        assert said == f"has artifact format {other}, but this frostline reads format 2 only"
 
 
 def test_no_pickle() -> None:
     """Neither the artifact nor its body import anything that could run what a file says."""
-    for name in ("artifact", "body", "codecs", "quantize"):
+    for name in ("artifact", "header", "body", "stored", "codecs", "quantize"):
         tree = ast.parse((Path(module.__file__).parent / f"{name}.py").read_text())
         imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
@@ -325,9 +412,12 @@ def test_forging_itself_works(tmp_path: Path, tiny: bytes) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"codec": 4}, "unknown codec (4)"),
+        ({"codec": 5}, "unknown codec (5)"),
         ({"codec": 255}, "unknown codec (255)"),
-        ({"layout": 2}, "or layout (2)"),
+        ({"codec": 4}, "none data must hold exactly"),
+        ({"layout": 2}, "unknown layout (2)"),
+        ({"layout": 64}, "unknown layout (64)"),
+        ({"layout": 255}, "unknown layout (255)"),
         ({"codec": 1}, "zstd data"),
         ({"config_packed": 2**32 - 1}, "declares a config of 4294967295 bytes"),
         ({"config_packed": 0}, "brotli data"),
@@ -348,13 +438,17 @@ def test_forging_itself_works(tmp_path: Path, tiny: bytes) -> None:
         ({"config": b"9" * 60_000}, "has a config that this frostline refuses"),
         ({"config": bytes(65_537)}, "declares a config of"),
         ({"config": config_text(surprise=1)}, "refuses (surprise: Extra inputs are not permitted)"),
-        ({"config": config_text(recipe="unheard-of")}, "refuses (recipe: Input should be"),
+        ({"config": config_text(recipe="distil")}, "refuses (recipe: Input should be"),
         ({"config": config_text(model__dim=-16)}, "refuses (model.dim:"),
         ({"config": config_text(model__dim=2**70)}, "refuses (model.dim:"),
         ({"config": config_text(model__num_layers=3, freeze__layers="0")}, "its config's shapes make"),
         ({"config": config_text(model__dim=16_384, model__num_layers=256)}, "declares a model of"),
         ({"config": config_text(freeze__seed=5)}, "was trained with other seeded maps"),
         ({"config": config_text(freeze__layers="0-9")}, "refuses (as a whole:"),
+        ({"config": config_text(artifact__group_size=8)}, "its config's shapes make"),
+        ({"config": config_text(artifact__bits_by_pattern=["*=16"])}, "its config's shapes make"),
+        ({"config": config_text(artifact__bits_by_pattern=["x=4"])}, "refuses (as a whole:"),
+        ({"config": config_text(artifact__bits_by_pattern=["*a" * 50 + "=4"] * 65)}, "refuses (artifact.bits_by"),
         ({"config": config_text(artifact__matrix_bits=6)}, "holds codes in `blocks.0.q` beyond ±31"),
     ],
 )
@@ -370,9 +464,9 @@ def test_hostile_headers(tmp_path: Path, tiny: bytes, changes: dict[str, Any], m
 
 
 def test_hostile_map_that_cannot_be_made(tmp_path: Path, tiny: bytes) -> None:
-    """A frozen scheme that this shape cannot have is refused with its config."""
+    """A frozen scheme that this shape cannot have is refused with the rule's own words, before any map is made."""
     content = forge(tiny, config=config_text(freeze__scheme="orthogonal", model__mlp_ratio=1.0))
-    assert "needs matrices whose longer side is divisible by 16" in refusal(tmp_path / "a", content)
+    assert "orthogonal needs matrices whose longer side is divisible by 16" in refusal(tmp_path / "a", content)
 
 
 @pytest.mark.parametrize("declared", ["small", "exact"])
@@ -389,6 +483,7 @@ def test_decompression_bomb(tmp_path: Path, tiny: bytes, declared: str) -> None:
 
 
 STORED = {"m": Stored(shape=(2, 3), bits=8), "s": Stored(shape=(1, 2), bits=6), "v": Stored(shape=(2,), bits=16)}
+BYTES = frozenset[int]()
 
 
 @pytest.mark.parametrize(
@@ -409,30 +504,35 @@ def test_bodies_no_weights_could_give(place: int, octet: int, message: str) -> N
     The body: 6 codes, 2 codes of six bits, low bytes of 3 scales (8-10), high bytes (11-13), 2 fp16 (14-15, 16-17).
     """
     weights = {name: np.ones(stored.shape, np.float32) for name, stored in STORED.items()}
-    layout, body = encode(STORED, weights)
-    assert len(body) == 18
-    body = body if layout == "bytes" else encode_as_bytes(body)
+    layout, body = encode(STORED, weights, BYTES)
+    assert layout == BYTES and len(body) == 18
     bad = bytearray(body)
     bad[place] = octet
     if place == 12:
         bad[9] = 0xC0  # with the high byte 0xFF: a negative NaN
     with pytest.raises(BodyError, match=message):
-        decode(STORED, "bytes", bytes(bad))
+        decode(STORED, BYTES, bytes(bad))
 
 
-def encode_as_bytes(body: bytes) -> bytes:
-    """Two packed six-bit codes take two bytes, as two codes of a byte do: only their meaning differs."""
-    return body[:6] + bytes([31, 31]) + body[8:]
+def test_bits_behind_the_last_packed_code() -> None:
+    """Packed codes have one form: a bit set behind the last of them is refused with the weight's name."""
+    weights = {name: np.ones(stored.shape, np.float32) for name, stored in STORED.items()}
+    layout, body = encode(STORED, weights, frozenset([6]))
+    for bit in range(4, 8):
+        bad = bytearray(body)
+        bad[7] |= 1 << bit
+        with pytest.raises(BodyError, match="holds bits behind the last code of `s`"):
+            decode(STORED, layout, bytes(bad))
 
 
 def test_scale_that_overflows() -> None:
     """A scale so large that a code times it is infinite is refused, without a warning."""
-    _, body = encode(STORED, {name: np.ones(stored.shape, np.float32) for name, stored in STORED.items()})
-    bad = bytearray(encode_as_bytes(body))
+    _, body = encode(STORED, {name: np.ones(stored.shape, np.float32) for name, stored in STORED.items()}, BYTES)
+    bad = bytearray(body)
     bad[11] = 0x7F
     bad[8] = 0x7F
     with pytest.raises(BodyError, match="values in `m` that are not finite"):
-        decode(STORED, "bytes", bytes(bad))
+        decode(STORED, BYTES, bytes(bad))
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -478,5 +578,5 @@ def test_any_header_with_a_right_checksum(
 
 def test_magic_is_not_the_end_of_it(tmp_path: Path) -> None:
     """A file of zeros behind the magic and version is damaged, not an index error."""
-    assert refusal(tmp_path / "a", MAGIC + b"\1" + bytes(HEADER_BYTES)).startswith("is damaged")
+    assert refusal(tmp_path / "a", MAGIC + b"\2" + bytes(HEADER_BYTES)).startswith("is damaged")
     assert refusal(tmp_path / "a", MAGIC).startswith("is cut short")

@@ -26,6 +26,17 @@ def test_ids_survive_a_round_trip_through_plain_values() -> None:
     assert TrialConfig.model_validate(config.model_dump(mode="json")).trial_id == config.trial_id
 
 
+def test_patterns_are_kept_as_sorted_text() -> None:
+    """A mapping in any order, or a list, is one and the same trial; without patterns the id is what it ever was."""
+    forms = ({"*.q": 4, "*.k": 16}, {"*.k": 16, "*.q": 4}, ["*.q=4", "*.k=16"])
+    configs = [TrialConfig.model_validate({"artifact": {"bits_by_pattern": form}}) for form in forms]
+    assert {config.artifact.bits_by_pattern for config in configs} == {("*.k=16", "*.q=4")}
+    assert len({config.trial_id for config in configs}) == 1 and len({hash(config) for config in configs}) == 1
+    assert configs[0].artifact.pattern_bits == {"*.k": 16, "*.q": 4}
+    plain = TrialConfig.model_validate({"artifact": {"bits_by_pattern": {}}})
+    assert plain.trial_id == TrialConfig().trial_id
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -42,6 +53,17 @@ def test_ids_survive_a_round_trip_through_plain_values() -> None:
             "whose longer side is divisible by 16, but got gate of 72 x 36",
         ),
         ({"model": {"rope_dims": 3}}, "`rope_dims` must be even"),
+        ({"artifact": {"matrix_bits": 1}}, "greater than or equal to 2"),
+        ({"artifact": {"matrix_bits": 16}}, "less than or equal to 8"),
+        ({"artifact": {"embedding_bits": 9}}, "Input should be 2, 3, 4, 5, 6, 7, 8 or 16"),
+        ({"artifact": {"clip_std": 12.85, "clip_percentile": 99.9}}, "exclude each other: remove one, but got 12.85"),
+        ({"artifact": {"bits_by_pattern": {"blocks.*.down": 9}}}, "but got blocks.*.down=9"),
+        ({"artifact": {"bits_by_pattern": ["4"]}}, "as in blocks.*.down=4, but got 4"),
+        ({"artifact": {"bits_by_pattern": ["*.q=4", "*.q=5"]}}, "must name a pattern once"),
+        ({"artifact": {"bits_by_pattern": {"blocks.*.fc": 4}}}, "but blocks.*.fc matches none"),
+        ({"artifact": {"bits_by_pattern": {"final_norm": 4}}}, "but final_norm matches none"),
+        ({"recipe": "selective", "artifact": {"bits_by_pattern": {"*.gate": 4}}}, "but *.gate matches none"),
+        ({"artifact": {"bits_by_pattern": {"*.q": 4, "blocks.0.*": 5}}}, "blocks.0.q gets 4 and 5"),
     ],
 )
 def test_broken_rules_name_the_key_and_the_value(values: dict[str, object], said: str) -> None:
