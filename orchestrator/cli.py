@@ -98,7 +98,7 @@ def evaluate(
     artifact: Annotated[Path, typer.Argument(help="an artifact.frost", show_default=False)],
     data: Annotated[str | None, typer.Option(help="dataset; by default the one it was trained on")] = None,
     data_root: DataRoot = Path("data"),
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default as the trial's config says")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default as its own trial was scored")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the score as JSON")] = False,
 ) -> None:
     """Reload an artifact in this fresh process and score it as its trial did: the same ce to the last digit."""
@@ -131,6 +131,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

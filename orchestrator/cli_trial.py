@@ -20,20 +20,17 @@ from trainer.data import DataError, open_dataset
 from trainer.device import DeviceError, prepare_device, select_device
 from trainer.evaluate import Score
 from trainer.files import Busy
-from trainer.loop import Interrupted, Report
+from trainer.loop import Report
 from trainer.recipes import plan
 from trainer.result import TrialResult
-from trainer.run import reload_and_score, run
+from trainer.run import FolderError, reload_and_score, run
 
 
 def train_one(trial_file: Path, *, out: Path | None, data_root: Path, as_json: bool) -> int:
     """Run one trial with a progress bar and print its result; return the exit code."""
     config = load_trial(trial_file)
     folder = out or Path("runs") / "train" / config.trial_id
-    try:
-        result = _run_with_bar(config, folder, data_root)
-    except Interrupted:
-        return 130
+    result = _run_with_bar(config, folder, data_root)
     print(json.dumps(dataclasses.asdict(result), indent=1) if as_json else _told(config, result, folder))
     return 0 if result.status == "completed" else 1
 
@@ -57,7 +54,7 @@ def _run_with_bar(config: TrialConfig, folder: Path, data_root: Path) -> TrialRe
 
         try:
             return run(config, folder=folder, data_root=data_root, has_gpu=torch.cuda.is_available(), report=show)
-        except (DataError, DeviceError, Busy) as error:
+        except (DataError, DeviceError, FolderError, Busy) as error:
             raise UsageError(str(error)) from error
 
 
@@ -77,6 +74,9 @@ def evaluate_artifact(path: Path, *, data: str | None, data_root: Path, device: 
     """Score an artifact from its file alone and print the score; return the exit code."""
     try:
         config = read(path).config
+        device = device or _device_of_trial(path)
+        if device not in (None, "cpu", "cuda"):
+            raise UsageError(f"--device must be cpu or cuda, but got {device}")
         if device is not None:
             config = TrialConfig.model_validate({**config.model_dump(), "device": device})
         chosen = select_device(config, has_gpu=torch.cuda.is_available())
@@ -97,6 +97,14 @@ def evaluate_artifact(path: Path, *, data: str | None, data_root: Path, device: 
     if not same_data:
         print(f"note: {dataset.name} is not the data this was trained on (another SHA-256)")
     return 0
+
+
+def _device_of_trial(artifact: Path) -> str | None:
+    """The device that the artifact was scored on by its own trial, if its result lies beside it."""
+    try:
+        return TrialResult.load(artifact.with_name("result.json")).device or None
+    except (OSError, ValueError):
+        return None
 
 
 def _scored(score: Score, artifact_bytes: int) -> str:

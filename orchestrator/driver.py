@@ -7,6 +7,7 @@ import dataclasses
 import importlib.metadata
 import json
 import logging
+import math
 import os
 import platform
 import shutil
@@ -15,7 +16,7 @@ import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 
 from orchestrator.errors import UsageError
-from orchestrator.placement import CPU, Pool, Slot, choose
+from orchestrator.placement import CPU, Pool, Slot, choose, unplaceable
 from orchestrator.preflight import (
     ACCELERATOR_LABEL,
     ACCELERATOR_RESOURCE,
@@ -44,6 +45,7 @@ from trainer.result import utc_now
 
 MAX_ATTEMPTS = 3
 SECONDS_TO_CONNECT = 5.0
+SECONDS_BETWEEN_LOOKS = 1.0
 OBJECT_STORE_BYTES = 100 * 2**20  # trials pass nothing through it
 PACKAGES = ("frostline", "torch", "ray", "numpy", "pyarrow", "sentencepiece")
 
@@ -58,6 +60,7 @@ def drive(
     data_root: Path,
     address: str | None,
     claim: Callable[[], None],
+    data_sha256: Mapping[str, str],
 ) -> None:
     """Run every trial in `waiting` on a Ray cluster and record it.
 
@@ -75,7 +78,7 @@ def drive(
             check_nodes(pool, waiting, run_folder=folder.root, data_root=data_root)
         claim()
         folder.note_session(_session(pool, address))
-        searcher = PlanSearcher(waiting, pool, folder, recorder, status, data_root)
+        searcher = PlanSearcher(waiting, pool, folder, recorder, status, data_root, data_sha256)
         # pending trials beyond the slots would only bind early; fewer would leave slots empty
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, pool.num_slots(waiting)))
         tuner = tune.Tuner(
@@ -115,20 +118,23 @@ class PlanSearcher(Searcher):
         recorder: Recorder,
         status: SweepStatus,
         data_root: Path,
+        data_sha256: Mapping[str, str],
     ) -> None:
         super().__init__()
         self.waiting = {trial.trial_id: trial for trial in waiting}
         self.out: dict[str, tuple[PlannedTrial, Job]] = {}  # by Tune's own trial id
         self.attempts: Counter[str] = Counter()
         self.pool, self.folder, self.recorder, self.status = pool, folder, recorder, status
-        self.data_root = data_root
+        self.data_root, self.data_sha256 = data_root, data_sha256
+        self.looked_seconds = -math.inf
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         return True
 
     def suggest(self, trial_id: str) -> Any:
-        """The next job, None while no slot is free for any, FINISHED when nothing waits or runs."""
-        if not self.out and (self.status.is_stopping or not self.waiting):
+        """The next job, None while no slot is free for any, FINISHED when nothing runs and nothing can."""
+        self._look_at_nodes()
+        if not self.out and (self.status.is_stopping or not self.waiting or self._is_stuck()):
             return Searcher.FINISHED
         placed = None if self.status.is_stopping else choose(self.waiting.values(), self.pool)
         if placed is None:
@@ -152,15 +158,39 @@ class PlanSearcher(Searcher):
             return
         trial, job = self.out.pop(trial_id)
         self.pool.give_back(trial_id)
-        outcome = self.folder.result(trial.trial_id)
-        if outcome is None and error and self.attempts[trial.trial_id] >= MAX_ATTEMPTS:
-            save_failure(job, f"the worker died {MAX_ATTEMPTS} times while running this trial")
+        try:
             outcome = self.folder.result(trial.trial_id)
-        if outcome is not None:
-            self.status.finished(self.recorder.record(trial.trial_id, outcome))
-            return
+            if outcome is None and error and self.attempts[trial.trial_id] >= MAX_ATTEMPTS:
+                save_failure(job, f"the worker died {MAX_ATTEMPTS} times while running this trial")
+                outcome = self.folder.result(trial.trial_id)
+            if outcome is not None:
+                self.status.finished(self.recorder.record(trial.trial_id, outcome))
+                return
+        except OSError as fault:  # a full or lost disk is no trial's fault: what is finished stays, the rest waits
+            self.status.stop(f"the run folder cannot be written ({fault})")
         self.status.lost(trial.trial_id, died=error)
         self.waiting = {trial.trial_id: trial, **self.waiting}  # it goes first: its checkpoint is the furthest on
+        if self.folder.stop_file.exists():
+            self.status.stop("there is a stop file in the run folder")
+
+    def _look_at_nodes(self) -> None:
+        """Nodes come and go: place only on those that are there."""
+        if time.monotonic() - self.looked_seconds < SECONDS_BETWEEN_LOOKS:
+            return
+        nodes = cluster_nodes(ray.nodes())
+        if not nodes:
+            raise UsageError("Ray died: no node of it is left. The same command goes on where this ended")
+        self.pool.set_nodes(nodes)
+        self.looked_seconds = time.monotonic()
+
+    def _is_stuck(self) -> bool:
+        """Nothing runs, and no node that is left could run what waits: a node was lost and has not come back."""
+        lost = unplaceable(self.waiting.values(), self.pool)
+        if len(lost) < len(self.waiting):
+            return False
+        kinds = ", ".join(sorted({trial.accelerator for trial in lost}))
+        self.status.stop(f"no node is left for {len(lost)} trials that need {kinds}")
+        return True
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: Tune's snapshots are never read."""
@@ -177,6 +207,7 @@ class PlanSearcher(Searcher):
             accelerator_wanted=trial.accelerator,
             accelerator=slot.kind,
             num_gpus=slot.gpus,
+            data_sha256=self.data_sha256[trial.config.data],
         )
 
 
@@ -290,7 +321,7 @@ def _interrupts(folder: RunFolder, status: SweepStatus) -> Iterator[None]:
     def interrupted(number: int, frame: Any) -> None:
         if status.is_stopping:
             raise KeyboardInterrupt
-        status.is_stopping = True
+        status.stop("interrupted")
         folder.stop_file.touch()
 
     before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from orchestrator.search import PlannedTrial, plan
 from orchestrator.spec import load_sweep, problem_at
 from orchestrator.status import OUTCOMES, SweepStatus
 from orchestrator.sweep import SweepSpec
-from trainer.data import DataError, Dataset, open_dataset
+from trainer.data import DataError, Dataset, batch, open_dataset, validation_rows
 from trainer.files import Busy, sole_owner
 
 ALL_WELL, SOME_FAILED, INTERRUPTED = 0, 1, 130
@@ -58,7 +58,9 @@ def run_sweep(
         with sole_owner(folder.root):
             folder.check(spec.resolved(), data_sha256)
             claim = partial(folder.claim, spec.resolved(), data_sha256)
-            return _run_missing(spec, trials, folder, data_root.resolve(), address, retry_failed, console, claim)
+            return _run_missing(
+                spec, trials, folder, data_root.resolve(), address, retry_failed, console, claim, data_sha256
+            )
     except Busy as error:
         raise UsageError(f"{error}: one driver at a time; wait for it, or choose another --out") from error
 
@@ -72,12 +74,17 @@ def _run_missing(
     retry_failed: bool,
     console: Console,
     claim: Callable[[], None],
+    data_sha256: Mapping[str, str],
 ) -> int:
-    if retry_failed:
-        folder.set_failures_aside()
     finished = folder.finished()
+    for trial in trials:
+        if retry_failed and trial.trial_id in finished and finished[trial.trial_id].status == "failed":
+            folder.set_aside(trial.trial_id, "failed")
+            del finished[trial.trial_id]
     recorder = Recorder(folder, spec)
-    recorder.rebuild(finished)
+    for trial_id in recorder.rebuild(finished):
+        console.print(f"{trial_id}: its files are damaged; set aside as result.damaged.json", markup=False)
+        del finished[trial_id]
     status = _status(spec, trials, recorder)
     display = Display(status, console)
     waiting = [trial for trial in trials if trial.trial_id not in finished]
@@ -106,25 +113,36 @@ def _run_missing(
         data_root=data_root,
         address=address,
         claim=claim,
+        data_sha256=data_sha256,
     )
     display.note(_summary(status, folder, num_before=len(trials) - len(waiting)))
     return _exit_code(status)
 
 
-def _check_data(spec: SweepSpec, trials: Sequence[PlannedTrial], data_root: Path) -> str:
-    """Open every dataset of the plan before anything starts, and return the fingerprint of all of them."""
+def _check_data(spec: SweepSpec, trials: Sequence[PlannedTrial], data_root: Path) -> dict[str, str]:
+    """Open every dataset of the plan before anything starts; the fingerprint of each.
+
+    Raises:
+        SpecError: if one is missing or damaged, of another vocabulary, or too short for some trial.
+    """
     datasets: dict[str, Dataset] = {}
     for name in sorted({trial.config.data for trial in trials}):
         try:
             datasets[name] = open_dataset(name, data_root)
         except DataError as error:
-            raise problem_at(spec, _data_key(spec), rule=str(error)) from error
-    for trial in trials:
-        dataset, wanted = datasets[trial.config.data], trial.config.model.vocab_size
+            raise problem_at(spec, _data_key(spec), rule=f"{error} (data folder: {data_root})") from error
+    for config in {trial.config.config_id: trial.config for trial in trials}.values():
+        dataset, wanted = datasets[config.data], config.model.vocab_size
         if dataset.vocab_size != wanted:
             rule = f"must be {dataset.vocab_size}, the vocabulary of dataset {dataset.name}"
             raise problem_at(spec, "base.model.vocab_size", rule=rule, value=wanted)
-    return "+".join(dataset.sha256 for dataset in datasets.values())
+        length = config.train.sequence_tokens
+        try:
+            validation_rows(dataset, sequence_tokens=length, num_tokens=config.eval.tokens)
+            batch(dataset, seed=0, step=0, num_sequences=1, sequence_tokens=length)
+        except DataError as error:
+            raise problem_at(spec, "base.train.sequence_tokens", rule=str(error), value=length) from error
+    return {name: dataset.sha256 for name, dataset in datasets.items()}
 
 
 def _data_key(spec: SweepSpec) -> str:
@@ -147,7 +165,10 @@ def _summary(status: SweepStatus, folder: RunFolder, *, num_before: int) -> str:
     took = duration(time.monotonic() - status.started_seconds)
     lines = [f"{num_here} trial{'' if num_here == 1 else 's'} finished in {took}; in all {_outcomes(status)}"]
     if status.num_finished < status.num_trials:
-        lines.append(f"stopped with {status.num_waiting} to go: the same command goes on from their checkpoints")
+        why = status.why_stopping or "nothing more could run"
+        lines.append(
+            f"stopped ({why}) with {status.num_waiting} to go: the same command goes on from their checkpoints"
+        )
     if status.counts["failed"]:
         lines.append(f"{status.counts['failed']} failed: see trials/<trial>/log.txt, and run again with --retry-failed")
     if status.counts["completed"]:

@@ -29,15 +29,16 @@ class Node:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Slot:
-    """What one trial holds while it runs: a share of the nodes of one kind."""
+    """What one trial holds while it runs: a share of one node."""
 
     kind: str
     cpus: float
     gpus: float
+    node_id: str = ""
 
 
 class Pool:
-    """The free CPUs and GPUs of each kind of node. Nodes may come and go; held slots are given back by name."""
+    """The nodes of a cluster and what of them is held, node by node. Nodes may come and go; see `set_nodes`."""
 
     def __init__(self, nodes: Iterable[Node]) -> None:
         self.nodes = tuple(nodes)
@@ -48,34 +49,39 @@ class Pool:
         """The kinds there are: GPUs first, CPU last."""
         return tuple(sorted({node.kind for node in self.nodes}, key=lambda kind: (kind == CPU, kind)))
 
-    def slot_for(self, trial: PlannedTrial, kind: str) -> Slot:
-        """What `trial` holds on a node of `kind`: one GPU where it names no number and the node has some."""
-        gpus = (0.0 if kind == CPU else 1.0) if trial.gpus is None else trial.gpus
-        return Slot(kind=kind, cpus=trial.cpus, gpus=gpus)
+    def set_nodes(self, nodes: Iterable[Node]) -> None:
+        """Take note of which nodes there are now. What is held on a lost node stays held until it is given back."""
+        self.nodes = tuple(nodes)
 
-    def could_hold(self, trial: PlannedTrial, kind: str) -> bool:
-        """Whether some node of `kind`, empty, is large enough for `trial`, and is what it asks for."""
-        if trial.accelerator not in (ANY, kind):
+    def slot_for(self, trial: PlannedTrial, node: Node) -> Slot:
+        """What `trial` holds on `node`: one GPU where it names no number and the node has some."""
+        gpus = (0.0 if node.kind == CPU else 1.0) if trial.gpus is None else trial.gpus
+        return Slot(kind=node.kind, cpus=trial.cpus, gpus=gpus, node_id=node.node_id)
+
+    def could_hold(self, trial: PlannedTrial, node: Node) -> bool:
+        """Whether `node`, empty, is large enough for `trial`, and is what it asks for."""
+        if trial.accelerator not in (ANY, node.kind) or (node.spare and trial.accelerator == ANY and trial.gpus != 0):
             return False
-        slot = self.slot_for(trial, kind)
+        slot = self.slot_for(trial, node)
         # a GPU trial placed on a CPU node, or a CPU trial that takes a GPU node away, is never meant
-        if (slot.gpus > 0) != (kind != CPU):
+        if (slot.gpus > 0) != (node.kind != CPU):
             return False
-        return any(
-            n.kind == kind and n.cpus >= slot.cpus and n.gpus >= slot.gpus - ROUNDING
-            for n in self.nodes
-            if not (n.spare and trial.accelerator == ANY and trial.gpus != 0)
+        return node.cpus >= slot.cpus - ROUNDING and node.gpus >= slot.gpus - ROUNDING
+
+    def has_room(self, slot: Slot, node: Node) -> bool:
+        """Whether `slot` is free now on `node`; a node's spare CPUs and its other slots share the same machine."""
+        used = [held for held in self.held.values() if held.node_id == node.node_id]
+        return (
+            node.cpus - sum(s.cpus for s in used) >= slot.cpus - ROUNDING
+            and node.gpus - sum(s.gpus for s in used if not node.spare) >= slot.gpus - ROUNDING
         )
 
-    def has_room(self, slot: Slot) -> bool:
-        """Whether `slot` is free now on the nodes of its kind taken together."""
-        cpus = sum(n.cpus for n in self.nodes if n.kind == slot.kind)
-        gpus = sum(n.gpus for n in self.nodes if n.kind == slot.kind)
-        used = [held for held in self.held.values() if held.kind == slot.kind]
-        return (
-            cpus - sum(s.cpus for s in used) >= slot.cpus - ROUNDING
-            and gpus - sum(s.gpus for s in used) >= slot.gpus - ROUNDING
-        )
+    def room_for(self, trial: PlannedTrial) -> Slot | None:
+        """A free slot for `trial`: GPUs before CPUs; None if there is none now."""
+        for node in sorted(self.nodes, key=lambda node: (node.kind == CPU, node.kind)):
+            if self.could_hold(trial, node) and self.has_room(self.slot_for(trial, node), node):
+                return self.slot_for(trial, node)
+        return None
 
     def take(self, holder: str, slot: Slot) -> None:
         self.held[holder] = slot
@@ -87,7 +93,7 @@ class Pool:
         """How many of these trials can run at once, at most, if each were like the smallest."""
         total = 0
         for node in self.nodes:
-            slots = [self.slot_for(t, node.kind) for t in trials if self.could_hold(t, node.kind)]
+            slots = [self.slot_for(t, node) for t in trials if self.could_hold(t, node)]
             if slots:
                 by_cpu = int(node.cpus / max(ROUNDING, min(s.cpus for s in slots)) + ROUNDING)
                 smallest_gpu = min(s.gpus for s in slots)
@@ -108,14 +114,14 @@ def choose(waiting: Iterable[PlannedTrial], pool: Pool) -> tuple[PlannedTrial, S
         if need in tried:
             continue
         tried.add(need)
-        for kind in pool.kinds:
-            if pool.could_hold(trial, kind) and pool.has_room(pool.slot_for(trial, kind)):
-                if trial.accelerator != ANY:
-                    return trial, pool.slot_for(trial, kind)
-                anywhere = anywhere or (trial, pool.slot_for(trial, kind))
+        slot = pool.room_for(trial)
+        if slot is not None and trial.accelerator != ANY:
+            return trial, slot
+        if slot is not None:
+            anywhere = anywhere or (trial, slot)
     return anywhere
 
 
 def unplaceable(trials: Iterable[PlannedTrial], pool: Pool) -> list[PlannedTrial]:
     """The trials that no node could ever hold."""
-    return [trial for trial in trials if not any(pool.could_hold(trial, kind) for kind in pool.kinds)]
+    return [trial for trial in trials if not any(pool.could_hold(trial, node) for node in pool.nodes)]

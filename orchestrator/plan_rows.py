@@ -11,6 +11,7 @@ from orchestrator.search import plan
 from orchestrator.sweep import SweepSpec
 from results.labels import config_labels
 from results.schema import flatten_config
+from trainer.bounds import byte_bounds
 from trainer.config import TrialConfig
 from trainer.recipes import WeightKind, break_even_rank
 from trainer.recipes import plan as recipe_of
@@ -72,7 +73,7 @@ def plan_rows(spec: SweepSpec) -> list[PlanRow]:
 
 def _row(label: str, members: Sequence[TrialConfig]) -> PlanRow:
     config, recipe = members[0], recipe_of(members[0])
-    lower, upper = _byte_bounds(config)
+    bounds = byte_bounds(config)
     kinds: tuple[WeightKind, ...] = ("learned", "seeded", "stored_frozen")
     learned, seeded, stored_frozen = (recipe.num_params(kind) for kind in kinds)
     return PlanRow(
@@ -90,20 +91,11 @@ def _row(label: str, members: Sequence[TrialConfig]) -> PlanRow:
             PhaseRow(name=p.name, network=p.network, steps=p.steps, loss=p.loss, num_freezes=len(p.freezes))
             for p in recipe.phases
         ),
-        lower_bytes=lower,
-        upper_bytes=upper,
+        lower_bytes=bounds.lower_bytes,
+        upper_bytes=bounds.upper_bytes,
         rank=config.adapter.rank if config.adapter else None,
         break_even_ranks=_break_even_ranks(config),
     )
-
-
-def _byte_bounds(config: TrialConfig) -> tuple[int | None, int | None]:
-    try:
-        from trainer.bounds import byte_bounds
-    except ModuleNotFoundError:  # until trainer/bounds.py is merged
-        return None, None
-    bounds = byte_bounds(config)
-    return bounds.lower_bytes, bounds.upper_bytes
 
 
 def _break_even_ranks(config: TrialConfig) -> tuple[int, ...]:

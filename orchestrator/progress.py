@@ -77,7 +77,11 @@ def headline(status: SweepStatus, now_seconds: float) -> str:
         parts.append(f"best {status.objective[0]} {status.best.value:.4f} ({status.best.trial_id})")
     parts.append(f"{duration(now_seconds - status.started_seconds)} gone")
     remaining = status.remaining_seconds(now_seconds)
-    parts.append("stopping: running trials checkpoint" if status.is_stopping else f"about {duration(remaining)} left")
+    parts.append(
+        f"stopping ({status.why_stopping}): running trials checkpoint"
+        if status.is_stopping
+        else f"about {duration(remaining)} left"
+    )
     return " · ".join(parts)
 
 

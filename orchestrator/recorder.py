@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
 from orchestrator.run_folder import RunFolder
 from orchestrator.spec import SweepSpec
@@ -14,7 +15,7 @@ from results.schema import curves_table, flatten_config, trials_table
 from trainer.files import replacing
 from trainer.result import TrialResult
 
-TRIALS_PER_FRAGMENT = 500
+TRIALS_PER_FRAGMENT = 100
 
 
 class Recorder:
@@ -23,30 +24,49 @@ class Recorder:
     def __init__(self, folder: RunFolder, spec: SweepSpec) -> None:
         self.folder, self.spec = folder, spec
         self.rows: list[dict[str, Any]] = []
+        self.curves: list[list[dict[str, Any]]] = []  # of the last fragment, so that recording reads no curve twice
 
-    def rebuild(self, finished: Mapping[str, TrialResult]) -> None:
-        """Write the tables anew from the trial folders."""
-        self.rows = [row_of(self.spec, self.folder, trial_id, result) for trial_id, result in finished.items()]
-        num_fragments = self._num_fragments()
-        for index in range(num_fragments):
-            self._write(index)
+    def rebuild(self, finished: Mapping[str, TrialResult]) -> list[str]:
+        """Write the tables anew from the trial folders; return the trials that cannot be read.
+
+        Their results are set aside, so that they are done again.
+        """
+        self.rows, self.curves, damaged = [], [], []
+        for trial_id, result in finished.items():
+            try:
+                self._add(trial_id, result)
+            except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+                self.folder.set_aside(trial_id, "damaged")
+                damaged.append(trial_id)
+        if self.rows:
+            self._write_last()
         for table in ("trials", "curves"):
-            for path in sorted((self.folder.tables / table).glob(f"{table}-*.parquet"))[num_fragments:]:
+            for path in sorted((self.folder.tables / table).glob(f"{table}-*.parquet"))[self._num_fragments() :]:
                 path.unlink()
+        return damaged
 
     def record(self, trial_id: str, result: TrialResult) -> dict[str, Any]:
         """Add one finished trial and return its row."""
-        self.rows.append(row_of(self.spec, self.folder, trial_id, result))
-        self._write(self._num_fragments() - 1)
+        self._add(trial_id, result)
+        self._write_last()
         return self.rows[-1]
+
+    def _add(self, trial_id: str, result: TrialResult) -> None:
+        row = row_of(self.spec, self.folder, trial_id, result)
+        curve = self._curve(row)
+        if self.rows and len(self.rows) % TRIALS_PER_FRAGMENT == 0:
+            self._write_last()
+            self.curves = []
+        self.rows.append(row)
+        self.curves.append(curve)
 
     def _num_fragments(self) -> int:
         return -(-len(self.rows) // TRIALS_PER_FRAGMENT)
 
-    def _write(self, index: int) -> None:
-        rows = self.rows[index * TRIALS_PER_FRAGMENT : (index + 1) * TRIALS_PER_FRAGMENT]
-        self._replace("curves", index, curves_table([point for row in rows for point in self._curve(row)]))
-        self._replace("trials", index, trials_table(rows))
+    def _write_last(self) -> None:
+        index = self._num_fragments() - 1
+        self._replace("curves", index, curves_table([point for curve in self.curves for point in curve]))
+        self._replace("trials", index, trials_table(self.rows[index * TRIALS_PER_FRAGMENT :]))
 
     def _replace(self, name: str, index: int, table: pa.Table) -> None:
         with replacing(self.folder.tables / name / f"{name}-{index:06d}.parquet") as temporary:
@@ -63,6 +83,8 @@ class Recorder:
 def row_of(spec: SweepSpec, folder: RunFolder, trial_id: str, result: TrialResult) -> dict[str, Any]:
     """One trial's row of the table: who it is, where it ran, what came of it, and every setting as `cfg_*`."""
     config = folder.config(trial_id)
+    if not trial_id.startswith(config.trial_id):
+        raise ValueError(f"the folder {trial_id} holds the trial {config.trial_id}")
     row = {
         "sweep": spec.name,
         "trial_id": trial_id,

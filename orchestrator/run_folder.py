@@ -64,7 +64,7 @@ class RunFolder:
         except FileNotFoundError:
             return None
         except ValueError:
-            path.replace(path.with_suffix(".damaged"))
+            self.set_aside(trial_id, "damaged")
             return None
 
     def config(self, trial_id: str) -> TrialConfig:
@@ -73,34 +73,42 @@ class RunFolder:
 
     def placement(self, trial_id: str) -> dict[str, Any]:
         """Where a trial ran last: `accelerator_wanted`, `accelerator`, `num_gpus`, `node`."""
-        return dict(json.loads(self._read(trial_id, "placement.json")))
+        placement = dict(json.loads(self._read(trial_id, "placement.json")))
+        del placement["trial_id"]
+        return placement
 
     def finished(self) -> dict[str, TrialResult]:
         """Every finished trial of the folder, oldest first, planned by today's spec or not."""
-        trial_ids = [path.parent.name for path in self.root.glob("trials/*/result.json")]
+        # a copy that somebody made beside a trial has another name than its placement says
+        trial_ids = [
+            path.parent.name for path in self.root.glob("trials/*/result.json") if self._is_original(path.parent)
+        ]
         results = {trial_id: result for trial_id in trial_ids if (result := self.result(trial_id)) is not None}
         return dict(sorted(results.items(), key=lambda item: (item[1].finished_at, item[0])))
 
-    def set_failures_aside(self) -> None:
-        """Let trials with status `failed` run again; what they left is kept beside as `result.failed.json`."""
-        for trial_id, result in self.finished().items():
-            if result.status == "failed":
-                path = self.trial(trial_id) / "result.json"
-                path.replace(path.with_name("result.failed.json"))
+    def set_aside(self, trial_id: str, why: str) -> None:
+        """Let a trial count as not finished; what it left is kept beside as `result.<why>.json`."""
+        path = self.trial(trial_id) / "result.json"
+        path.replace(path.with_name(f"result.{why}.json"))
 
-    def check(self, resolved: dict[str, Any], data_sha256: str) -> None:
+    def check(self, resolved: dict[str, Any], data_sha256: dict[str, str]) -> None:
         """Refuse a folder that holds another sweep; a free folder is left as it is.
 
         Args:
             resolved: the spec as plain values.
-            data_sha256: fingerprint of the dataset; a folder never mixes two.
+            data_sha256: fingerprint of each dataset by its name; a folder never mixes two of one name.
 
         Raises:
             UsageError: if the folder holds another sweep, or the data changed since.
         """
         environment = self._environment()
         if self.sweep_file.exists():
-            there = loader.load(self.sweep_file).values
+            try:
+                there = loader.load(self.sweep_file).values
+            except loader.LoadError as error:
+                raise UsageError(
+                    f"{self.sweep_file} is damaged: {error}; restore it, or choose another --out"
+                ) from error
             changes = [
                 change
                 for change in _differences(there, resolved)
@@ -111,17 +119,21 @@ class RunFolder:
                     f"{self.root} holds another sweep, by its sweep.yaml: {'; '.join(changes[:MAX_CHANGES_TOLD])}. "
                     "Choose another --out, or restore the spec"
                 )
-            if environment["data_sha256"] != data_sha256:
-                raise UsageError(
-                    f"{self.root} was run on other data under the same name (SHA-256 "
-                    f"{environment['data_sha256'][:12]}…, now {data_sha256[:12]}…), and results of two datasets are "
-                    "never mixed. Choose another --out, or restore the dataset"
-                )
+            for name, before in environment.get("data_sha256", {}).items():
+                now = data_sha256.get(name, before)
+                if now != before:
+                    raise UsageError(
+                        f"{self.root} was run on other data under the name {name} (SHA-256 {before[:12]}…, now "
+                        f"{now[:12]}…), and results of two datasets are never mixed. "
+                        "Choose another --out, or restore the dataset"
+                    )
 
-    def claim(self, resolved: dict[str, Any], data_sha256: str) -> None:
+    def claim(self, resolved: dict[str, Any], data_sha256: dict[str, str]) -> None:
         """Make the folder this sweep's, after `check`."""
         # the fingerprint first: a folder with a sweep.yaml always has one
-        self._write_environment({**self._environment(), "data_sha256": data_sha256})
+        environment = self._environment()
+        environment["data_sha256"] = {**environment.get("data_sha256", {}), **data_sha256}
+        self._write_environment(environment)
         write_atomically(self.sweep_file, loader.dump(resolved).encode())
 
     def note_session(self, session: dict[str, Any]) -> None:
@@ -136,10 +148,23 @@ class RunFolder:
         self._write_environment(environment)
 
     def _environment(self) -> dict[str, Any]:
-        return json.loads(self.environment_file.read_text()) if self.environment_file.exists() else {}
+        if not self.environment_file.exists():
+            return {}
+        try:
+            return dict(json.loads(self.environment_file.read_text()))
+        except ValueError as error:
+            raise UsageError(
+                f"{self.environment_file} is damaged ({error}): restore it, or choose another --out"
+            ) from error
 
     def _write_environment(self, environment: dict[str, Any]) -> None:
         write_atomically(self.environment_file, json.dumps(environment, indent=1).encode())
+
+    def _is_original(self, folder: Path) -> bool:
+        try:
+            return bool(json.loads((folder / "placement.json").read_text())["trial_id"] == folder.name)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
     def _read(self, trial_id: str, name: str) -> str:
         return (self.trial(trial_id) / name).read_text()

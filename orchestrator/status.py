@@ -56,9 +56,17 @@ class SweepStatus:
         self.running: dict[str, Running] = {}
         self.best: Best | None = None
         self.num_deaths = 0
-        self.is_stopping = False
+        self.why_stopping: str | None = None
         self.finished_lines: list[str] = []
         self._finished_here = 0
+
+    @property
+    def is_stopping(self) -> bool:
+        return self.why_stopping is not None
+
+    def stop(self, why: str) -> None:
+        """Hand out no more trials; the first reason is the one that is told."""
+        self.why_stopping = self.why_stopping or why
 
     @property
     def num_finished(self) -> int:

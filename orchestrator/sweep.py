@@ -18,7 +18,15 @@ Kind = Literal["choice", "grid", "range", "log_range", "steps"]
 Direction = Literal["min", "max"]
 
 # The result columns that a sweep may be after, or set limits on.
-OBJECTIVES: tuple[str, ...] = ("ce", "bpb", "artifact_bytes", "tokens_per_s", "peak_memory_bytes", "total_seconds")
+OBJECTIVES: tuple[str, ...] = (
+    "ce",
+    "bpb",
+    "artifact_bytes",
+    "total_bytes",
+    "tokens_per_s",
+    "peak_memory_bytes",
+    "total_seconds",
+)
 DEFAULT_OBJECTIVES: dict[str, Direction] = {"ce": "min", "artifact_bytes": "min"}
 DEFAULT_CONSTRAINTS: tuple[str, ...] = ("artifact_bytes <= 16_000_000",)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import platform
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
@@ -98,6 +100,10 @@ def peak_memory_bytes(device: torch.device) -> int | None:
 
 def _reset_peak_resident_bytes() -> None:
     # Linux: writing 5 resets the peak, so that a reused worker does not report an earlier trial's.
+    # What an earlier trial freed but the allocator kept would count as this one's.
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
     # On another system, or in a container that forbids it, the peak is the process's.
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")

@@ -6,7 +6,6 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from trainer.checkpoint import load_checkpoint, save_checkpoint
+from trainer.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from trainer.config import TrialConfig
 from trainer.data import Dataset, batch
 from trainer.device import precision, synchronize
@@ -57,6 +56,7 @@ class Ledger:
     compile_seconds: float = 0.0
     eval_seconds: float = 0.0
     checkpoint_seconds: float = 0.0
+    report_seconds: float = 0.0
     num_resumes: int = 0
     steps_repeated: int = 0
     loss_sum: float = 0.0
@@ -109,7 +109,7 @@ def train(
     dataset: Dataset,
     ledger: Ledger,
     *,
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     hooks: Hooks,
 ) -> None:
     """Train through the recipe's phases from wherever the checkpoint stands, writing into `ledger` what was done.
@@ -153,7 +153,7 @@ class _Loop:
         recipe: Recipe,
         dataset: Dataset,
         ledger: Ledger,
-        checkpoint: Path,
+        checkpoint: Checkpoint,
         hooks: Hooks,
     ) -> None:
         self.networks, self.config, self.dataset, self.ledger = networks, config, dataset, ledger
@@ -178,14 +178,10 @@ class _Loop:
                 ledger.timed_tokens += self.config.train.batch_tokens
             if _is_curve_point(ledger.step, self.config, self.total_steps):
                 self._add_curve_point(steps.rate)
-            is_last, is_stopping = ledger.step == end, self.hooks.should_stop()
-            now = self.hooks.clock()
+            is_last, now = ledger.step == end, self.hooks.clock()
+            is_stopping = (is_last or now - self.last_report >= SECONDS_BETWEEN_REPORTS) and self._talk()
             if is_last or is_stopping or now - self.last_checkpoint >= self.config.train.checkpoint_every_seconds:
                 self._save(optimizers)
-            if is_last or now - self.last_report >= SECONDS_BETWEEN_REPORTS:
-                self.watch.lap("train_seconds")
-                self.hooks.report(_report(ledger, self.total_steps))
-                self.last_report = self.watch.last
             if is_stopping and ledger.step < self.total_steps:
                 raise Interrupted
 
@@ -196,6 +192,15 @@ class _Loop:
         self.watch.lap("eval_seconds")
         _add_curve_point(self.ledger, self.config, float(self.loss_sum), val_ce, rate)
         self.loss_sum.zero_()
+
+    def _talk(self) -> bool:
+        """Report, and ask whether to stop. A busy driver may keep us waiting: that is no training time."""
+        self.watch.lap("train_seconds")
+        self.hooks.report(_report(self.ledger, self.total_steps))
+        is_stopping = self.hooks.should_stop()
+        self.watch.lap("report_seconds")
+        self.last_report = self.watch.last
+        return is_stopping
 
     def _save(self, optimizers: list[Optimizer]) -> None:
         self.watch.lap("train_seconds")

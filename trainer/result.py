@@ -29,7 +29,7 @@ class CurvePoint:
 class TrialResult:
     """The outcome of one trial; fields of a phase that was never reached are None. Units are in the names.
 
-    `ce_nats` and `bpb` are those of the reloaded artifact, `ce_raw_nats` and `bpb_raw` those of the model before
+    `ce` and `bpb` are those of the reloaded artifact, `ce_raw` and `bpb_raw` those of the model before
     packing. `tokens_per_s` counts training steps alone: compiling, evaluation and checkpoints have their own seconds.
     """
 
@@ -46,6 +46,9 @@ class TrialResult:
     artifact_bytes: int | None = None
     artifact_sha256: str | None = None
     artifact_codec: str | None = None
+    code_bytes: int | None = None
+    total_bytes: int | None = None
+    tokenizer_bytes: int | None = None
     num_params: int | None = None
     num_params_learned: int | None = None
     num_params_seeded: int | None = None
@@ -58,6 +61,7 @@ class TrialResult:
     compile_seconds: float = 0.0
     eval_seconds: float = 0.0
     checkpoint_seconds: float = 0.0
+    report_seconds: float = 0.0
     pack_seconds: float = 0.0
     total_seconds: float = 0.0
     peak_memory_bytes: int | None = None
@@ -82,12 +86,13 @@ class TrialResult:
         """Read what `save` wrote.
 
         Raises:
-            ValueError: if the file is damaged or was written by a version with other fields.
+            ValueError: if the file is damaged. Fields of another version are left out.
         """
         try:
             values: dict[str, Any] = json.loads(path.read_text())
-            return cls(**values)
-        except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
+            known = {field.name for field in dataclasses.fields(cls)}
+            return cls(**{name: value for name, value in values.items() if name in known})
+        except (json.JSONDecodeError, TypeError, AttributeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is no trial result: {error}") from error
 
 

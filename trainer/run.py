@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import platform
 import shutil
@@ -17,6 +18,8 @@ import yaml
 
 from trainer.artifact import Artifact, PackReport, pack, read
 from trainer.byte_rule import ByteTables, load_byte_tables
+from trainer.checkpoint import Checkpoint
+from trainer.code_size import code_bytes
 from trainer.config import TrialConfig
 from trainer.data import DataError, Dataset, ValidationRows, open_dataset, validation_rows
 from trainer.device import (
@@ -37,8 +40,11 @@ from trainer.result import Status, TrialResult, save_curve, utc_now
 
 RESULT_FILE = "result.json"
 ARTIFACT_FILE = "artifact.frost"
-SECONDS_BETWEEN_STOP_CHECKS = 0.5
 SECONDS_TO_WAIT_FOR_A_DYING_OWNER = 30.0
+
+
+class FolderError(ValueError):
+    """A trial's folder cannot be used."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +64,7 @@ def run(
     folder: Path,
     data_root: Path,
     has_gpu: bool = False,
+    data_sha256: str | None = None,
     report: Callable[[Report], None] = lambda report: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TrialResult:
@@ -67,15 +74,21 @@ def run(
     `checkpoint/`. A loss that stops being finite and memory that runs out are outcomes, not errors.
 
     Raises:
-        DataError: if the dataset is missing, damaged or of another vocabulary.
+        FolderError: if the folder holds another trial.
+        DataError: if the dataset is missing, damaged, of another vocabulary, or not the one of `data_sha256`.
         DeviceError: if the device that the config names is not here.
         Interrupted: if `should_stop()`; the next call goes on from the checkpoint.
         Busy: if another process works on this trial.
     """
     with sole_owner(folder, wait_seconds=SECONDS_TO_WAIT_FOR_A_DYING_OWNER):
+        _refuse_another_trials_folder(config, folder)
         if (folder / RESULT_FILE).exists():
             return TrialResult.load(folder / RESULT_FILE)
         trial = _Trial(config, folder, data_root, has_gpu)
+        if data_sha256 is not None and trial.dataset.sha256 != data_sha256:
+            raise DataError(
+                f"{config.data} in {data_root} on {platform.node()} is not the data of this sweep (SHA-256)"
+            )
         status, error = trial.attempt(report, should_stop)
         result = trial.result(status, error)
         save_curve(folder / "curve.parquet", trial.ledger.curve)
@@ -139,6 +152,7 @@ class _Trial:
         self.reloaded: Reloaded | None = None
         self.packed: PackReport | None = None
         self.pack_seconds = 0.0
+        self.earlier_seconds = 0.0  # of attempts before this one
         write_atomically(
             folder / "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).encode()
         )
@@ -181,10 +195,15 @@ class _Trial:
         hooks = Hooks(
             resumed=self._count_repeated_steps,
             report=lambda progress: self._reported(progress, report),
-            should_stop=_throttled(should_stop, SECONDS_BETWEEN_STOP_CHECKS),
+            should_stop=should_stop,
             validate=lambda: self._score().ce,
         )
-        checkpoint = self.folder / "checkpoint" / "state.pt"
+        checkpoint = Checkpoint(
+            path=self.folder / "checkpoint" / "state.pt",
+            trial_id=config.trial_id,
+            data_sha256=self.dataset.sha256,
+            device_name=device_name(self.device),
+        )
         train(self.networks, config, self.recipe, self.dataset, self.ledger, checkpoint=checkpoint, hooks=hooks)
 
     def _score(self) -> Score:
@@ -193,10 +212,15 @@ class _Trial:
     def _pack_and_score(self) -> None:
         before = time.perf_counter()
         self.raw = self._score()
+        if not math.isfinite(self.raw.ce):
+            raise Diverged(f"the validation loss is {self.raw.ce}")
         between = time.perf_counter()
         path = self.folder / ARTIFACT_FILE
         weights = export_weights(self.recipe, self.networks)
-        self.packed = pack(self.config, weights, data_sha256=self.dataset.sha256, path=path)
+        try:
+            self.packed = pack(self.config, weights, data_sha256=self.dataset.sha256, path=path)
+        except ValueError as error:  # a weight that is no number, or beyond what fp16 can hold
+            raise Diverged(str(error)) from error
         self.pack_seconds = time.perf_counter() - between
         del self.networks  # nothing of what was trained may reach the score
         self.reloaded = reload_and_score(path, dataset=self.dataset, device=self.device)
@@ -211,6 +235,7 @@ class _Trial:
             error=error,
             **_score_fields(self.raw, self.reloaded),
             **_packed_fields(self.packed),
+            tokenizer_bytes=self.dataset.tokenizer.stat().st_size,
             num_params=recipe.num_params(),
             num_params_learned=recipe.num_params("learned"),
             num_params_seeded=recipe.num_params("seeded"),
@@ -224,7 +249,8 @@ class _Trial:
             eval_seconds=ledger.eval_seconds,
             checkpoint_seconds=ledger.checkpoint_seconds,
             pack_seconds=self.pack_seconds,
-            total_seconds=time.perf_counter() - self.started,
+            report_seconds=ledger.report_seconds,
+            total_seconds=self.total_seconds,
             peak_memory_bytes=peak_memory_bytes(self.device),
             num_resumes=ledger.num_resumes,
             steps_repeated=ledger.steps_repeated,
@@ -255,7 +281,13 @@ class _Trial:
 
     def _save_progress(self) -> None:
         ledger = self.ledger
-        progress = {"step": ledger.step, "num_resumes": ledger.num_resumes, "steps_repeated": ledger.steps_repeated}
+        progress = {
+            "step": ledger.step,
+            "num_resumes": ledger.num_resumes,
+            "steps_repeated": ledger.steps_repeated,
+            "started_at": self.started_at,
+            "total_seconds": self.total_seconds,
+        }
         write_atomically(self._progress_file, json.dumps(progress).encode())
 
     def _count_repeated_steps(self) -> None:
@@ -265,8 +297,14 @@ class _Trial:
             repeated = max(0, last["step"] - self.ledger.step)
             self.ledger.num_resumes = last["num_resumes"] + 1
             self.ledger.steps_repeated = last["steps_repeated"] + repeated
+            self.started_at, self.earlier_seconds = last["started_at"], last["total_seconds"]
             self.log(f"resumed at step {self.ledger.step}, repeating {repeated} steps")
         self._save_progress()
+
+    @property
+    def total_seconds(self) -> float:
+        """Of all attempts so far, each up to its last report."""
+        return self.earlier_seconds + time.perf_counter() - self.started
 
     @property
     def _progress_file(self) -> Path:
@@ -287,18 +325,23 @@ def _score_fields(raw: Score | None, reloaded: Reloaded | None) -> dict[str, Any
 def _packed_fields(packed: PackReport | None) -> dict[str, Any]:
     if packed is None:
         return {}
-    return {"artifact_bytes": packed.artifact_bytes, "artifact_sha256": packed.sha256, "artifact_codec": packed.codec}
+    return {
+        "artifact_bytes": packed.artifact_bytes,
+        "artifact_sha256": packed.sha256,
+        "artifact_codec": packed.codec,
+        "code_bytes": code_bytes(),
+        "total_bytes": packed.artifact_bytes + code_bytes(),
+    }
 
 
-def _throttled(question: Callable[[], bool], seconds: float) -> Callable[[], bool]:
-    """Ask at most once in `seconds`: the answer may live on a network file system."""
-    last_asked = -float("inf")
-    answer = False
-
-    def ask() -> bool:
-        nonlocal last_asked, answer
-        if time.monotonic() - last_asked >= seconds:
-            last_asked, answer = time.monotonic(), question()
-        return answer
-
-    return ask
+def _refuse_another_trials_folder(config: TrialConfig, folder: Path) -> None:
+    """A folder serves one trial: another one's result or checkpoint would pass for this one's."""
+    path = folder / "config.yaml"
+    if not path.exists():
+        return
+    try:
+        is_same = TrialConfig.model_validate(yaml.safe_load(path.read_text())).trial_id == config.trial_id
+    except (ValueError, yaml.YAMLError):
+        is_same = False
+    if not is_same:
+        raise FolderError(f"{folder} holds another trial, see its config.yaml: choose another folder")

@@ -53,7 +53,7 @@ def test_fractions_of_a_gpu_fill_a_card_exactly() -> None:
 def test_a_slot_that_is_given_back_is_free_again() -> None:
     """What a finished trial held can be held by the next."""
     pool = Pool(NODES[:1])
-    pool.take("one", Slot(kind="H100", cpus=1, gpus=1))
+    pool.take("one", Slot(kind="H100", cpus=1, gpus=1, node_id="a"))
     assert choose([trial("two", "H100", gpus=1)], pool) is None
     pool.give_back("one")
     assert choose([trial("two", "H100", gpus=1)], pool) is not None
@@ -63,6 +63,23 @@ def test_needs_that_no_node_meets_are_found() -> None:
     """A kind that is not there, more GPUs than one node has, more CPUs than one node has."""
     lost = [trial("a100", "A100", gpus=1), trial("wide", "A40", gpus=3), trial("cpus", CPU, cpus=3, gpus=0)]
     assert unplaceable([*lost, trial("fine", "A40", gpus=2)], Pool(NODES)) == lost
+
+
+def test_two_halves_of_two_nodes_are_no_node() -> None:
+    """What is left over on several nodes does not add up: one 2-CPU trial a 3-CPU node, one of 0.6 GPUs a card."""
+    cpus = [Node(node_id=name, kind=CPU, cpus=3, gpus=0) for name in "ab"]
+    assert len(place_all([trial(str(i), CPU, cpus=2, gpus=0) for i in range(4)], Pool(cpus))) == 2
+    cards = [Node(node_id=name, kind="A40", cpus=8, gpus=1) for name in "abc"]
+    assert len(place_all([trial(str(i), "A40", gpus=0.6) for i in range(5)], Pool(cards))) == 3
+
+
+def test_a_lost_node_takes_no_more_trials() -> None:
+    """After a node is gone a trial that runs anywhere goes elsewhere, and one that needs it waits."""
+    pool = Pool(NODES)
+    pool.set_nodes([node for node in NODES if node.kind != "H100"])
+    placed = place_all([trial("any"), trial("big", "H100")], pool)
+    assert placed == {"any": "A40"}
+    assert unplaceable([trial("big", "H100")], pool)
 
 
 def test_nothing_waits_or_nothing_is_there() -> None:
@@ -90,11 +107,11 @@ def test_no_kind_is_ever_overbooked_and_none_is_idle_while_its_trials_wait(
     pool = Pool(NODES)
     placed = place_all(waiting, pool)
     for node in NODES:
-        held = [slot for slot in pool.held.values() if slot.kind == node.kind]
+        held = [slot for slot in pool.held.values() if slot.node_id == node.node_id]
         assert sum(slot.cpus for slot in held) <= node.cpus + 1e-6
         assert sum(slot.gpus for slot in held) <= node.gpus + 1e-6
     for left in (t for t in waiting if t.trial_id not in placed):
-        assert not any(pool.could_hold(left, k) and pool.has_room(pool.slot_for(left, k)) for k in pool.kinds)
+        assert pool.room_for(left) is None
     assert all(t.accelerator in (ANY, placed[t.trial_id]) for t in waiting if t.trial_id in placed)
 
 

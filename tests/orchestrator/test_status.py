@@ -98,5 +98,5 @@ def test_without_a_terminal_there_are_plain_lines_at_a_calm_pace() -> None:
 def test_a_stopping_sweep_says_so() -> None:
     """After Ctrl-C the headline tells what is being waited for."""
     status = new_status()
-    status.is_stopping = True
-    assert "stopping: running trials checkpoint" in headline(status, 1.0)
+    status.stop("interrupted")
+    assert "stopping (interrupted): running trials checkpoint" in headline(status, 1.0)
