@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -30,6 +31,7 @@ def finish(folder: RunFolder, spec: SweepSpec, index: int, **values: object) -> 
         accelerator_wanted="any",
         accelerator="CPU",
         num_gpus=0,
+        data_sha256="a" * 64,
     )
     save_failure(job, "made up", node="n1")
     path = folder.trial(trial.trial_id)
@@ -93,17 +95,58 @@ def test_a_damaged_result_is_set_aside_and_its_trial_done_again(tmp_path: Path) 
     path = folder.trial(trial_id) / "result.json"
     path.write_text(path.read_text()[:50])
     assert folder.finished() == {}
-    assert path.with_suffix(".damaged").exists() and not path.exists()
+    assert path.with_name("result.damaged.json").exists() and not path.exists()
 
 
 def test_a_run_folder_never_mixes_two_sweeps_or_two_datasets(tmp_path: Path) -> None:
     """Another base or other data under the same name is refused; more seeds or trials are not."""
     folder = RunFolder(tmp_path / "run")
-    folder.check(tiny_sweep(tmp_path).resolved(), "a" * 64)
+    data = {"tiny": "a" * 64}
+    folder.check(tiny_sweep(tmp_path).resolved(), data)
     assert not folder.sweep_file.exists()  # a look leaves no trace
-    folder.claim(tiny_sweep(tmp_path).resolved(), "a" * 64)
-    folder.check(tiny_sweep(tmp_path, seeds=[1, 2, 3]).resolved(), "a" * 64)
+    folder.claim(tiny_sweep(tmp_path).resolved(), data)
+    folder.check(tiny_sweep(tmp_path, seeds=[1, 2, 3]).resolved(), {**data, "another": "c" * 64})
     with pytest.raises(UsageError, match=r"base\.train\.steps: 20 there, 21 here"):
-        folder.check(tiny_sweep(tmp_path, train={"steps": 21}).resolved(), "a" * 64)
+        folder.check(tiny_sweep(tmp_path, train={"steps": 21}).resolved(), data)
     with pytest.raises(UsageError, match="never mixed"):
-        folder.check(tiny_sweep(tmp_path, seeds=[1, 2, 3]).resolved(), "b" * 64)
+        folder.check(tiny_sweep(tmp_path, seeds=[1, 2, 3]).resolved(), {"tiny": "b" * 64})
+
+
+@pytest.mark.parametrize("broken", ["config.yaml", "curve.parquet"])
+def test_one_damaged_file_costs_one_trial_and_no_sweep(broken: str, tmp_path: Path) -> None:
+    """A torn file in a finished trial's folder: that trial is done again, all others keep their rows."""
+    spec, folder = tiny_sweep(tmp_path), RunFolder(tmp_path / "run")
+    ids = [finish(folder, spec, index) for index in range(3)]
+    path = folder.trial(ids[1]) / broken
+    path.write_bytes(path.read_bytes()[:7])
+    recorder = Recorder(folder, spec)
+    assert recorder.rebuild(folder.finished()) == [ids[1]]
+    assert sorted(read(folder, "trials").trial_id) == sorted([ids[0], ids[2]])
+    assert folder.result(ids[1]) is None and (folder.trial(ids[1]) / "result.damaged.json").exists()
+
+
+def test_a_copy_of_a_trials_folder_is_not_a_trial(tmp_path: Path) -> None:
+    """`cp -r trials/T trials/T.bak` adds no row."""
+    spec, folder = tiny_sweep(tmp_path), RunFolder(tmp_path / "run")
+    trial_id = finish(folder, spec, 0)
+    shutil.copytree(folder.trial(trial_id), folder.trial(trial_id + ".bak"))
+    assert list(folder.finished()) == [trial_id]
+
+
+def test_a_result_of_a_newer_version_still_counts(tmp_path: Path) -> None:
+    """Fields that this version does not know are left out; the finished trial stays finished."""
+    spec, folder = tiny_sweep(tmp_path), RunFolder(tmp_path / "run")
+    trial_id = finish(folder, spec, 0)
+    path = folder.trial(trial_id) / "result.json"
+    path.write_text(path.read_text().replace("{", '{"from_the_future": 1,', 1))
+    assert list(folder.finished()) == [trial_id]
+
+
+def test_damaged_files_of_the_run_itself_are_one_clear_error(tmp_path: Path) -> None:
+    """A torn sweep.yaml or environment.json is named, with what to do."""
+    for name in ("sweep.yaml", "environment.json"):
+        folder = RunFolder(tmp_path / f"run-{name}")
+        folder.claim(tiny_sweep(tmp_path).resolved(), {"tiny": "a" * 64})
+        (folder.root / name).write_text("{torn")
+        with pytest.raises(UsageError, match=f"{name} is damaged"):
+            folder.check(tiny_sweep(tmp_path).resolved(), {"tiny": "a" * 64})

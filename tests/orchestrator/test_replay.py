@@ -13,6 +13,7 @@ from orchestrator.replay import compare, config_of_row, find_row
 from orchestrator.run_folder import RunFolder
 from orchestrator.search import plan
 from orchestrator.worker import Job, run_job
+from trainer.data import open_dataset
 from trainer.run import run
 
 SPACE: dict[str, Any] = {
@@ -35,6 +36,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> P
             accelerator_wanted="any",
             accelerator="CPU",
             num_gpus=0,
+            data_sha256=open_dataset("tiny", data_root).sha256,
         )
         run_job(job, node="n1", report=lambda report: None)
     Recorder(folder, spec).rebuild(folder.finished())

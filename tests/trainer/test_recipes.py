@@ -10,7 +10,7 @@ import torch
 from test_run import run_broken
 from tiny import tiny_config, tiny_recipe
 
-from trainer import run as run_module
+from trainer import loop
 from trainer.artifact import read
 from trainer.config import TrialConfig
 from trainer.data import open_dataset
@@ -26,7 +26,7 @@ EVERY_RECIPE = pytest.mark.parametrize("recipe", RECIPES)
 
 @pytest.fixture(autouse=True)
 def _unthrottled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "SECONDS_BETWEEN_STOP_CHECKS", 0.0)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_REPORTS", 0.0)
 
 
 @EVERY_RECIPE

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from trainer.data import DataError, open_dataset
 from trainer.device import DeviceError
 from trainer.loop import Interrupted
 from trainer.result import TrialResult
-from trainer.run import reload_and_score, run
+from trainer.run import FolderError, reload_and_score, run
 
 
 def stop_after(num_questions: int) -> Callable[[], bool]:
@@ -38,7 +39,7 @@ def stop_after(num_questions: int) -> Callable[[], bool]:
 
 @pytest.fixture
 def unthrottled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "SECONDS_BETWEEN_STOP_CHECKS", 0.0)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_REPORTS", 0.0)
 
 
 def run_broken(config: TrialConfig, folder: Path, data_root: Path, *, every: int) -> TrialResult:
@@ -228,10 +229,86 @@ def test_wrong_vocabulary_and_missing_device_are_said_before_training(data_root:
             run(tiny_config(), folder=tmp_path / "b", data_root=data_root, has_gpu=True)
 
 
-def test_all_seconds_are_booked_once(data_root: Path, tmp_path: Path) -> None:
-    """The parts of a trial's time add up to no more than the whole, and throughput is tokens over training seconds."""
-    result = run(tiny_config(train={"eval_every_steps": 3}), folder=tmp_path, data_root=data_root)
-    parts = ("train_seconds", "compile_seconds", "eval_seconds", "checkpoint_seconds", "pack_seconds")
-    assert sum(getattr(result, name) for name in parts) <= result.total_seconds
-    timed_steps = result.steps - 1  # the first one warms up
-    assert result.tokens_per_s == pytest.approx(timed_steps * 4 * 32 / result.train_seconds)
+def test_every_second_is_booked_under_its_own_name(
+    data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a clock that only the hooks and evaluations move, training and compiling take none of their time."""
+    now = [0.0]
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_REPORTS", 0.0)
+    monkeypatch.setattr(run_module, "Hooks", functools.partial(loop.Hooks, clock=lambda: now[0]))
+
+    def pass_seconds(seconds: float) -> None:
+        now[0] += seconds
+
+    real_step, real_save = loop._Steps.run, loop.save_checkpoint
+    monkeypatch.setattr(loop._Steps, "run", lambda self, step: (pass_seconds(1.0), real_step(self, step))[1])
+    monkeypatch.setattr(loop, "save_checkpoint", lambda *args: (pass_seconds(100.0), real_save(*args))[1])
+    config = tiny_config(train={"eval_every_steps": 4})
+    slow = {"report": lambda report: pass_seconds(10_000.0), "should_stop": lambda: bool(pass_seconds(1e6))}
+    result = run(config, folder=tmp_path, data_root=data_root, **slow)  # type: ignore[arg-type]
+    assert (result.compile_seconds, result.train_seconds) == (1.0, 11.0)
+    assert (result.checkpoint_seconds, result.report_seconds) == (100.0, 12 * 1_010_000.0)
+    assert result.tokens_per_s == 4 * 32
+
+
+def test_the_loss_between_curve_points_survives_a_stop(data_root: Path, tmp_path: Path, unthrottled: None) -> None:
+    """With more steps than curve points, a stop between two of them leaves the curve as an unbroken run draws it."""
+    config = tiny_config(train={"steps": 230})
+    run(config, folder=tmp_path / "whole", data_root=data_root)
+    run_broken(config, tmp_path / "broken", data_root, every=77)
+    curves = [pq.read_table(tmp_path / name / "curve.parquet").to_pandas() for name in ("whole", "broken")]
+    assert len(curves[0]) < 230
+    np.testing.assert_array_equal(curves[0].train_ce, curves[1].train_ce)
+    np.testing.assert_array_equal(curves[0].tokens, curves[0].step * 4 * 32)
+
+
+def test_a_folder_serves_one_trial(data_root: Path, tmp_path: Path, unthrottled: None) -> None:
+    """Another config in a folder that holds a result, or a checkpoint, is refused: it would get the other's numbers."""
+    run(tiny_config(), folder=tmp_path / "done", data_root=data_root)
+    with pytest.raises(FolderError, match="holds another trial"):
+        run(tiny_config(seed=2), folder=tmp_path / "done", data_root=data_root)
+    with pytest.raises(Interrupted):
+        run(tiny_config(), folder=tmp_path / "begun", data_root=data_root, should_stop=stop_after(3))
+    with pytest.raises(FolderError):
+        run(tiny_config(optimizer={"learning_rate": 0.5}), folder=tmp_path / "begun", data_root=data_root)
+
+
+@pytest.mark.parametrize("change", [{"data_sha256": "0" * 64}, {"device_name": "H100"}, {"trial_id": "other"}])
+def test_a_checkpoint_serves_its_own_trial_data_and_device(
+    change: dict[str, str], data_root: Path, tmp_path: Path, unthrottled: None
+) -> None:
+    """Begun on other data or another device, a trial starts over: half a trial each would be a row of neither."""
+    config = tiny_config()
+    whole = run(config, folder=tmp_path / "whole", data_root=data_root)
+    with pytest.raises(Interrupted):
+        run(config, folder=tmp_path / "moved", data_root=data_root, should_stop=stop_after(5))
+    path = tmp_path / "moved" / "checkpoint" / "state.pt"
+    state = torch.load(path, weights_only=True)
+    torch.save({**state, "owner": {**state["owner"], **change}}, path)
+    result = run(config, folder=tmp_path / "moved", data_root=data_root)
+    assert (result.steps_repeated, result.artifact_sha256) == (5, whole.artifact_sha256)
+
+
+def test_data_that_is_not_the_sweeps_is_refused(data_root: Path, tmp_path: Path) -> None:
+    """A node whose dataset of that name has other content does not train on it."""
+    with pytest.raises(DataError, match="is not the data of this sweep"):
+        run(tiny_config(), folder=tmp_path, data_root=data_root, data_sha256="0" * 64)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_divergence_in_the_last_step_is_one(steps: int, data_root: Path, tmp_path: Path) -> None:
+    """Where no later training loss could show it, the validation loss or the packing does."""
+    config = tiny_config(optimizer={"learning_rate": 1e30}, train={"steps": steps, "clip_norm": 0.0})
+    assert run(config, folder=tmp_path, data_root=data_root).status == "diverged"
+
+
+def test_resumed_trials_keep_their_first_start_and_all_their_time(
+    data_root: Path, tmp_path: Path, unthrottled: None
+) -> None:
+    """`started_at` is the first attempt's and `total_seconds` covers all of them."""
+    with pytest.raises(Interrupted):
+        run(tiny_config(), folder=tmp_path, data_root=data_root, should_stop=stop_after(5))
+    first = json.loads((tmp_path / "progress.json").read_text())
+    result = run(tiny_config(), folder=tmp_path, data_root=data_root)
+    assert result.started_at == first["started_at"] and result.total_seconds > first["total_seconds"] > 0
+    assert result.train_seconds + result.compile_seconds < result.total_seconds
