@@ -46,6 +46,8 @@ from trainer.result import utc_now
 MAX_ATTEMPTS = 3
 SECONDS_TO_CONNECT = 5.0
 SECONDS_BETWEEN_LOOKS = 1.0
+# A worker often dies with its node, and is heard of first: a trial placed on that node would wait for ever.
+SECONDS_TO_REST = 5.0
 OBJECT_STORE_BYTES = 100 * 2**20  # trials pass nothing through it
 PACKAGES = ("frostline", "torch", "ray", "numpy", "pyarrow", "sentencepiece")
 
@@ -94,6 +96,7 @@ def drive(
                 failure_config=tune.FailureConfig(max_failures=0),
             ),
         )
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it would tell, the display tells
         with _interrupts(folder, status), display, _measured(folder):
             tuner.fit()
 
@@ -127,6 +130,7 @@ class PlanSearcher(Searcher):
         self.pool, self.folder, self.recorder, self.status = pool, folder, recorder, status
         self.data_root, self.data_sha256 = data_root, data_sha256
         self.looked_seconds = -math.inf
+        self.resting: dict[str, float] = {}  # kinds of node on which a worker died, and until when none is placed there
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         return True
@@ -136,7 +140,8 @@ class PlanSearcher(Searcher):
         self._look_at_nodes()
         if not self.out and (self.status.is_stopping or not self.waiting or self._is_stuck()):
             return Searcher.FINISHED
-        placed = None if self.status.is_stopping else choose(self.waiting.values(), self.pool)
+        resting = {kind for kind, until in self.resting.items() if until > time.monotonic()}
+        placed = None if self.status.is_stopping else choose(self.waiting.values(), self.pool, resting=resting)
         if placed is None:
             return None
         trial, slot = placed
@@ -169,6 +174,8 @@ class PlanSearcher(Searcher):
         except OSError as fault:  # a full or lost disk is no trial's fault: what is finished stays, the rest waits
             self.status.stop(f"the run folder cannot be written ({fault})")
         self.status.lost(trial.trial_id, died=error)
+        if error:
+            self.resting[job.accelerator] = time.monotonic() + SECONDS_TO_REST
         self.waiting = {trial.trial_id: trial, **self.waiting}  # it goes first: its checkpoint is the furthest on
         if self.folder.stop_file.exists():
             self.status.stop("there is a stop file in the run folder")

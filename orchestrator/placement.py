@@ -6,7 +6,7 @@ Deciding late is what keeps every kind of device busy: a trial that must wait fo
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from orchestrator.search import PlannedTrial
 
@@ -76,10 +76,12 @@ class Pool:
             and node.gpus - sum(s.gpus for s in used if not node.spare) >= slot.gpus - ROUNDING
         )
 
-    def room_for(self, trial: PlannedTrial) -> Slot | None:
+    def room_for(self, trial: PlannedTrial, resting: Container[str] = ()) -> Slot | None:
         """A free slot for `trial`: GPUs before CPUs; None if there is none now."""
         for node in sorted(self.nodes, key=lambda node: (node.kind == CPU, node.kind)):
-            if self.could_hold(trial, node) and self.has_room(self.slot_for(trial, node), node):
+            if node.kind in resting or not self.could_hold(trial, node):
+                continue
+            if self.has_room(self.slot_for(trial, node), node):
                 return self.slot_for(trial, node)
         return None
 
@@ -101,8 +103,12 @@ class Pool:
         return total
 
 
-def choose(waiting: Iterable[PlannedTrial], pool: Pool) -> tuple[PlannedTrial, Slot] | None:
+def choose(
+    waiting: Iterable[PlannedTrial], pool: Pool, *, resting: Container[str] = ()
+) -> tuple[PlannedTrial, Slot] | None:
     """The next trial to start and its slot, or None when nothing that waits fits what is free.
+
+    Nothing is placed on nodes of a kind that is `resting`.
 
     Trials go in order, except that one which names its kind goes before those that can run anywhere: a free H100 is
     not given away while a trial that needs it waits.
@@ -114,7 +120,7 @@ def choose(waiting: Iterable[PlannedTrial], pool: Pool) -> tuple[PlannedTrial, S
         if need in tried:
             continue
         tried.add(need)
-        slot = pool.room_for(trial)
+        slot = pool.room_for(trial, resting)
         if slot is not None and trial.accelerator != ANY:
             return trial, slot
         if slot is not None:

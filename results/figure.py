@@ -24,9 +24,19 @@ STYLES: tuple[tuple[str, str], ...] = (
     ("#8A5FBF", "p"),
     ("#222222", "*"),
 )
+# A recipe has the same style in every picture, whichever others are in it.
+RECIPES = (
+    *("baseline", "selective", "progressive", "low_rank", "full_adapter", "distill"),
+    *("ensemble", "scaled_freeze", "progressive_distill"),
+)
 GREY = "#b4b4b4"
 INK = "#333333"
 RED = "#A00000"
+
+
+def style_of(recipe: str) -> tuple[str, str]:
+    """Colour and marker of a recipe; one that is not known yet looks like the last of them."""
+    return STYLES[RECIPES.index(recipe) if recipe in RECIPES else -1]
 
 
 def unit_of(largest: float, units: Sequence[tuple[float, str]]) -> tuple[float, str]:

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from results.figure import GREY, INK, RED, STYLES, legend, new_figure, save, title, unit_of
+from results.figure import GREY, INK, RED, STYLES, legend, new_figure, save, style_of, title, unit_of
 from results.goals import Constraint
 from results.groups import Group
 from results.place import place_labels
@@ -107,8 +107,8 @@ def _draw_pareto(axes: Axes, info: ParetoInfo, shown: Sequence[Group], metric: s
 def _draw_groups(axes: Axes, shown: Sequence[Group], metric: str, scale: float) -> None:
     recipes = sorted({group.recipe or "?" for group in shown}, key=lambda name: (name != "baseline", name))
     few = len(shown) <= _MANY
-    for number, recipe in enumerate(recipes):
-        colour, marker = STYLES[number % len(STYLES)]
+    for recipe in recipes:
+        colour, marker = style_of(recipe)
         for feasible in (True, False):
             groups = [g for g in shown if (g.recipe or "?") == recipe and bool(g.feasible) == feasible]
             if few:

@@ -65,10 +65,17 @@ def headline(info: ParetoInfo) -> str:
         return "No trial has completed yet."
     if not info.feasible:
         return f"None of {_configs(len(info.groups))} keeps {constraints_text(info)}."
-    best = info.feasible[0]
-    ce = f"CE {with_interval(best.ce, 4)} nats/token ({best.ce.num} seed{'s' if best.ce.num > 1 else ''})"
-    size = "" if best.artifact_bytes is None else f" in {best.artifact_bytes:,} bytes"
-    return f"Best CE under {constraints_text(info)}: {best.label}, {ce}{size}."
+    best: dict[tuple[object, ...], Group] = {}
+    for group in info.feasible:
+        best.setdefault(group.scored_on, group)  # losses on other tokens do not compare
+    told = "; ".join(_best(group) + (f" on {group.data}" if len(best) > 1 else "") for group in best.values())
+    return f"Best CE under {constraints_text(info)}: {told}."
+
+
+def _best(group: Group) -> str:
+    ce = f"CE {with_interval(group.ce, 4)} nats/token ({group.ce.num} seed{'s' if group.ce.num > 1 else ''})"
+    size = "" if group.artifact_bytes is None else f" in {group.artifact_bytes:,} bytes"
+    return f"{group.label}, {ce}{size}"
 
 
 def not_counted_text(info: ParetoInfo) -> str:

@@ -42,6 +42,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     cluster = Cluster()
     monkeypatch.setattr(driver.ray, "nodes", cluster.entries)
     monkeypatch.setattr(driver, "SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr(driver, "SECONDS_TO_REST", 0.0)
     return cluster
 
 
@@ -106,6 +107,16 @@ def test_a_lost_node_ends_the_sweep_aloud_once_nothing_else_can_run(searcher: Pl
     searcher.on_trial_complete("t0", error=True)
     assert searcher.suggest("t2") == Searcher.FINISHED
     assert searcher.status.why_stopping == "no node is left for 4 trials that need CPU"
+
+
+def test_a_kind_on_which_a_worker_died_rests_a_while(searcher: PlanSearcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The node may be dead too, and not yet known to be: nothing is placed on its kind until that would be known."""
+    monkeypatch.setattr(driver, "SECONDS_TO_REST", 60.0)
+    ask(searcher, "t0")
+    searcher.on_trial_complete("t0", error=True)
+    assert searcher.suggest("t1") is None
+    searcher.resting["CPU"] = 0.0
+    ask(searcher, "t2")
 
 
 def test_a_dead_ray_is_an_error_and_not_a_wait(searcher: PlanSearcher, cluster: Cluster) -> None:
