@@ -150,7 +150,7 @@ class PlanSearcher(Searcher):
         self.out[trial_id] = trial, job
         self.pool.take(trial_id, slot)
         self.attempts[trial.trial_id] += 1
-        self.status.started(trial.trial_id, slot.kind, time.monotonic())
+        self.status.started(trial.trial_id, slot.kind)
         return {"slot": dataclasses.asdict(slot), "job": json.dumps(dataclasses.asdict(job))}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:

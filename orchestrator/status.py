@@ -20,7 +20,6 @@ class Running:
 
     trial_id: str
     accelerator: str
-    since_seconds: float
     step: int = 0
     total_steps: int = 0
     ce: float = math.nan
@@ -76,8 +75,8 @@ class SweepStatus:
     def num_waiting(self) -> int:
         return max(0, self.num_trials - self.num_finished - len(self.running))
 
-    def started(self, trial_id: str, accelerator: str, now_seconds: float) -> None:
-        self.running[trial_id] = Running(trial_id=trial_id, accelerator=accelerator, since_seconds=now_seconds)
+    def started(self, trial_id: str, accelerator: str) -> None:
+        self.running[trial_id] = Running(trial_id=trial_id, accelerator=accelerator)
 
     def reported(self, trial_id: str, report: Mapping[str, Any]) -> None:
         if trial_id in self.running:

@@ -152,8 +152,9 @@ def _dataset_folder(name: str, root: Path) -> Path:
         return folder
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}" if names else "there is none yet"
+    text = "" if name == "stdlib" else " --text PATH"
     raise DataError(
-        f"{folder}: there is no dataset {name} ({hint}); make one with `frostline data prepare {name}` "
+        f"{folder}: there is no dataset {name} ({hint}); make one with `frostline data prepare {name}{text}` "
         "or get FineWeb with `frostline data fetch`"
     )
 

@@ -24,8 +24,8 @@ def test_counts_follow_the_events() -> None:
     """Waiting, running and finished always add up to what was planned."""
     status = new_status()
     status.already_finished(row("old"))
-    status.started("a", "CPU", 0.0)
-    status.started("b", "CPU", 0.0)
+    status.started("a", "CPU")
+    status.started("b", "CPU")
     status.finished(row("a", status="diverged"))
     status.lost("b", died=True)
     assert (status.num_finished, len(status.running), status.num_waiting) == (2, 0, 2)
@@ -71,7 +71,7 @@ def test_a_terminal_sees_the_running_trials_and_the_headline() -> None:
     """The live picture names each running trial with step, ce and speed, and counts the rest."""
     status = new_status(num_trials=40)
     for i in range(20):
-        status.started(f"trial-{i}", "H100", 0.0)
+        status.started(f"trial-{i}", "H100")
     status.reported("trial-3", {"step": 50, "total_steps": 200, "ce": 3.21, "tokens_per_s": 123456.0})
     console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
     console.print(render(status, 30.0))
