@@ -230,7 +230,7 @@ class _Steps:
         self.rate = 0.0
 
     def run(self, step: int) -> Tensor:
-        """Train one step and return its mean loss, still on the device."""
+        """Train one step and return its mean cross-entropy, still on the device."""
         config, phase, device = self.config, self.phase, self.network.embedding.device
         position = phase.schedule_start + step - self.start
         self.rate = phase.rate * rate_factor(config.schedule, position, phase.schedule_steps)
@@ -238,22 +238,25 @@ class _Steps:
         self.network.train()
         if config.model.dropout:
             torch.manual_seed(_dropout_seed(config.seed, step))
-        loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+        ce_sum = torch.zeros((), dtype=torch.float64, device=device)
         for tokens in self._micro_batches(step, device):
             with precision(device, config):
-                loss = self._losses(tokens).mean() / config.train.micro_batches
+                losses, ce = self._losses(tokens)
+                loss = losses.mean() / config.train.micro_batches
             loss.backward()
-            loss_sum += loss.detach()
+            ce_sum += ce.detach().mean() / config.train.micro_batches
         if config.train.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.parameters, config.train.clip_norm)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        return loss_sum
+        return ce_sum
 
-    def _losses(self, tokens: Tensor) -> Tensor:
+    def _losses(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """What is trained on, and the cross-entropy that the curve shows whatever the loss: two of (b, t)."""
         if self.teacher is None:
-            return self.network(tokens, compiled=True)
+            ce = self.network(tokens, compiled=True)
+            return ce, ce
         assert self.config.distill is not None
         settings = self.config.distill
         with torch.no_grad():

@@ -45,13 +45,15 @@ def distill_losses(
     teacher_logits: Tensor,
     temperature: float,
     alpha: float,
-) -> Tensor:
-    """(1 - alpha) * cross-entropy + alpha * T^2 * KL(teacher || student) of each target, both softened by T: (b, t).
+) -> tuple[Tensor, Tensor]:
+    """(1 - alpha) * cross-entropy + alpha * T^2 * KL(teacher || student) of each target, both softened by T.
 
-    Its mean is the study's loss (PR #1301: T = 2, alpha = 0.5, KL as batch mean over tokens; Hinton et al., 2015).
+    Returns it and the cross-entropy alone, each (b, t). The first one's mean is the study's loss (PR #1301: T = 2,
+    alpha = 0.5, KL as batch mean over tokens; Hinton et al., 2015).
     """
     logits = logits_of(x, norm, embedding, softcap, rounds)
     student = F.log_softmax(logits / temperature, dim=-1)
     teacher = F.log_softmax(teacher_logits / temperature, dim=-1)
     divergence = F.kl_div(student, teacher, reduction="none", log_target=True).sum(dim=-1)
-    return (1 - alpha) * cross_entropies(logits, targets) + alpha * temperature**2 * divergence
+    ce = cross_entropies(logits, targets)
+    return (1 - alpha) * ce + alpha * temperature**2 * divergence, ce

@@ -8,7 +8,7 @@ not know. The block is one function of (block, stream, input), so that one compi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -142,7 +142,7 @@ class GPT(nn.Module):
         self.blocks = nn.ModuleList(_block(network, parts, f"blocks.{i}.") for i in range(model.num_layers))
         self.rounds = False
         self._rope: dict[tuple[int, torch.device], tuple[Tensor, Tensor]] = {}
-        self._compiled: dict[Callable[..., Tensor], Callable[..., Tensor]] = {}
+        self._compiled: dict[Callable[..., Any], Callable[..., Any]] = {}
         assert set(self.weights()) == {name for name, weight in network.weights.items() if weight.kind != "seeded"}
 
     def forward(self, tokens: Tensor, *, compiled: bool = False) -> Tensor:
@@ -166,8 +166,8 @@ class GPT(nn.Module):
 
     def distill(
         self, tokens: Tensor, teacher_logits: Tensor, *, temperature: float, alpha: float, compiled: bool = False
-    ) -> Tensor:
-        """Losses of every token after the first when learning from a teacher, see `distill_losses`: (b, t)."""
+    ) -> tuple[Tensor, Tensor]:
+        """Losses of every token after the first when learning from a teacher, see `distill_losses`: two of (b, t)."""
         x = self.stream(tokens[:, :-1], compiled=compiled)
         return self._head(distill_losses, x, tokens[:, 1:], teacher_logits, temperature, alpha, compiled=compiled)
 
@@ -190,7 +190,7 @@ class GPT(nn.Module):
                 skips.append(x)
         return x
 
-    def _head(self, head: Callable[..., Tensor], x: Tensor, *more: object, compiled: bool) -> Tensor:
+    def _head(self, head: Callable[..., Any], x: Tensor, *more: object, compiled: bool) -> Any:
         run_head = self._compiled[head] if compiled and self._compiled else head
         return run_head(x, self.final_norm, self.embedding, self.model.logit_softcap, self.rounds, *more)
 

@@ -120,9 +120,20 @@ def test_the_distillation_loss_is_the_studys() -> None:
         torch.softmax(teacher.flatten(0, 1) / 2, -1),
         reduction="batchmean",
     )
-    found = distill_losses(x, None, embedding, None, False, targets, teacher, 2.0, 0.5).mean()
-    torch.testing.assert_close(found, 0.5 * ce + 0.5 * 4 * kl)
-    torch.testing.assert_close(distill_losses(x, None, embedding, None, False, targets, teacher, 2.0, 0.0).mean(), ce)
+    found, found_ce = distill_losses(x, None, embedding, None, False, targets, teacher, 2.0, 0.5)
+    torch.testing.assert_close(found.mean(), 0.5 * ce + 0.5 * 4 * kl)
+    torch.testing.assert_close(found_ce.mean(), ce)
+    plain, _ = distill_losses(x, None, embedding, None, False, targets, teacher, 2.0, 0.0)
+    torch.testing.assert_close(plain.mean(), ce)
+
+
+def test_the_curve_shows_cross_entropy_in_every_phase(data_root: Path, tmp_path: Path) -> None:
+    """While learning from a teacher the loss is another one, but the curve goes on in nats of cross-entropy."""
+    import pyarrow.parquet as pq
+
+    run(tiny_recipe("progressive_distill"), folder=tmp_path, data_root=data_root)
+    train_ce = np.array(pq.read_table(tmp_path / "curve.parquet").column("train_ce").to_pylist())
+    assert np.ptp(train_ce) < 0.5 and (train_ce > 5).all()
 
 
 def test_corrections_begin_as_none() -> None:
