@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,8 +19,6 @@ class SeededLinear(nn.Module):
     float32 on the CPU and rounded once to `dtype`, the precision of the forward pass, which is the layer's own:
     moving a model between devices takes the weight along, but `half()`, `bfloat16()`, `to(dtype)` or `to_empty()` on
     a parent leave its values as they are. So no detour through another precision can change a bit of it.
-
-    `values`, if given, must be what `seeds.map_values` returns for these arguments; it saves making them again.
     """
 
     weight: Tensor  # (out, in)
@@ -35,13 +32,12 @@ class SeededLinear(nn.Module):
         layer: str,
         scheme: Scheme,
         dtype: torch.dtype = torch.float32,
-        values: np.ndarray | None = None,
     ) -> None:
         super().__init__()
         assert dtype in (torch.float32, torch.bfloat16)
         self.in_features, self.out_features = in_features, out_features
         self.seed, self.layer, self.scheme, self.dtype = seed, layer, scheme, dtype
-        self.register_buffer("weight", self._make() if values is None else self._rounded(values), persistent=False)
+        self.register_buffer("weight", self._make(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
         # Autocast brings both sides to its own precision; casting here as well would do it twice.
@@ -53,12 +49,7 @@ class SeededLinear(nn.Module):
 
     def _make(self) -> Tensor:
         shape = (self.out_features, self.in_features)
-        return self._rounded(map_values(self.scheme, shape=shape, seed=self.seed, layer=self.layer))
-
-    def _rounded(self, values: np.ndarray) -> Tensor:
-        assert values.shape == (self.out_features, self.in_features) and values.dtype == np.float32
-        # A copy, as the buffer must not share memory with an array that its owner may change.
-        return torch.from_numpy(values).to(self.dtype, copy=True)
+        return torch.from_numpy(map_values(self.scheme, shape=shape, seed=self.seed, layer=self.layer)).to(self.dtype)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SeededLinear:
         """Go where `fn` sends tensors (`to`, `cuda`, `half`, `to_empty`), but keep the values out of its hands."""

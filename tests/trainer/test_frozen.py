@@ -47,14 +47,6 @@ def test_weight_is_the_map() -> None:
     assert bits(layer(torch.bfloat16).weight) == rounded.tobytes()
 
 
-def test_given_values_are_copied() -> None:
-    """Ready-made values save the generation and stay their owner's: changing them later changes no weight."""
-    values = expected()
-    module = layer(values=values)
-    values[:] = 0
-    assert map_sha256(module.weight.numpy()) == map_sha256(expected())
-
-
 def test_nothing_stores_it() -> None:
     """The weight is no parameter, needs no gradient, is in no state dict, and strict loading does not miss it."""
     model = Small()
