@@ -31,7 +31,9 @@ Objectives = Annotated[
 ]
 Limit = Annotated[
     int | None,
-    typer.Option(min=0, metavar="BYTES", help="Largest artifact. Default: the sweep's constraints, else 16000000."),
+    typer.Option(
+        min=0, metavar="BYTES", help="Largest artifact with its code. Default: the sweep's constraints, else 16000000."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object with every config.")]
 All = Annotated[bool, typer.Option("--all", help="Also list dominated configs beyond 20, and those over the limit.")]
@@ -97,7 +99,7 @@ def _goals(folders: Sequence[Path], objective: Sequence[str] | None, limit: int 
 
     asked = Goals() if objective and limit is not None else read_goals(folders)
     objectives = dict(map(parse_objective, objective)) if objective else asked.objectives
-    constraints = asked.constraints if limit is None else (Constraint("artifact_bytes", "<=", limit),)
+    constraints = asked.constraints if limit is None else (Constraint("total_bytes", "<=", limit),)
     return Goals(objectives=objectives, constraints=constraints)
 
 

@@ -59,6 +59,7 @@ class Group:
     estimates: Mapping[str, Estimate]  # of ce, bpb and any other column asked for, where known
     values: Mapping[str, float | None]  # of each objective: mean over seeds, or the largest for a size in bytes
     artifact_bytes: int | None  # largest of the replicates
+    code_bytes: int | None  # of the code that scores them; the same, unless they come from several versions
     tokens_per_s: Mapping[str, float]  # mean by accelerator
     feasible: bool | None  # all artifacts keep all constraints; None if unknown
     scored_on: tuple[Any, ...]  # groups are only compared where this is equal

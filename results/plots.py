@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from results.figure import GREY, INK, RED, STYLES, legend, new_figure, save, style_of, title, unit_of
-from results.goals import Constraint
 from results.groups import Group
 from results.place import place_labels
 from results.summary import ParetoInfo
@@ -84,7 +83,7 @@ def plot_curves(tables: Tables, info: ParetoInfo, path: Path) -> Path | None:
 
 def _draw_pareto(axes: Axes, info: ParetoInfo, shown: Sequence[Group], metric: str) -> None:
     scale, unit = unit_of(max(_bytes(group) for group in shown), ((1e6, "MB"), (1e3, "kB"), (1.0, "bytes")))
-    limit = _limit(info.constraints)
+    limit = _limit(info)
     _scale_axes(axes, [_bytes(group) / scale for group in shown])
     _draw_groups(axes, shown, metric, scale)
     _frame(axes, shown, metric, limit and limit / scale)
@@ -153,7 +152,7 @@ def _explain_spread(axes: Axes, shown: Sequence[Group]) -> None:
 
 def _draw_fronts(axes: Axes, info: ParetoInfo, metric: str, scale: float) -> None:
     """A step line per set of comparable groups: what is reached at each size, up to the limit."""
-    right = min(axes.get_xlim()[1], (_limit(info.constraints) or math.inf) / scale)
+    right = min(axes.get_xlim()[1], (_limit(info) or math.inf) / scale)
     size = 13 if len(info.groups) <= _MANY else 7
     top = axes.get_ylim()[1]
     by_scored: dict[tuple[object, ...], list[tuple[float, float]]] = {}
@@ -172,7 +171,7 @@ def _draw_fronts(axes: Axes, info: ParetoInfo, metric: str, scale: float) -> Non
 def _draw_limit(axes: Axes, limit: float, scale: float, largest: float) -> None:
     """The limit in its place, or in words at the edge it lies beyond."""
     left, right = axes.get_xlim()
-    name = f"limit {limit / 1e6:g} MB" if limit >= 1e6 else f"limit {limit / 1e3:g} kB"
+    name = f"limit {limit / 1e6:.4g} MB" if limit >= 1e6 else f"limit {limit / 1e3:.4g} kB"
     style: dict[str, Any] = {"color": RED, "fontsize": 9}
     if not left <= limit / scale <= right:
         above, ratio = limit / scale > right, limit / largest
@@ -228,9 +227,12 @@ def _frame(axes: Axes, shown: Sequence[Group], metric: str, limit: float | None)
     axes.set_ylim(bottom, min(max(high, *reach), high + 0.5 * height) + 0.12 * height)
 
 
-def _limit(constraints: Iterable[Constraint]) -> float | None:
-    limits = [one.limit for one in constraints if one.column == "artifact_bytes" and one.relation in ("<=", "<")]
-    return min(limits, default=None)
+def _limit(info: ParetoInfo) -> float | None:
+    """The largest artifact that is allowed: what a limit on total_bytes leaves beside the code."""
+    code_bytes = max((group.code_bytes or 0 for group in info.groups), default=0)
+    beside = {"artifact_bytes": 0, "total_bytes": code_bytes}
+    uppers = [one for one in info.constraints if one.relation in ("<=", "<")]
+    return min((one.limit - beside[one.column] for one in uppers if one.column in beside), default=None)
 
 
 def _with_curves(info: ParetoInfo) -> list[Group]:

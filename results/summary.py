@@ -183,6 +183,7 @@ def _group(label: str, members: Sequence[Row], context: _Context) -> Group:
         estimates={name: found for name, found in estimates.items() if found is not None},
         values={name: _value(name, members, estimates[name]) for name in context.goals},
         artifact_bytes=_largest("artifact_bytes", members),
+        code_bytes=_largest("code_bytes", members),
         tokens_per_s=of.throughput(members),
         feasible=of.keeps([*members, *refused], context.bounds),
         scored_on=_scored_on(first, context),

@@ -376,7 +376,7 @@ def test_defaults(tmp_path: Path) -> None:
     spec = load_sweep(write(tmp_path, "base: {}\n", "tiny.yaml"))
     assert (spec.name, spec.seeds, spec.search.method, spec.budget.trials) == ("tiny", (1,), "grid", None)
     assert spec.objectives == {"ce": "min", "artifact_bytes": "min"}
-    assert [str(constraint) for constraint in spec.constraints] == ["artifact_bytes <= 16_000_000"]
+    assert [str(constraint) for constraint in spec.constraints] == ["total_bytes <= 16_000_000"]
     [trial] = plan(spec)
     assert (trial.accelerator, trial.cpus, trial.gpus, trial.config.recipe) == ("any", 1.0, None, "baseline")
 

@@ -16,8 +16,8 @@ from results.goals import BUDGET, Constraint, Goals, parse_constraint, parse_obj
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("artifact_bytes <= 16_000_000", BUDGET),
-        ("artifact_bytes<=16e6", BUDGET),
+        ("total_bytes <= 16_000_000", BUDGET),
+        ("total_bytes<=16e6", BUDGET),
         ("  tokens_per_s >= 1000.5 ", Constraint("tokens_per_s", ">=", 1000.5)),
         ("ce < -1", Constraint("ce", "<", -1)),
         ("ce > .5", Constraint("ce", ">", 0.5)),
@@ -33,7 +33,7 @@ def test_constraints_are_read(text: str, expected: Constraint) -> None:
 )
 def test_other_texts_are_refused(text: str) -> None:
     """Anything else is an error that quotes the text and shows the form."""
-    with pytest.raises(ResultsError, match="must read like `artifact_bytes <= 16_000_000`, but got"):
+    with pytest.raises(ResultsError, match="must read like `total_bytes <= 16_000_000`, but got"):
         parse_constraint(text)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from matplotlib.text import Text
-from trial_builder import make_curve, make_tables, make_trial, quickstart_trials
+from trial_builder import CODE_BYTES, make_curve, make_tables, make_trial, quickstart_trials
 
 from results.figure import new_figure, unit_of
 from results.place import place_labels
@@ -20,7 +20,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "nothing completed": [make_trial(status="failed", ce=None)],
     "one": [make_trial()],
     "quickstart": quickstart_trials(),
-    "none feasible": [{**trial, "artifact_bytes": 99_000_000} for trial in quickstart_trials()],
+    "none feasible": [{**trial, "total_bytes": 99_000_000} for trial in quickstart_trials()],
     "equal": [make_trial(recipe, seed=s, ce=3.0, artifact_bytes=10**6) for recipe in ("baseline", "x") for s in (1, 2)],
     "many recipes": [make_trial(f"recipe{i}", ce=3 + i / 10) for i in range(10)],
     "wide": [make_trial(layers=i, dim=64 * i, ce=5 - i / 10) for i in range(1, 14)],
@@ -84,3 +84,13 @@ def test_units_suit_the_size() -> None:
 def test_no_global_state() -> None:
     """Drawing never imports pyplot, which would hold on to every figure."""
     assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_a_limit_on_the_total_is_drawn_less_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The axis shows artifacts, so a limit of 500 kB on artifact and code stands where the artifact has 460 kB."""
+    drawn: list[float] = []
+    monkeypatch.setattr("results.plots._draw_limit", lambda axes, limit, *_: drawn.append(limit))
+    tables = make_tables(quickstart_trials())
+    for limit in ("total_bytes <= 500_000", "artifact_bytes <= 500_000"):
+        plot_pareto(pareto_info(tables, constraints=[limit]), tmp_path / "pareto.png")
+    assert drawn == [500_000 - CODE_BYTES, 500_000]

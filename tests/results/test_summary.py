@@ -7,7 +7,7 @@ import math
 import random
 
 import pytest
-from trial_builder import make_tables, make_trial, quickstart_trials
+from trial_builder import CODE_BYTES, make_tables, make_trial, quickstart_trials
 
 from results import ResultsError
 from results.groups import Group
@@ -35,19 +35,26 @@ def test_replicates_make_a_group() -> None:
 
 def test_a_config_fits_only_if_all_its_artifacts_fit() -> None:
     """One seed over the limit makes the config infeasible, though the mean would fit; the limit itself fits."""
-    trials = [make_trial(seed=1, artifact_bytes=15_000_000), make_trial(seed=2, artifact_bytes=16_000_001)]
+    trials = [make_trial(seed=1), make_trial(seed=2, total_bytes=16_000_001)]
     info = pareto_info(make_tables(trials))
     assert only(info).feasible is False and info.front == ()
-    trials[1]["artifact_bytes"] = 16_000_000
+    trials[1]["total_bytes"] = 16_000_000
     assert only(pareto_info(make_tables(trials))).feasible is True
+
+
+def test_the_code_counts_against_the_limit() -> None:
+    """An artifact that would fit alone does not fit with the code that scores it."""
+    trial = make_trial(artifact_bytes=16_000_000 - CODE_BYTES)
+    assert only(pareto_info(make_tables([trial]))).feasible is True
+    assert only(pareto_info(make_tables([make_trial(artifact_bytes=16_000_000)]))).feasible is False
 
 
 def test_a_refused_replicate_counts_against_its_config() -> None:
     """A replicate of status infeasible breaks the config if its bytes do, and leaves it unknown if it has none."""
-    fits = make_trial(artifact_bytes=15_999_999)
-    refused = make_trial(seed=2, ce=None, status="infeasible", artifact_bytes=16_000_001)
+    fits = make_trial(total_bytes=15_999_999)
+    refused = make_trial(seed=2, ce=None, status="infeasible", total_bytes=16_000_001)
     assert only(pareto_info(make_tables([fits, refused]))).feasible is False
-    refused |= {"artifact_bytes": None, "data_sha256": None}
+    refused |= {"total_bytes": None, "data_sha256": None}
     info = pareto_info(make_tables([fits, refused]))
     assert only(info).feasible is None and info.front == ()
     assert any("lack a value that a constraint needs" in note for note in info.notes)

@@ -14,6 +14,7 @@ from results import schema, tables
 Row = dict[str, Any]
 
 SHA = "d" * 64
+CODE_BYTES = 40_000
 
 _CONFIG: dict[str, Any] = {
     "device": "auto",
@@ -65,13 +66,15 @@ def make_trial(
         "bpb": ce / 2.4 / math.log(2) if ce is not None else None,
         "eval_tokens": 100_000,
         "eval_bytes": 240_000,
+        "code_bytes": CODE_BYTES,
         "artifact_bytes": int(num_params * (0.57 if recipe == "selective" else 0.9)) + seed % 10,
         "tokens_per_s": 10_000.0,
         "started_at": "2025-01-02T03:04:05+00:00",
         "finished_at": "2025-01-02T03:05:05Z",
         **changes,
     }
-    return row
+    size = row["artifact_bytes"]
+    return {"total_bytes": None if size is None else size + CODE_BYTES, **row}
 
 
 def make_curve(trial: Mapping[str, Any], points: int = 20) -> list[Row]:
