@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quickstart test check clean
+.PHONY: quickstart evidence test check clean
 
 # The extras in one environment: tests and checks run against exactly what the quickstart runs on.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -16,6 +16,15 @@ quickstart: $(VENV)/.installed  ## prepare the built-in corpus, sweep, show the 
 	$(BIN)/frostline run search_spaces/quickstart.yaml --out runs/quickstart
 	$(BIN)/frostline pareto runs/quickstart
 	$(BIN)/frostline report runs/quickstart
+
+# Held out of the evidence's texts: one play, the sonnets, one epic.
+HELD_OUT := shakespeare_hamlet shakespeare_sonnets milton_paradise_regained
+
+evidence: $(VENV)/.installed  ## docs/evidence.md again, with its texts, runs and pictures: about an hour and a half on two cores
+	$(BIN)/python benchmarks/evidence.py texts build/texts
+	$(BIN)/frostline data prepare gutenberg --vocab 512 --text build/texts $(HELD_OUT:%=--val-files build/texts/%.txt)
+	$(BIN)/frostline run search_spaces/seed_paper/controlled.yaml --scale cpu --out runs/controlled_cpu
+	$(BIN)/python benchmarks/evidence.py page runs/controlled_cpu
 
 test: $(VENV)/.installed  ## the whole suite
 	$(BIN)/python -m pytest

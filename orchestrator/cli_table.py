@@ -21,6 +21,7 @@ def table(
         Path | None, typer.Option("--published", help="file of published figures; by default those of PR #1301")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object with every config")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="print the table for a Markdown page")] = False,
 ) -> None:
     """Print a run as the study printed its own: against the control, bytes, frozen share, and the published figure.
 
@@ -36,6 +37,9 @@ def table(
         raise typer.Exit(2) from None
     if as_json:
         typer.echo(json.dumps(info.as_dict(), indent=1, allow_nan=False))
+        return
+    if as_markdown:
+        typer.echo("\n".join(study_table.markdown(info)))
         return
     scale = f" (scale {info.scale.name})" if info.scale.name else ""
     lines = [study_table.HEADERS, *map(study_table.cells, info.rows)]

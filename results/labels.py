@@ -36,6 +36,16 @@ _SHORT = {
     "cfg_artifact_matrix_bits": "matrix bits",
     "cfg_artifact_embedding_bits": "embedding bits",
 }
+_WORDS: dict[tuple[str, Any], str] = {
+    ("cfg_freeze_layers", "all"): "",  # as a reader takes it where nothing is said
+    ("cfg_model_linear_std", None): "uniform start",
+    ("cfg_adapter_channel_gain", False): "",
+    ("cfg_progressive_restart", True): "restarted",
+    ("cfg_progressive_restart", False): "carried on",
+    ("cfg_low_rank_activation", "gelu"): "activated",
+    ("cfg_low_rank_activation", "none"): "linear",
+}
+_USUAL_SHARE = 0.75
 # The first word of a column's name that says only which section it is in.
 _SECTIONS = ("model_", "train_", "freeze_", "progressive_", "distill_", "optimizer_", "schedule_")
 
@@ -44,14 +54,15 @@ def config_labels(configs: Sequence[Settings]) -> list[str]:
     """One name per config, such as `selective 6L192d gate+up normal`; names of different configs differ.
 
     A setting is named if it differs among configs of one data, family and optimiser, and one of a recipe's own section
-    if it differs within the recipe.
+    if it differs within the recipe. A value that three of four configs have goes without saying, outside such sections.
     """
     named = [column for column in _NAMES if _says_more(column, (), configs)]
     others = sorted({column for config in configs for column in config if column.startswith("cfg_")})
     others = [column for column in others if column not in (*_NAMES, *_SHAPE)]
     others.sort(key=lambda column: not column.startswith(_SECTION_PREFIXES))
     named += [column for column in others if _says_more(column, _fixed_by(column), configs)]
-    return _made_unique([_label(config, named) for config in configs], configs)
+    usual = {column: _usual(column, configs) for column in named if not column.startswith(_SECTION_PREFIXES)}
+    return _made_unique([_label(config, named, usual) for config in configs], configs)
 
 
 def _fixed_by(column: str) -> tuple[str, ...]:
@@ -69,9 +80,18 @@ def _says_more(column: str, known: Sequence[str], configs: Sequence[Settings]) -
     )
 
 
-def _label(config: Settings, named: Sequence[str]) -> str:
+def _usual(column: str, configs: Sequence[Settings]) -> Any:
+    """The value that goes without saying; an object that no value is where there is none."""
+    value, count = Counter(config.get(column) for config in configs).most_common(1)[0]
+    return value if count >= _USUAL_SHARE * len(configs) else object()
+
+
+def _label(config: Settings, named: Sequence[str], usual: Settings) -> str:
     parts = [str(config.get("recipe") or "?"), _shape(config)]
-    parts += [_setting(column, config.get(column)) for column in named if not _in_absent_section(column, config)]
+    for column in named:
+        value = config.get(column)
+        if not (column in usual and value == usual[column]) and not _in_absent_section(column, config):
+            parts.append(_setting(column, value))
     return " ".join(filter(None, parts))
 
 
@@ -87,8 +107,8 @@ def _shape(config: Settings) -> str:
 
 
 def _setting(column: str, value: Any) -> str:
-    if (column, value) == ("cfg_freeze_layers", "all"):
-        return ""  # as a reader takes it where nothing is said
+    if (column, value) in _WORDS:
+        return _WORDS[column, value]
     if column == "cfg_freeze_matrices" and not value:
         return "none frozen"
     if value is None:

@@ -9,9 +9,13 @@ from typing import Any
 
 from results import show
 from results.files import write_atomically
+from results.forest import plot_controls
 from results.goals import read_goals
 from results.groups import Row, by_key, to_rows
+from results.markdown import escape, markdown_table
 from results.plots import plot_curves, plot_pareto
+from results.published import FIGURES, load_published, scale_of
+from results.study_table import study_table
 from results.summary import ParetoInfo, pareto_info
 from results.tables import Tables, load
 
@@ -32,8 +36,15 @@ def write_report(folder: str | Path) -> Path:
     info = pareto_info(tables, goals.objectives, goals.constraints)
     report = folder / "report"
     plot_pareto(info, report / "pareto.png")
-    if plot_curves(tables, info, report / "curves.png") is None:
-        (report / "curves.png").unlink(missing_ok=True)  # of an earlier report
+    drawn = {
+        "curves.png": plot_curves(tables, info, report / "curves.png"),
+        "controls.png": plot_controls(
+            study_table(tables, load_published(FIGURES), scale_of(folder)), report / "controls.png"
+        ),
+    }
+    for name, picture in drawn.items():
+        if picture is None:
+            (report / name).unlink(missing_ok=True)  # of an earlier report
     page = report / "report.md"
     write_atomically(page, render_report(tables, info, folder).encode())
     return page
@@ -54,19 +65,6 @@ def render_report(tables: Tables, info: ParetoInfo, folder: Path) -> str:
         _reproduce(info, folder),
     ]
     return "\n".join(line for part in parts for line in part).rstrip("\n") + "\n"
-
-
-def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """A table whose cells hold any text: pipes, line breaks and markup are shown, not obeyed."""
-    lines = [f"| {' | '.join(headers)} |", f"|{' --- |' * len(headers)}"]
-    return [*lines, *(f"| {' | '.join(escape(str(cell)) for cell in row)} |" for row in rows), ""]
-
-
-def escape(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    for mark in "\\`*_[]|#~$":
-        text = text.replace(mark, f"\\{mark}")
-    return " ".join(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
 
 
 def _head(info: ParetoInfo, folder: Path) -> Iterator[str]:
@@ -100,9 +98,10 @@ def _front(info: ParetoInfo) -> Iterator[str]:
 def _pictures(folder: Path) -> Iterator[str]:
     yield "![CE over artifact bytes](pareto.png)"
     yield ""
-    if (folder / "report" / "curves.png").is_file():
-        yield "![Loss over training tokens](curves.png)"
-        yield ""
+    for name, text in (("controls.png", "CE against learned controls"), ("curves.png", "Loss over training tokens")):
+        if (folder / "report" / name).is_file():
+            yield f"![{text}]({name})"
+            yield ""
 
 
 def _statuses(info: ParetoInfo) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from results import groups as of
 from results import published as published_figures
 from results.groups import Group, Row
+from results.markdown import escape, markdown_table
 from results.published import Published, Scale
 from results.schema import RECIPE_SECTIONS
 from results.show import with_interval
@@ -115,6 +116,11 @@ def cells(row: StudyRow) -> tuple[str, ...]:
         _published_text(row),
         row.marks,
     )
+
+
+def markdown(table: StudyTable) -> list[str]:
+    """The table and its remarks as lines of Markdown."""
+    return [*markdown_table(HEADERS, map(cells, table.rows)), *(f"- {escape(text)}" for text in remarks(table))]
 
 
 def remarks(table: StudyTable) -> list[str]:

@@ -32,7 +32,7 @@ HOMES = {
     },
     "ray": {"orchestrator/driver.py", "orchestrator/preflight.py"},
     "sentencepiece": {"trainer/tokenizer.py", "trainer/byte_rule.py", "trainer/encode.py", "trainer/checked.py"},
-    "matplotlib": {"results/plots.py", "results/figure.py", "results/place.py"},
+    "matplotlib": {"results/plots.py", "results/figure.py", "results/place.py", "results/forest.py"},
     "moocore": {"results/pareto.py"},
 }
 

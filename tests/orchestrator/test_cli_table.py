@@ -72,6 +72,14 @@ def test_the_table_of_a_run(app: typer.Typer, run: Path) -> None:
     assert any("the code averages a learned and a frozen 6L 192d" in line for line in rest)
 
 
+def test_markdown_has_the_same_rows(app: typer.Typer, run: Path) -> None:
+    """`--markdown` gives a table with the same cells, and each remark as a point of a list."""
+    lines = CliRunner().invoke(app, ["table", str(run), "--markdown"]).output.splitlines()
+    assert lines[0].startswith("| config | CE") and lines[1].startswith("| --- |")
+    assert "| 1.2241 (-10.8) | sd |" in lines[3] and lines[4] == ""
+    assert lines[5].startswith("- s other scale")
+
+
 def test_json_and_errors(app: typer.Typer, run: Path, tmp_path: Path) -> None:
     """`--json` holds the same figures; a folder without tables is one message and exit code 2."""
     values = json.loads(CliRunner().invoke(app, ["table", str(run), "--json"]).output)

@@ -51,10 +51,21 @@ def test_settings_of_the_studys_recipes() -> None:
         "full_adapter 6L192d lora rank 16",
         "ensemble 6L192d learned+learned",
         "ensemble 6L192d learned+frozen",
-        "progressive 6L192d freeze at 0.3 restart",
-        "progressive 6L192d freeze at 0.5 no restart",
+        "progressive 6L192d freeze at 0.3 restarted",
+        "progressive 6L192d freeze at 0.5 carried on",
         "baseline 6L192d",
     ]
+
+
+def test_what_nearly_all_have_goes_without_saying() -> None:
+    """A value that three of four configs have is left out, so that the odd ones stand out; of halves both are named."""
+    usual = [make_trial(dim=dim) for dim in (64, 128, 192)]
+    odd = make_trial(dim=64, cfg_model_mlp="gelu", cfg_model_linear_std=None)
+    for config in usual:
+        config["cfg_model_linear_std"] = 0.02
+    names = ["baseline 6L64d", "baseline 6L128d", "baseline 6L192d", "baseline 6L64d uniform start gelu"]
+    assert config_labels([*usual, odd]) == names
+    assert config_labels([usual[0], odd]) == ["baseline 6L64d linear std 0.02 geglu", names[3]]
 
 
 def test_words_of_settings() -> None:

@@ -9,7 +9,8 @@ import pytest
 from trial_builder import make_curve, make_trial, quickstart_trials, write_run
 
 from results import ResultsError
-from results.report import escape, markdown_table, write_report
+from results.markdown import escape, markdown_table
+from results.report import write_report
 
 SWEEP = "name: demo\nobjectives: {ce: min, artifact_bytes: min}\nconstraints: ['artifact_bytes <= 500_000']\n"
 
@@ -26,7 +27,7 @@ def test_page_holds_the_run(tmp_path: Path) -> None:
     assert "| baseline-9-192-s1 | failed | CPU | ValueError: a\\|b \\`c\\` |" in text
     assert "| x | baseline 4L128d |" in text and "d" * 64 in text and "test processor" in text
     links = re.findall(r"\]\(([^)]+)\)", text)
-    assert {"pareto.png", "curves.png", "../sweep.yaml"} == set(links)
+    assert {"pareto.png", "controls.png", "curves.png", "../sweep.yaml"} == set(links)
     assert all((page.parent / link).exists() for link in links)
 
 

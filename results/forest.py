@@ -1,0 +1,71 @@
+"""The picture of all comparisons: each config's difference of CE from its controls, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+
+from results.figure import INK, legend, new_figure, save, style_of, title
+from results.stats import Estimate
+from results.study_table import StudyRow, StudyTable
+
+_MOST = 40
+_INCHES_PER_ROW = 0.3
+
+
+def plot_controls(table: StudyTable, path: Path) -> Path | None:
+    """Difference of CE in % with its 95 % interval, a line per config, best first. None where nothing is compared.
+
+    Filled marks are against the control that is equal in all but the recipe, hollow ones against the learned config
+    of (nearly) the same bytes. Left of zero is better. Beyond 40 configs those with the smallest difference are shown.
+    """
+    rows = sorted((row for row in table.rows if _estimates(row)), key=_best)[:_MOST]
+    if not rows:
+        return None
+    figure, axes = new_figure()
+    figure.set_figheight(2.2 + _INCHES_PER_ROW * len(rows))
+    for place, row in enumerate(rows):
+        _draw_row(axes, row, place)
+    _explain(axes)
+    axes.axvline(0, color=INK, linewidth=1.0, zorder=1)
+    axes.set_yticks(range(len(rows)), [row.label for row in rows], fontsize=9)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("cross-entropy against the control (%); left of zero is better")
+    legend(axes)
+    title(axes, "Against learned controls, paired by seed", table.sweep)
+    return save(figure, path)
+
+
+def _estimates(row: StudyRow) -> Sequence[Estimate]:
+    return [found for found in (row.ce_pct, row.same_bytes and row.same_bytes.ce_pct) if found]
+
+
+def _best(row: StudyRow) -> tuple[float, str]:
+    return min(found.mean for found in _estimates(row)), row.label
+
+
+def _draw_row(axes: Axes, row: StudyRow, place: int) -> None:
+    colour, marker = style_of(row.recipe or "?")
+    same_bytes = row.same_bytes.ce_pct if row.same_bytes else None
+    for found, fill, shift in ((row.ce_pct, colour, -0.14), (same_bytes, "white", 0.14)):
+        if found is not None:
+            axes.errorbar(
+                found.mean,
+                place + shift,
+                xerr=found.half_width or 0.0,
+                color=colour,
+                marker=marker,
+                markersize=6,
+                markerfacecolor=fill,
+                linewidth=1.2,
+                capsize=2.5,
+            )
+
+
+def _explain(axes: Axes) -> None:
+    for fill, text in ((INK, "learned, same shape"), ("white", "learned, same bytes")):
+        axes.plot([], [], linestyle="", marker="o", color=INK, markerfacecolor=fill, label=f"against: {text}")
+    axes.plot([], [], linestyle="-", color=INK, linewidth=1.2, label="95 % interval over seeds")
