@@ -19,8 +19,21 @@ from sweeps import write_sweep
 
 from orchestrator.search import plan
 from orchestrator.spec import load_sweep
+from trainer.recipes import RECIPES
 
 pytestmark = pytest.mark.slow
+
+# What `frostline eval` does, for many files in one process that has trained nothing.
+SCORE_ALONE = """
+import json, sys, torch
+from pathlib import Path
+from trainer.data import open_dataset
+from trainer.run import reload_and_score
+torch.set_num_threads(1)
+dataset = open_dataset("tiny", Path(sys.argv[1]))
+print(json.dumps([reload_and_score(Path(path), dataset=dataset, device=torch.device("cpu")).score.ce
+                  for path in sys.argv[2:]]))
+"""
 
 
 class Sweep:
@@ -182,3 +195,17 @@ def test_every_trial_runs_on_the_kind_it_asks_for(make_sweep: Callable[..., Swee
     assert spans.start.max() < spans.end.min()
     assert refused.returncode == 2 and "they need accelerator A100" in refused.stderr
     assert "H100 (2 CPUs, 1 GPUs)" in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_every_recipe_ends_in_an_artifact_that_scores_alone(tmp_path: Path, data_root: Path) -> None:
+    """The shipped sweep of all recipes: each artifact, read by a fresh process, gives its row's ce to the last bit."""
+    text = (Path(__file__).parents[2] / "search_spaces" / "recipes.yaml").read_text()
+    (tmp_path / "recipes.yaml").write_text(text.replace("stdlib", "tiny").replace("1024", "512"))
+    sweep = Sweep(tmp_path / "recipes.yaml", tmp_path / "run", data_root)
+    assert sweep.finish() == 0, sweep.log
+    table = sweep.table.set_index("trial_id")
+    assert set(table.status) == {"completed"} and set(table.recipe) == set(RECIPES)
+    artifacts = {trial_id: str(sweep.out / "trials" / trial_id / "artifact.frost") for trial_id in table.index}
+    command = [sys.executable, "-c", SCORE_ALONE, str(data_root), *artifacts.values()]
+    scores = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert dict(zip(artifacts, scores, strict=True)) == table.ce.to_dict()
