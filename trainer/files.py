@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 
@@ -46,16 +46,21 @@ class Busy(RuntimeError):
     """Another process works in this folder."""
 
 
+def sole_owner(folder: Path, *, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
+    """Hold `folder` for this process alone, see `locked`."""
+    return locked(folder / ".lock", wait_seconds=wait_seconds)
+
+
 @contextmanager
-def sole_owner(folder: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
-    """Hold `folder` for this process alone; the kernel lets go of it however the process ends.
+def locked(path: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
+    """Hold the lock file `path`; the kernel lets go of it however the process ends.
 
     Raises:
         Busy: if another process still holds it after `wait_seconds`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + wait_seconds
-    with (folder / ".lock").open("a+") as file:
+    with path.open("a+") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,7 +68,7 @@ def sole_owner(folder: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     file.seek(0)
-                    raise Busy(f"{folder} is in use by {file.read().strip() or 'another process'}") from None
+                    raise Busy(f"{path.parent} is in use by {file.read().strip() or 'another process'}") from None
                 time.sleep(0.05)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {os.uname().nodename}")

@@ -6,15 +6,14 @@ One manifest serves all datasets of a folder. Entries that frostline writes carr
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
+import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from trainer.files import write_atomically
+from trainer.files import Busy, locked, write_atomically
 from trainer.shards import DataError
 
 MANIFEST = "manifest.json"
@@ -89,17 +88,10 @@ def _replaced(entries: list[Entry], entry: Entry) -> list[Entry]:
 
 @contextmanager
 def exclusive(path: Path, *, busy: str | None = None) -> Iterator[None]:
-    """Hold the lock file `path`. Waits for it, or with `busy` raises DataError(busy) where another holds it.
-
-    The kernel drops the lock with the process, so a killed one leaves nothing to clean up.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
+    """Hold the lock file `path`. Waits for it, or with `busy` raises DataError(busy) where another holds it."""
+    with ExitStack() as stack:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-        except BlockingIOError as error:
+            stack.enter_context(locked(path, wait_seconds=0.0 if busy else math.inf))
+        except Busy as error:
             raise DataError(str(busy)) from error
         yield
-    finally:
-        os.close(handle)
