@@ -32,7 +32,8 @@ from orchestrator.sweep import (
 )
 from search_spaces.loader import Document, LoadError, plain_scalar, read
 from search_spaces.problem import Keys
-from trainer.config import Section, TrialConfig
+from trainer.config import TrialConfig
+from trainer.sections import Section
 
 __all__ = ["Constraint", "SweepSpec", "load_sweep", "load_trial", "problem_at"]
 
