@@ -72,24 +72,30 @@ def num_combinations(spec: SweepSpec) -> int:
     return math.prod(parameter.num_options for parameter in spec.parameters if _is_crossed(spec, parameter))
 
 
-def check_combinations(spec: SweepSpec, findings: Findings, doubtful: Collection[str] = ()) -> None:
+def check_combinations(
+    spec: SweepSpec,
+    findings: Findings,
+    doubtful: Collection[str] = (),
+    num_checked: int = MAX_COMBINATIONS_CHECKED,
+) -> None:
     """Note what is wrong with combinations: of a grid the first ones, of a random search the first draws.
 
     Args:
         doubtful: sections with values that are wrong by themselves; rules that read them are not tried.
+        num_checked: how many are looked at; what is wrong with others is told by the plan.
     """
     if spec.search.method == "grid":
-        for combination in islice(combinations(spec, all_options), MAX_COMBINATIONS_CHECKED):
+        for combination in islice(combinations(spec, all_options), num_checked):
             note_broken_rules(spec, combination, findings, doubtful)
         return
-    num_checked = 0
+    num_drawn = 0
     for number in range(MAX_DRAWS_CHECKED if _has_draws(spec) and not doubtful else 1):
         try:
-            num_checked += len(_draw_of_valid_arms(spec, number))
+            num_drawn += len(_draw_of_valid_arms(spec, number))
         except SpecError as error:
             findings.problems += () if doubtful else error.problems
             return
-        if num_checked >= min(MAX_COMBINATIONS_CHECKED, spec.budget.trials or 1):
+        if num_drawn >= min(num_checked, spec.budget.trials or 1):
             return
 
 
