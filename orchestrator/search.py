@@ -26,6 +26,7 @@ MAX_STALE_DRAWS = 1_000
 MAX_ARMS = 10_000
 MAX_COMBINATIONS_CHECKED = 2_000
 MAX_DRAWS_CHECKED = 100
+MAX_CONFIGS_COUNTED = 500  # about a tenth of a second
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +71,23 @@ def iterate(spec: SweepSpec) -> Iterator[PlannedTrial]:
 def num_combinations(spec: SweepSpec) -> int:
     """How many combinations a grid has at most: cases are counted as if all held."""
     return math.prod(parameter.num_options for parameter in spec.parameters if _is_crossed(spec, parameter))
+
+
+def note_on_budget(spec: SweepSpec, num_planned: int) -> str | None:
+    """What a plan leaves out of its space, or its budget holds beyond it; None where neither is the case."""
+    most = spec.budget.trials
+    if most is None or (spec.search.method == "random" and num_planned == most):
+        return None
+    if num_planned < most:
+        return f"the space holds {num_planned:,} different trials; the budget would allow {most:,}"
+    enough = max(MAX_CONFIGS_COUNTED, most // len(spec.seeds) + 1)  # as many as tell whether there are more
+    valid = (one for one in combinations(spec, all_options) if not broken_rules(one.values))
+    num_configs = sum(1 for _ in islice(_distinct(_candidate(spec, one) for one in valid), enough))
+    num_trials = num_configs * len(spec.seeds)
+    if num_trials == num_planned:
+        return None
+    about = "at least " if num_configs == enough else ""
+    return f"the space holds {about}{num_trials:,} trials; budget.trials cuts it to {num_planned:,}"
 
 
 def check_combinations(
