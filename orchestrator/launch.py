@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestrator.errors import UsageError
+from orchestrator.plan_rows import varied_settings
 from orchestrator.progress import Display, duration
 from orchestrator.ray_environment import prepare_ray_environment
 from orchestrator.recorder import Recorder
@@ -152,7 +153,8 @@ def _data_key(spec: SweepSpec) -> str:
 def _status(spec: SweepSpec, trials: Sequence[PlannedTrial], recorder: Recorder) -> SweepStatus:
     planned = {trial.trial_id for trial in trials}
     objective = next(iter(spec.objectives.items()))
-    status = SweepStatus(num_trials=len(trials), objective=objective, started_seconds=time.monotonic())
+    started_seconds, varied = time.monotonic(), varied_settings(trials)
+    status = SweepStatus(num_trials=len(trials), objective=objective, started_seconds=started_seconds, varied=varied)
     for row in recorder.rows:
         if row["trial_id"] in planned:
             status.already_finished(row)
