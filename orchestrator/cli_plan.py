@@ -35,16 +35,18 @@ def plan(
     learned and stored (frozen at trained values) weights cost bytes, seeded ones none.
     """
     from orchestrator.plan_rows import plan_rows
+    from orchestrator.search import note_on_budget
     from orchestrator.spec import load_sweep
 
     sweep = load_sweep(spec, scale)
     rows = plan_rows(sweep)
+    note = note_on_budget(sweep, sum(len(row.seeds) for row in rows))
     if as_json:
         scaled = None if sweep.scaled is None else sweep.scaled.name
-        values = {"sweep": sweep.name, "scale": scaled, "configs": [row.as_dict() for row in rows]}
+        values = {"sweep": sweep.name, "scale": scaled, "note": note, "configs": [row.as_dict() for row in rows]}
         typer.echo(json.dumps(values, indent=1))
     else:
-        typer.echo("\n".join([f"{sweep.name}: {_counts(rows)}", *table(rows)]))
+        typer.echo("\n".join([f"{sweep.name}: {_counts(rows)}", *filter(None, [note]), *table(rows)]))
 
 
 def table(rows: Sequence[PlanRow]) -> list[str]:

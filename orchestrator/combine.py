@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from orchestrator.sweep import Parameter, SweepSpec, get
-from trainer.config import RECIPE_SECTIONS, SECTIONS_OF_RECIPE, without_unused_sections
+from trainer.recipe_sections import RECIPE_SECTIONS, SECTIONS_OF_RECIPE, without_unused_sections
 
 # A value, and its position among the parameter's options where it has one.
 Option = tuple[int | None, Any]

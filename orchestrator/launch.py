@@ -10,11 +10,12 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestrator.errors import UsageError
+from orchestrator.plan_rows import varied_settings
 from orchestrator.progress import Display, duration
 from orchestrator.ray_environment import prepare_ray_environment
 from orchestrator.recorder import Recorder
 from orchestrator.run_folder import RunFolder
-from orchestrator.search import PlannedTrial, plan
+from orchestrator.search import PlannedTrial, note_on_budget, plan
 from orchestrator.spec import load_sweep, problem_at
 from orchestrator.status import OUTCOMES, SweepStatus
 from orchestrator.sweep import SweepSpec
@@ -98,8 +99,8 @@ def _run_missing(
     others = len(finished) - (len(trials) - len(waiting))
     if others:
         display.note(f"{others} finished trials in the folder are not in this spec; they stay in its tables")
-    if spec.budget.trials is not None and len(trials) < spec.budget.trials:
-        display.note(f"the space holds {len(trials)} different trials; the budget would allow {spec.budget.trials}")
+    if note := note_on_budget(spec, len(trials)):
+        display.note(note)
     prepare_ray_environment(is_embedded=address is None)
     # here and not above: Ray reads its settings when it is imported, and a finished sweep does not need it
     from orchestrator.driver import drive
@@ -152,7 +153,8 @@ def _data_key(spec: SweepSpec) -> str:
 def _status(spec: SweepSpec, trials: Sequence[PlannedTrial], recorder: Recorder) -> SweepStatus:
     planned = {trial.trial_id for trial in trials}
     objective = next(iter(spec.objectives.items()))
-    status = SweepStatus(num_trials=len(trials), objective=objective, started_seconds=time.monotonic())
+    started_seconds, varied = time.monotonic(), varied_settings(trials)
+    status = SweepStatus(num_trials=len(trials), objective=objective, started_seconds=started_seconds, varied=varied)
     for row in recorder.rows:
         if row["trial_id"] in planned:
             status.already_finished(row)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.search import plan
+from orchestrator.search import PlannedTrial, plan
 from orchestrator.sweep import SweepSpec
 from results.labels import config_labels
 from results.schema import flatten_config
@@ -62,13 +62,24 @@ def plan_rows(spec: SweepSpec) -> list[PlanRow]:
     groups: dict[str, list[TrialConfig]] = {}
     for trial in plan(spec):
         groups.setdefault(trial.config.config_id, []).append(trial.config)
-    configs = [members[0] for members in groups.values()]
+    labels = _labels({config_id: members[0] for config_id, members in groups.items()})
+    return [_row(labels[config_id], members) for config_id, members in groups.items()]
+
+
+def varied_settings(trials: Sequence[PlannedTrial]) -> dict[str, str]:
+    """Trial id → what its config's label says beyond recipe and shape, which the id says as well."""
+    ids = {trial.trial_id: trial.config.config_id for trial in trials}
+    labels = _labels({ids[trial.trial_id]: trial.config for trial in trials})
+    return {trial_id: " ".join(labels[config_id].split()[2:]) for trial_id, config_id in ids.items()}
+
+
+def _labels(configs: Mapping[str, TrialConfig]) -> dict[str, str]:
+    """Config id → short name, which says what tells a config from the others that are given."""
     settings = [
-        {"recipe": c.recipe, "data": c.data, "config_id": c.config_id, **flatten_config(c.model_dump(mode="json"))}
-        for c in configs
+        {"recipe": c.recipe, "data": c.data, "config_id": config_id, **flatten_config(c.model_dump(mode="json"))}
+        for config_id, c in configs.items()
     ]
-    labels = config_labels(settings)
-    return [_row(label, members) for label, members in zip(labels, groups.values(), strict=True)]
+    return dict(zip(configs, config_labels(settings), strict=True))
 
 
 def _row(label: str, members: Sequence[TrialConfig]) -> PlanRow:

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 import results
 from orchestrator.errors import UsageError
-from trainer.config import RECIPE_SECTIONS, SECTIONS_OF_RECIPE, TrialConfig
+from trainer.config import TrialConfig
+from trainer.recipe_sections import RECIPE_SECTIONS, SECTIONS_OF_RECIPE
 from trainer.result import TrialResult
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orchestrator.base import parse_base
 from orchestrator.findings import Findings, did_you_mean
 from orchestrator.places import find, hint_for_unknown
 from orchestrator.space import KINDS
@@ -17,24 +18,29 @@ FULL = "published"  # the scale of a file's own numbers
 _KEYS = ("set", "divide")
 
 
-def apply_scale(raw: dict[str, Any], wanted: str | None, findings: Findings) -> tuple[dict[str, Any], Scaled | None]:
-    """The sweep at the scale that is wanted (by default what its key `scale` says), and how it came about.
-
-    A sweep that was scaled before it was written carries `scaled`; it is handed on.
-    """
-    name = raw.get("scale", FULL) if wanted is None else wanted
+def scale_names(raw: dict[str, Any], wanted: Any, findings: Findings) -> list[str]:
+    """The scales of a file beside its own numbers; noted if there is none of the name that is wanted."""
     scales = raw.get("scales") or {}
     if not isinstance(scales, dict) or not all(isinstance(entry, dict) for entry in scales.values()):
         findings.add(("scales",), "must be a mapping of names to `set` and `divide`", value=scales)
-        return raw, None
+        return []
+    if FULL in scales:
+        findings.add(("scales", FULL), "is the name of the file's own numbers", hint="choose another")
+    known = [FULL, *(name for name in scales if name != FULL)]
+    if wanted not in known:
+        hint = did_you_mean(str(wanted), known) or f"this file knows {', '.join(known)}"
+        findings.add(("scale",), "is no scale of this file", value=wanted, hint=hint)
+    return known[1:]
+
+
+def apply_scale(raw: dict[str, Any], name: str, findings: Findings) -> tuple[dict[str, Any], Scaled | None]:
+    """The sweep at one of its scales, and how it came about.
+
+    A sweep that was scaled before it was written carries `scaled`; it is handed on.
+    """
     if name == FULL:
         return raw, _scaled_before(raw.get("scaled"), findings)
-    if name not in scales:
-        known = [FULL, *scales]
-        hint = did_you_mean(str(name), known) or f"this file knows {', '.join(known)}"
-        findings.add(("scale",), "is no scale of this file", value=name, hint=hint)
-        return raw, None
-    return _at_scale(raw, str(name), scales[name], findings)
+    return _at_scale(raw, name, raw["scales"][name], findings)
 
 
 def _scaled_before(value: Any, findings: Findings) -> Scaled | None:
@@ -56,15 +62,13 @@ def _at_scale(
     if not isinstance(changes, dict) or not isinstance(divide, dict):
         findings.add(where, "needs mappings: set: {data: …}, divide: {model.dim: 4}", value=entry)
         return raw, None
+    changes = parse_base(changes, (*where, "set"), findings)
     divider = _Divider(_divisors(divide, (*where, "divide"), findings), findings)
     scaled = {
         **raw,
         "base": _merged(divider.values(raw.get("base") or {}, "", ("base",)), changes),
         "space": divider.space(raw.get("space") or {}, "", ("space",)),
-        "cases": [
-            divider.case(case, ("cases", index)) if isinstance(case, dict) else case
-            for index, case in enumerate(raw.get("cases") or [])
-        ],
+        "cases": divider.cases(raw.get("cases")),
     }
     for key in divider.divide.keys() - divider.used:
         findings.add((*where, "divide", key), "divides nothing: this file does not set it", hint="remove it")
@@ -119,7 +123,12 @@ class _Divider:
         }
         return {**given, **options}
 
-    def case(self, given: dict[str, Any], where: Keys) -> dict[str, Any]:
+    def cases(self, given: Any) -> Any:
+        return [self._case(case, ("cases", i)) for i, case in enumerate(given)] if isinstance(given, list) else given
+
+    def _case(self, given: Any, where: Keys) -> Any:
+        if not isinstance(given, dict):
+            return given
         when, space = given.get("when"), given.get("space")
         return {
             **given,

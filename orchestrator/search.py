@@ -26,6 +26,7 @@ MAX_STALE_DRAWS = 1_000
 MAX_ARMS = 10_000
 MAX_COMBINATIONS_CHECKED = 2_000
 MAX_DRAWS_CHECKED = 100
+MAX_CONFIGS_COUNTED = 500  # about a tenth of a second
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,24 +73,47 @@ def num_combinations(spec: SweepSpec) -> int:
     return math.prod(parameter.num_options for parameter in spec.parameters if _is_crossed(spec, parameter))
 
 
-def check_combinations(spec: SweepSpec, findings: Findings, doubtful: Collection[str] = ()) -> None:
+def note_on_budget(spec: SweepSpec, num_planned: int) -> str | None:
+    """What a plan leaves out of its space, or its budget holds beyond it; None where neither is the case."""
+    most = spec.budget.trials
+    if most is None or (spec.search.method == "random" and num_planned == most):
+        return None
+    if num_planned < most:
+        return f"the space holds {num_planned:,} different trials; the budget would allow {most:,}"
+    enough = max(MAX_CONFIGS_COUNTED, most // len(spec.seeds) + 1)  # as many as tell whether there are more
+    valid = (one for one in combinations(spec, all_options) if not broken_rules(one.values))
+    num_configs = sum(1 for _ in islice(_distinct(_candidate(spec, one) for one in valid), enough))
+    num_trials = num_configs * len(spec.seeds)
+    if num_trials == num_planned:
+        return None
+    about = "at least " if num_configs == enough else ""
+    return f"the space holds {about}{num_trials:,} trials; budget.trials cuts it to {num_planned:,}"
+
+
+def check_combinations(
+    spec: SweepSpec,
+    findings: Findings,
+    doubtful: Collection[str] = (),
+    num_checked: int = MAX_COMBINATIONS_CHECKED,
+) -> None:
     """Note what is wrong with combinations: of a grid the first ones, of a random search the first draws.
 
     Args:
         doubtful: sections with values that are wrong by themselves; rules that read them are not tried.
+        num_checked: how many are looked at; what is wrong with others is told by the plan.
     """
     if spec.search.method == "grid":
-        for combination in islice(combinations(spec, all_options), MAX_COMBINATIONS_CHECKED):
+        for combination in islice(combinations(spec, all_options), num_checked):
             note_broken_rules(spec, combination, findings, doubtful)
         return
-    num_checked = 0
+    num_drawn = 0
     for number in range(MAX_DRAWS_CHECKED if _has_draws(spec) and not doubtful else 1):
         try:
-            num_checked += len(_draw_of_valid_arms(spec, number))
+            num_drawn += len(_draw_of_valid_arms(spec, number))
         except SpecError as error:
             findings.problems += () if doubtful else error.problems
             return
-        if num_checked >= min(MAX_COMBINATIONS_CHECKED, spec.budget.trials or 1):
+        if num_drawn >= min(num_checked, spec.budget.trials or 1):
             return
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import Any, get_args
 
 from pydantic import Field, ValidationError
 
+from orchestrator.base import parse_base, valid_part
 from orchestrator.cases import check_conflicts, parse_cases
 from orchestrator.errors import SpecError
 from orchestrator.findings import Findings, did_you_mean, problem_at
-from orchestrator.places import check_mapping, check_value, find, normalised, normalised_value
+from orchestrator.places import check_mapping, check_value, find, normalised
 from orchestrator.rules import in_words, note_rules
-from orchestrator.scale import apply_scale
-from orchestrator.search import MAX_ARMS, check_combinations, num_combinations
+from orchestrator.scale import FULL, apply_scale, scale_names
+from orchestrator.search import MAX_ARMS, MAX_COMBINATIONS_CHECKED, check_combinations, num_combinations
 from orchestrator.space import parse_space
 from orchestrator.sweep import (
     DEFAULT_CONSTRAINTS,
@@ -31,8 +33,9 @@ from orchestrator.sweep import (
     get,
 )
 from search_spaces.loader import Document, LoadError, plain_scalar, read
-from search_spaces.problem import Keys
-from trainer.config import Section, TrialConfig
+from search_spaces.problem import Keys, Problem
+from trainer.config import TrialConfig
+from trainer.sections import Section
 
 __all__ = ["Constraint", "SweepSpec", "load_sweep", "load_trial", "problem_at"]
 
@@ -60,23 +63,44 @@ class _Sections(Section):
 def load_sweep(path: Path, scale: str | None = None) -> SweepSpec:
     """Read and check a sweep file, at `scale` instead of the one that the file's own key says.
 
+    Every scale of the file is checked, so that a file is right or wrong whichever of them is asked for.
+
     Raises:
         SpecError: with every problem, each at its file and line.
     """
     document, findings = _read(path)
+    num_of_file = len(findings.problems)
+    wanted = document.values.get("scale", FULL) if scale is None else scale
+    names = scale_names(document.values, wanted, findings)
+    # A share each: with more scales, reading a large grid takes no longer.
+    num_checked = MAX_COMBINATIONS_CHECKED // (1 + len(names))
+    spec = _spec_at(FULL, document, num_checked, findings)
+    known = {problem.key for problem in findings.problems}
+    for name in names:
+        own = Findings(document, findings.problems[:num_of_file])
+        scaled = _spec_at(name, document, num_checked, own)
+        spec = scaled if name == wanted else spec
+        findings.problems += [_told_at(name, problem) for problem in own.problems if problem.key not in known]
+    findings.raise_any()
+    assert spec is not None
+    return spec
+
+
+def _spec_at(scale: str, document: Document, num_checked: int, findings: Findings) -> SweepSpec | None:
+    """The sweep at one scale; None if one of its plain sections is wrong."""
     raw, scaled = apply_scale(document.values, scale, findings)
     for name in raw.keys() - {*KEYS, "scaled"}:
         findings.add((name,), "unknown key", hint=_hint_for_top(name))
-    sections = _sections(raw, path, findings)
+    sections = _sections(raw, document.path, findings)
     objectives = _objectives(raw.get("objectives"), findings)
     constraints = _constraints(raw.get("constraints"), findings)
     seeds = _seeds(raw.get("seeds"), findings)
-    base = _base(raw.get("base"), findings)
+    base = parse_base(raw.get("base"), ("base",), findings)
     space = parse_space(raw.get("space"), ("space",), findings)
     cases = parse_cases(raw.get("cases"), base, space, findings)
     check_conflicts(base, space, cases, findings)
     if sections is None:
-        raise SpecError(findings.problems)
+        return None
     spec = SweepSpec(
         name=sections.name,
         scaled=scaled,
@@ -94,9 +118,15 @@ def load_sweep(path: Path, scale: str | None = None) -> SweepSpec:
     _check_search(spec, raw, findings)
     doubtful = _doubtful_sections(findings)
     if doubtful is not None and (spec.search.method == "random" or all(one.is_listed for one in spec.parameters)):
-        check_combinations(spec, findings, doubtful)
-    findings.raise_any()
+        check_combinations(spec, findings, doubtful, num_checked)
     return spec
+
+
+def _told_at(scale: str, problem: Problem) -> Problem:
+    """A problem that only a scale has, saying so where its key does not."""
+    if problem.key.startswith("scales."):
+        return problem
+    return dataclasses.replace(problem, hint="; ".join(filter(None, [f"at scale {scale}", problem.hint])))
 
 
 def load_trial(path: Path) -> TrialConfig:
@@ -108,7 +138,7 @@ def load_trial(path: Path) -> TrialConfig:
     document, findings = _read(path)
     raw = document.values
     well = check_mapping(TrialConfig, "", raw, (), findings)
-    values = _valid_part(TrialConfig, "", raw)
+    values = valid_part(TrialConfig, "", raw)
     config = None
     try:
         config = TrialConfig.model_validate(values)
@@ -216,31 +246,6 @@ def _seeds(raw: Any, findings: Findings) -> tuple[int, ...]:
         if check_value(TrialPlaces, place, seed, ("seeds", index), findings) and seed in raw[:index]:
             findings.add(("seeds", index), "listed twice", value=seed)
     return tuple(raw)
-
-
-def _base(raw: Any, findings: Findings) -> dict[str, Any]:
-    """The values of the base that are right by themselves."""
-    if raw is None:
-        return {}
-    if isinstance(raw, dict) and "seed" in raw:
-        hint = "write seeds: [1, 2, 3] there, for replicates"
-        findings.add(("base", "seed"), "belongs to `seeds` at the top of the file", hint=hint)
-        raw = {key: value for key, value in raw.items() if key != "seed"}
-    if check_mapping(TrialConfig, "", raw, ("base",), findings):
-        return normalised(TrialConfig, "", raw)
-    return _valid_part(TrialConfig, "", raw) if isinstance(raw, dict) else {}
-
-
-def _valid_part(root: type[Section], prefix: str, values: dict[str, Any]) -> dict[str, Any]:
-    """What is left of a mapping, normalised, without the keys that are wrong by themselves."""
-    valid: dict[str, Any] = {}
-    for name, value in values.items():
-        place = find(root, f"{prefix}{name}") if "." not in name else None
-        if place is not None and place.section is not None and isinstance(value, dict):
-            valid[name] = _valid_part(root, f"{place.key}.", value)
-        elif place is not None and check_value(root, place, value, (), Findings(None)):
-            valid[name] = normalised_value(root, place.key, value)
-    return valid
 
 
 def _check_search(spec: SweepSpec, raw: dict[str, Any], findings: Findings) -> None:

@@ -47,10 +47,19 @@ class SweepStatus:
         num_trials: planned trials, finished ones included.
         objective: column to rank by, and `min` or `max`.
         started_seconds: the clock at the start of this session.
+        varied: by trial id, the settings in which a trial differs from others whose id looks alike.
     """
 
-    def __init__(self, *, num_trials: int, objective: tuple[str, str], started_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        num_trials: int,
+        objective: tuple[str, str],
+        started_seconds: float,
+        varied: Mapping[str, str] | None = None,
+    ) -> None:
         self.num_trials, self.objective, self.started_seconds = num_trials, objective, started_seconds
+        self.varied = varied or {}
         self.counts: Counter[str] = Counter()
         self.running: dict[str, Running] = {}
         self.best: Best | None = None
@@ -93,7 +102,7 @@ class SweepStatus:
         self.running.pop(row["trial_id"], None)
         self._finished_here += 1
         self.already_finished(row)
-        self.finished_lines.append(_line(row))
+        self.finished_lines.append(_line(row, self.varied.get(row["trial_id"], "")))
 
     def lost(self, trial_id: str, *, died: bool) -> None:
         """A trial whose worker died, or that stopped at its checkpoint; it waits again."""
@@ -118,12 +127,13 @@ class SweepStatus:
             self.best = Best(trial_id=row["trial_id"], value=value, artifact_bytes=row.get("artifact_bytes"))
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def _line(row: Mapping[str, Any], varied: str) -> str:
     """What is told of a trial when it ends."""
+    name = f"{row['trial_id']} ({varied})" if varied else row["trial_id"]
     if row["status"] != "completed":
-        return f"{row['trial_id']}: {row['status']}: {row.get('error') or 'no reason known'}"
+        return f"{name}: {row['status']}: {row.get('error') or 'no reason known'}"
     fits = {True: "", False: ", over the budget", None: ""}[row.get("feasible")]
     return (
-        f"{row['trial_id']}: ce {row['ce']:.4f}, {row['artifact_bytes']:,} bytes{fits}, "
+        f"{name}: ce {row['ce']:.4f}, {row['artifact_bytes']:,} bytes{fits}, "
         f"{row['tokens_per_s'] or 0:,.0f} tokens/s on {row['accelerator']}"
     )

@@ -12,7 +12,8 @@ from pydantic import Field, field_validator
 
 from search_spaces.loader import Document
 from search_spaces.problem import Keys
-from trainer.config import Section, TrialConfig
+from trainer.config import TrialConfig
+from trainer.sections import Section
 
 Kind = Literal["choice", "grid", "range", "log_range", "steps"]
 Direction = Literal["min", "max"]

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
-from trainer.config import OptimizerConfig
 from trainer.model import GPT
+from trainer.sections import OptimizerConfig
 from trainer.shapes import is_matrix
 
 

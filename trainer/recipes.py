@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from math import prod
 from typing import Literal
 
-from trainer.config import FreezeConfig, ModelConfig, TrialConfig
+from trainer.config import TrialConfig
+from trainer.model_section import ModelConfig
+from trainer.recipe_sections import FreezeConfig
 from trainer.shapes import Shape, weight_shapes
 
 WeightKind = Literal["learned", "seeded", "stored_frozen"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from trainer.config import ScheduleConfig
+from trainer.sections import ScheduleConfig
 
 
 def rate_factor(schedule: ScheduleConfig, step: int, total_steps: int) -> float:

@@ -8,7 +8,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from trainer.config import FAMILIES, OPTIMIZERS, TrialConfig
+from trainer.config import TrialConfig
+from trainer.model_section import FAMILIES
+from trainer.sections import OPTIMIZERS
 
 
 def render_markdown() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from math import prod
 
-from trainer.config import MATRICES_OF_ATTENTION, MATRICES_OF_MLP, ModelConfig
+from trainer.model_section import MATRICES_OF_ATTENTION, MATRICES_OF_MLP, ModelConfig
 
 Shape = tuple[int, ...]
 MATRICES_OF_CORRECTIONS = ("lora_a", "lora_b", "vera_a", "vera_b", "branch_in", "branch_out")

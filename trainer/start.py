@@ -7,8 +7,8 @@ import hashlib
 import torch
 from torch import Tensor
 
-from trainer.config import ModelConfig
 from trainer.model import GPT
+from trainer.model_section import ModelConfig
 from trainer.shapes import is_matrix
 
 CORRECTION_STD = 0.02

@@ -10,7 +10,8 @@ import fnmatch
 from collections.abc import Iterable
 from math import prod
 
-from trainer.config import ArtifactConfig, TrialConfig
+from trainer.artifact_section import ArtifactConfig
+from trainer.config import TrialConfig
 from trainer.recipes import plan
 from trainer.shapes import Shape, is_matrix
 

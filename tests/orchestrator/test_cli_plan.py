@@ -13,7 +13,8 @@ import typer
 from typer.testing import CliRunner
 
 from orchestrator import cli_plan
-from orchestrator.plan_rows import plan_rows
+from orchestrator.plan_rows import plan_rows, varied_settings
+from orchestrator.search import plan
 from orchestrator.spec import load_sweep
 from results.published import FIGURES, Scale, find, load_published
 from results.schema import flatten_config
@@ -83,6 +84,21 @@ def test_the_numbers_add_up(app: typer.Typer) -> None:
     assert progressive["num_seeded"] == 0 < progressive["num_stored_frozen"]
     adapter = next(row for row in plan["configs"] if row["recipe"] == "full_adapter")
     assert (adapter["rank"], adapter["break_even_ranks"]) == (16, [128, 171])
+
+
+def test_a_budget_that_cuts_the_grid_is_told(app: typer.Typer, tmp_path: Path) -> None:
+    """The second line says how many trials the space holds where the plan is not all of them."""
+    (tmp_path / "cut.yaml").write_text("budget: {trials: 2}\nspace: {train.steps: {choice: [1, 2, 3]}}\n")
+    done = CliRunner().invoke(app, ["plan", str(tmp_path / "cut.yaml")])
+    assert done.output.splitlines()[1] == "the space holds 3 trials; budget.trials cuts it to 2"
+
+
+def test_what_varies_is_known_by_trial() -> None:
+    """Trials whose ids differ in their digest alone differ in what is said of them, replicates do not."""
+    varied = varied_settings(plan(load_sweep(PAPER / "controlled.yaml", "cpu")))
+    selective = [text for trial_id, text in varied.items() if trial_id.startswith("selective-8L64d-s1-")]
+    assert selective == ["gate+up geglu", "gate+up+down geglu", "q+k+v+o geglu", "layers 0-3 gate+up geglu"]
+    assert selective == [text for trial_id, text in varied.items() if trial_id.startswith("selective-8L64d-s2-")]
 
 
 def test_controls_of_the_same_bytes_store_the_same_number_of_weights(app: typer.Typer) -> None:

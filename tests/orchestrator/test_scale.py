@@ -41,6 +41,12 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
+def errors(path: Path, scale: str | None = None) -> str:
+    with pytest.raises(SpecError) as caught:
+        load_sweep(path, scale)
+    return str(caught.value)
+
+
 def rows(path: Path, scale: str | None = None) -> list[tuple[object, ...]]:
     configs = [trial.config for trial in plan(load_sweep(path, scale))]
     ranks = [config.adapter.rank if config.adapter else None for config in configs]
@@ -88,11 +94,32 @@ def test_a_scaled_sweep_says_so_and_reads_back(tmp_path: Path) -> None:
         ("model.dim: 4,", "recipe: 4,", "scales.cpu.divide.recipe: takes one of"),
         ("model.dim: 4,", "low_rank.rank: 4,", "scales.cpu.divide.low_rank.rank: divides nothing: this file does not"),
         ("divide:", "device:", "scales.cpu.device: unknown key; did you mean divide?"),
-        ("  cpu:", "  gpu:", "scale: is no scale of this file, but got 'cpu'; did you mean gpu?"),
+        ("data: small", "data: 3", ":4: scales.cpu.set.data: must be text, but got 3; put it in quotes"),
+        ("learning_rate:", "learning_rte:", "scales.cpu.set.optimizer.learning_rte: unknown key; did you mean learn"),
+        ("data: small", "seed: 3", ":4: scales.cpu.set.seed: belongs to `seeds` at the top of the file"),
+        ("{dim: 256}", "{dim: 48}", "for rotary positions, but got 3\n    at scale cpu; in the combination model: {"),
     ],
 )
 def test_what_cannot_be_scaled_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
-    """Each mistake has its place in the file and a reason."""
-    with pytest.raises(SpecError) as caught:
-        load_sweep(write(tmp_path, SWEEP.replace(old, new)), "cpu")
-    assert message in str(caught.value)
+    """Each mistake has its place in the file and a reason, the same whichever scale is asked for."""
+    path = write(tmp_path, SWEEP.replace(old, new))
+    assert message in errors(path, "cpu")
+    assert errors(path, "cpu") == errors(path, "published")
+
+
+def test_a_scale_that_the_file_does_not_have_is_named(tmp_path: Path) -> None:
+    """A misspelt name is answered with the names that there are; that of the file's own numbers cannot be taken."""
+    taken = write(tmp_path, SWEEP.replace("cpu:", "published:"))
+    assert "scales.published: is the name of the file's own numbers; choose another" in errors(taken)
+    path = write(tmp_path, SWEEP)
+    assert "scale: is no scale of this file, but got 'cqu'; did you mean cpu?" in errors(path, "cqu")
+    assert "; this file knows published, cpu" in errors(path, "large")
+
+
+def test_what_every_scale_has_is_told_once(tmp_path: Path) -> None:
+    """A mistake that scales do not touch is one problem, and one that only a scale has says which."""
+    text = SWEEP.replace("train: {steps: 3000}", "train: {steps: 3001, stpes: 1}")
+    assert errors(write(tmp_path, text)).split("\n") == [
+        f"{tmp_path}/sizes.yaml:9: base.train.stpes: unknown key; did you mean steps?",
+        f"{tmp_path}/sizes.yaml:9: base.train.steps: must be divisible by 10 to be scaled, but got 3001; at scale cpu",
+    ]

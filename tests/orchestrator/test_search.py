@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from orchestrator.draws import draw
 from orchestrator.errors import SpecError
-from orchestrator.search import PlannedTrial, iterate, plan
+from orchestrator.search import PlannedTrial, iterate, note_on_budget, plan
 from orchestrator.spec import load_sweep
 from orchestrator.sweep import Parameter, SweepSpec, get
 from search_spaces import loader
@@ -291,6 +291,28 @@ def test_a_small_space_ends_a_random_search(load: Any) -> None:
     assert {trial.config.train.steps for trial in plan(load(values))} == {1, 2, 3}
     assert len(plan(load(values))) == 3
     assert len(plan(load({**values, "space": {"train.steps": {"grid": [1, 2]}}}))) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "note"),
+    [
+        ({"budget": {"trials": 4}}, "the space holds 12 trials; budget.trials cuts it to 4"),
+        ({"budget": {"trials": 12}}, None),
+        ({"budget": {"trials": 20}}, "the space holds 12 different trials; the budget would allow 20"),
+        ({}, None),
+        ({"budget": {"trials": 4}, "search": {"method": "random"}}, None),
+        (
+            {"budget": {"trials": 9}, "space": {"train.steps": {"steps": [1, 5_000, 1]}}, "cases": []},
+            "the space holds at least 1,000 trials; budget.trials cuts it to 9",
+        ),
+    ],
+)
+def test_a_budget_that_cuts_a_grid_is_told(load: Any, changes: dict[str, Any], note: str | None) -> None:
+    """What a budget leaves out is counted without what repeats and cases that do not hold; draws leave nothing out."""
+    space = {"recipe": {"choice": ["baseline", "selective"]}, "train.steps": {"choice": [1, 2]}}
+    cases = [{"when": {"recipe": "selective"}, "space": {"freeze": {"choice": [{}, {"seed": 5}, {"layers": "all"}]}}}]
+    spec = load({"space": space, "cases": cases, "seeds": [1, 2], **changes})
+    assert note_on_budget(spec, len(plan(spec))) == note
 
 
 def test_draws_that_break_a_rule_are_drawn_again(load: Any) -> None:

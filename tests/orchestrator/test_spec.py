@@ -505,6 +505,9 @@ def test_any_value_anywhere_is_answered(tmp_path: Path) -> None:
     trees += [{"base": {key: value}} for key in ("recipe", "data", "model", "freeze", "num_threads") for value in odd]
     trees += [{"space": {key: {kind: value}}} for key in ("model", "train.steps") for kind in KINDS for value in odd]
     trees += [{"cases": [{"when": value, "space": value}]} for value in odd]
+    trees += [{key: value} for key in ("scale", "scales") for value in odd]
+    trees += [{"scales": {"a": {"set": value, "divide": {"model.dim": 4}}}, "base": value} for value in odd]
+    trees += [{"scales": {"a": {"divide": {"model.dim": 4}}}, "space": value, "cases": value} for value in odd]
     for tree in trees:
         path = write(tmp_path, loader.dump(tree))
         try:

@@ -95,6 +95,14 @@ def test_without_a_terminal_there_are_plain_lines_at_a_calm_pace() -> None:
     assert "\x1b" not in console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def test_a_finished_line_says_what_the_id_does_not() -> None:
+    """Behind the id stand the settings that tell its config from others of the sweep, whatever became of the trial."""
+    status = SweepStatus(num_trials=2, objective=("ce", "min"), started_seconds=0.0, varied={"a": "gate+up", "b": ""})
+    for finished in (row("a"), row("a", status="diverged"), row("b")):
+        status.finished(finished)
+    assert [line.partition(":")[0] for line in status.finished_lines] == ["a (gate+up)", "a (gate+up)", "b"]
+
+
 def test_a_stopping_sweep_says_so() -> None:
     """After Ctrl-C the headline tells what is being waited for."""
     status = new_status()

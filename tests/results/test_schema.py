@@ -18,7 +18,8 @@ from pydantic import BaseModel
 from trial_builder import make_trial, write_fragment
 
 from results import schema
-from trainer import config as trainer_config
+from trainer.config import TrialConfig
+from trainer.recipe_sections import RECIPE_SECTIONS, SECTIONS_OF_RECIPE
 from trainer.result import CurvePoint, TrialResult
 
 ROOT = Path(schema.__file__).parents[1]
@@ -52,7 +53,7 @@ def config_leaves(model: type[BaseModel], prefix: str = "") -> dict[str, type]:
 
 def test_config_columns_are_the_leaves_of_the_trial_config() -> None:
     """There is one cfg_ column for each leaf of TrialConfig, with its type, and none beyond."""
-    leaves = config_leaves(trainer_config.TrialConfig)
+    leaves = config_leaves(TrialConfig)
     for identity in ("recipe", "data", "seed"):
         assert TRIAL_TYPES[identity] in KINDS[leaves.pop(identity)]
     columns = {name.removeprefix("cfg_"): kind for name, kind in TRIAL_TYPES.items() if name.startswith("cfg_")}
@@ -76,7 +77,7 @@ def test_curve_columns_are_the_fields_of_a_curve_point() -> None:
 
 def test_recipe_sections_and_statuses_are_the_trainers() -> None:
     """Sections that only some recipes read are those of the trainer, and its statuses are known here."""
-    assert schema.RECIPE_SECTIONS == trainer_config.RECIPE_SECTIONS
+    assert schema.RECIPE_SECTIONS == RECIPE_SECTIONS
     assert set(typing.get_args(typing.get_type_hints(TrialResult)["status"])) <= set(schema.STATUSES)
 
 
@@ -93,10 +94,10 @@ def test_page_is_the_generated_one() -> None:
     assert (ROOT / "results" / "SCHEMA.md").read_bytes() == printed.stdout == schema.render_markdown().encode()
 
 
-@pytest.mark.parametrize("recipe", sorted(set(trainer_config.SECTIONS_OF_RECIPE) - {"low_rank"}))
+@pytest.mark.parametrize("recipe", sorted(set(SECTIONS_OF_RECIPE) - {"low_rank"}))
 def test_a_real_config_flattens_into_columns(recipe: str) -> None:
     """A config as JSON values becomes cfg_ columns that the table takes; tuples are joined by commas."""
-    config = trainer_config.TrialConfig.model_validate({"recipe": recipe})
+    config = TrialConfig.model_validate({"recipe": recipe})
     flat = schema.flatten_config(config.model_dump(mode="json"))
     row = schema.trials_table([flat]).to_pylist()[0]
     assert (row["cfg_model_dim"], row["cfg_train_steps"]) == (192, 3000)

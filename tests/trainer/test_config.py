@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from trainer.config import ModelConfig, TrialConfig, without_unused_sections
+from trainer.config import TrialConfig
+from trainer.model_section import ModelConfig
+from trainer.recipe_sections import without_unused_sections
 
 
 def test_family_fills_what_is_not_given_and_explicit_settings_win() -> None:

@@ -5,8 +5,8 @@ import torch
 from tiny import COMPETITION, build, tiny_config
 from torch.optim import AdamW, Muon
 
-from trainer.config import OptimizerConfig
 from trainer.optim import build_optimizers, momentum_at, set_step
+from trainer.sections import OptimizerConfig
 
 
 def test_muon_gets_the_matrices_and_adam_the_rest() -> None:

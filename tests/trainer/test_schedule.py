@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.config import ScheduleConfig
 from trainer.schedule import rate_factor
+from trainer.sections import ScheduleConfig
 
 
 def test_cosine_is_pytorchs() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from tiny import COMPETITION, STUDY, build, tiny_config
 
-from trainer.config import ModelConfig
+from trainer.model_section import ModelConfig
 from trainer.recipes import plan
 from trainer.shapes import count_params, weight_shapes
 
