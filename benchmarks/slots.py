@@ -31,6 +31,7 @@ def main() -> None:
     paths = parser.parse_args().paths
     for run in paths:
         trials = results.load(run).trials
+        trials = trials[trials.status != "infeasible"]  # these took no slot
         gaps = gaps_seconds(trials)
         print(
             f"{run}: {len(gaps)} gaps on {trials.worker.nunique()} workers: "

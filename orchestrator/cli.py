@@ -62,7 +62,8 @@ def run(
 ) -> None:
     """Run a sweep, or what is missing of it: the same command goes on after any interruption.
 
-    Exit code 0: all trials completed; 1: some did not; 2: the spec or the command is wrong; 130: interrupted.
+    Exit code 0: all trials completed or cannot fit the byte budget; 1: some ended otherwise; 2: the spec or the
+    command is wrong; 130: interrupted.
     """
     from rich.console import Console
 

@@ -1,14 +1,15 @@
-"""`frostline run`, top to bottom: spec, plan, what is finished already, the driver for the rest, the summary."""
+"""`frostline run`, top to bottom: spec, plan, what is finished or cannot fit, the driver for the rest, the summary."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
+from orchestrator.admission import refusals
 from orchestrator.errors import UsageError
 from orchestrator.plan_rows import varied_settings
 from orchestrator.progress import Display, duration
@@ -21,6 +22,7 @@ from orchestrator.status import OUTCOMES, SweepStatus
 from orchestrator.sweep import SweepSpec
 from trainer.data import DataError, Dataset, batch, open_dataset, validation_rows
 from trainer.files import Busy, sole_owner
+from trainer.result import TrialResult
 
 ALL_WELL, SOME_FAILED, INTERRUPTED = 0, 1, 130
 
@@ -46,7 +48,7 @@ def run_sweep(
         retry_failed: run failed trials again; their old result is kept beside as `result.failed.json`.
 
     Returns:
-        The exit code: 0 all trials completed, 1 some did not, 130 interrupted.
+        The exit code: 0 all trials completed or cannot fit the byte budget, 1 some ended otherwise, 130 interrupted.
 
     Raises:
         SpecError, UsageError: before anything starts.
@@ -78,10 +80,8 @@ def _run_missing(
     data_sha256: Mapping[str, str],
 ) -> int:
     finished = folder.finished()
-    for trial in trials:
-        if retry_failed and trial.trial_id in finished and finished[trial.trial_id].status == "failed":
-            folder.set_aside(trial.trial_id, "failed")
-            del finished[trial.trial_id]
+    for trial_id in list(_to_do_again(spec, trials, finished, retry_failed)):
+        folder.set_aside(trial_id, finished.pop(trial_id).status)
     recorder = Recorder(folder, spec)
     for trial_id in recorder.rebuild(finished):
         console.print(f"{trial_id}: its files are damaged; set aside as result.damaged.json", markup=False)
@@ -90,34 +90,82 @@ def _run_missing(
     display = Display(status, console)
     waiting = [trial for trial in trials if trial.trial_id not in finished]
     if not waiting:
+        claim()  # goals and limits may have changed, and the tables are read by those of sweep.yaml
         outcomes = _outcomes(status)
         display.note(
             f"nothing to do: all {len(trials)} trials of {spec.name} are finished ({outcomes}) in {_shown(folder.root)}"
         )
         return _exit_code(status)
-    display.note(f"{spec.name}: {len(waiting)} of {len(trials)} trials to run, in {_shown(folder.root)}")
-    others = len(finished) - (len(trials) - len(waiting))
-    if others:
-        display.note(f"{others} finished trials in the folder are not in this spec; they stay in its tables")
-    if note := note_on_budget(spec, len(trials)):
-        display.note(note)
-    prepare_ray_environment(is_embedded=address is None)
-    # here and not above: Ray reads its settings when it is imported, and a finished sweep does not need it
-    from orchestrator.driver import drive
+    reasons = refusals(waiting, spec)
+    admitted = [trial for trial in waiting if trial.config.config_id not in reasons]
+    refused = [(trial, reasons[trial.config.config_id]) for trial in waiting if trial.config.config_id in reasons]
+    begin = partial(_begin, claim, refused, folder, recorder, status)
+    display.note(f"{spec.name}: {len(admitted)} of {len(trials)} trials to run, in {_shown(folder.root)}")
+    for line in _remarks(spec, len(trials), len(refused), num_others=len(finished) - (len(trials) - len(waiting))):
+        display.note(line)
+    if not admitted:
+        begin()
+    else:
+        prepare_ray_environment(is_embedded=address is None)
+        # here and not above: Ray reads its settings when it is imported, and without a trial to run it is not needed
+        from orchestrator.driver import drive
 
-    drive(
-        waiting,
-        folder=folder,
-        recorder=recorder,
-        status=status,
-        display=display,
-        data_root=data_root,
-        address=address,
-        claim=claim,
-        data_sha256=data_sha256,
-    )
-    display.note(_summary(status, folder, num_before=len(trials) - len(waiting)))
+        drive(
+            admitted,
+            folder=folder,
+            recorder=recorder,
+            status=status,
+            display=display,
+            data_root=data_root,
+            address=address,
+            claim=begin,
+            data_sha256=data_sha256,
+        )
+    display.note(_summary(status, folder, num_before=len(trials) - len(admitted)))
     return _exit_code(status)
+
+
+def _begin(
+    claim: Callable[[], None],
+    refused: Sequence[tuple[PlannedTrial, str]],
+    folder: RunFolder,
+    recorder: Recorder,
+    status: SweepStatus,
+) -> None:
+    """Make the folder this sweep's, and give what is not to be trained its row before anything else is trained."""
+    claim()
+    for trial, why in refused:
+        result = folder.refuse(trial.trial_id, trial.config, trial.accelerator, why)
+        status.already_finished(recorder.record(trial.trial_id, result))
+
+
+def _remarks(spec: SweepSpec, num_trials: int, num_refused: int, *, num_others: int) -> Iterator[str]:
+    """What a person should know before the first trial starts."""
+    if num_refused:
+        yield f"{num_refused} of {num_trials} trials cannot fit and are not trained: see status infeasible"
+    if num_others:
+        yield f"{num_others} finished trials in the folder are not in this spec; they stay in its tables"
+    if note := note_on_budget(spec, num_trials):
+        yield note
+
+
+def _to_do_again(
+    spec: SweepSpec, trials: Sequence[PlannedTrial], finished: Mapping[str, TrialResult], retry_failed: bool
+) -> Iterator[str]:
+    """Finished trials whose result does not stand: failed ones if that is asked for, and refusals that are outdated.
+
+    A refusal stands as long as today's limits, `admission` and code give the same one, number for number.
+    """
+
+    def having(status: str) -> list[PlannedTrial]:
+        return [t for t in trials if t.trial_id in finished and finished[t.trial_id].status == status]
+
+    if retry_failed:
+        yield from (trial.trial_id for trial in having("failed"))
+    reasons = refusals(having("infeasible"), spec)
+    for trial in having("infeasible"):
+        if finished[trial.trial_id].error != reasons.get(trial.config.config_id):
+            yield trial.trial_id
 
 
 def _check_data(spec: SweepSpec, trials: Sequence[PlannedTrial], data_root: Path) -> dict[str, str]:
@@ -186,7 +234,9 @@ def _outcomes(status: SweepStatus) -> str:
 def _exit_code(status: SweepStatus) -> int:
     if status.num_finished < status.num_trials:
         return INTERRUPTED
-    return ALL_WELL if status.counts["completed"] == status.num_trials else SOME_FAILED
+    # that a config cannot fit is an answer, not a failure
+    answered = status.counts["completed"] + status.counts["infeasible"]
+    return ALL_WELL if answered == status.num_trials else SOME_FAILED
 
 
 def _shown(path: Path) -> str:

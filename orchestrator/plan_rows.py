@@ -1,4 +1,4 @@
-"""What a sweep would train, config by config, from shapes alone: weights by kind, phases, and bounds of the bytes."""
+"""What a sweep would train, config by config, from shapes alone: weights by kind, phases, expected and most bytes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orchestrator.admission import byte_limits, fits_surely, refusals
 from orchestrator.search import PlannedTrial, plan
 from orchestrator.sweep import SweepSpec
 from results.labels import config_labels
 from results.schema import flatten_config
-from trainer.bounds import byte_bounds
+from trainer.bounds import byte_bounds, expected_bytes
 from trainer.config import TrialConfig
 from trainer.recipes import WeightKind, break_even_rank
 from trainer.recipes import plan as recipe_of
@@ -30,7 +31,7 @@ class PhaseRow:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PlanRow:
-    """One config of a sweep with its replicates. Bounds are None where the trainer gives none."""
+    """One config of a sweep with its replicates."""
 
     label: str
     recipe: str
@@ -42,8 +43,11 @@ class PlanRow:
     num_seeded: int
     num_stored_frozen: int
     phases: tuple[PhaseRow, ...]
-    lower_bytes: int | None
-    upper_bytes: int | None
+    lower_bytes: int
+    expected_bytes: int
+    upper_bytes: int
+    refusal: str | None  # why admission would not have it trained
+    fits_surely: bool | None  # whether every artifact keeps the sweep's limits in bytes; None where it has none
     rank: int | None  # of the adapters
     break_even_ranks: tuple[int, ...]  # from these ranks on, adapters hold as many numbers as their matrices
 
@@ -51,19 +55,25 @@ class PlanRow:
     def frozen_share(self) -> float:
         return (self.num_seeded + self.num_stored_frozen) / self.num_params
 
+    @property
+    def admitted(self) -> bool:
+        return self.refusal is None
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         values = {**dataclasses.asdict(self), "config": self.config.model_dump(mode="json", exclude_none=True)}
-        return {**values, "frozen_share": self.frozen_share, "num_trials": len(self.seeds)}
+        return {**values, "admitted": self.admitted, "frozen_share": self.frozen_share, "num_trials": len(self.seeds)}
 
 
 def plan_rows(spec: SweepSpec) -> list[PlanRow]:
     """Every config of a sweep in the order of its trials."""
     groups: dict[str, list[TrialConfig]] = {}
-    for trial in plan(spec):
+    trials = plan(spec)
+    for trial in trials:
         groups.setdefault(trial.config.config_id, []).append(trial.config)
     labels = _labels({config_id: members[0] for config_id, members in groups.items()})
-    return [_row(labels[config_id], members) for config_id, members in groups.items()]
+    reasons = refusals(trials, spec)
+    return [_row(labels[config_id], members, spec, reasons.get(config_id)) for config_id, members in groups.items()]
 
 
 def varied_settings(trials: Sequence[PlannedTrial]) -> dict[str, str]:
@@ -82,7 +92,7 @@ def _labels(configs: Mapping[str, TrialConfig]) -> dict[str, str]:
     return dict(zip(configs, config_labels(settings), strict=True))
 
 
-def _row(label: str, members: Sequence[TrialConfig]) -> PlanRow:
+def _row(label: str, members: Sequence[TrialConfig], spec: SweepSpec, refusal: str | None) -> PlanRow:
     config, recipe = members[0], recipe_of(members[0])
     bounds = byte_bounds(config)
     kinds: tuple[WeightKind, ...] = ("learned", "seeded", "stored_frozen")
@@ -103,7 +113,10 @@ def _row(label: str, members: Sequence[TrialConfig]) -> PlanRow:
             for p in recipe.phases
         ),
         lower_bytes=bounds.lower_bytes,
+        expected_bytes=expected_bytes(config),
         upper_bytes=bounds.upper_bytes,
+        refusal=refusal,
+        fits_surely=fits_surely(bounds, spec.constraints) if byte_limits(spec.constraints) else None,
         rank=config.adapter.rank if config.adapter else None,
         break_even_ranks=_break_even_ranks(config),
     )

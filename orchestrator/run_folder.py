@@ -13,10 +13,10 @@ from orchestrator.errors import UsageError
 from search_spaces import loader
 from trainer.config import TrialConfig
 from trainer.files import write_atomically
-from trainer.result import TrialResult
+from trainer.result import TrialResult, utc_now
 
 # What may change between two calls of the same sweep: how much is run and where, never what a trial is.
-FREE_KEYS = ("budget", "seeds", "space", "cases", "resources", "constraints", "objectives")
+FREE_KEYS = ("budget", "seeds", "space", "cases", "admission", "resources", "constraints", "objectives")
 
 
 MAX_CHANGES_TOLD = 3
@@ -85,6 +85,18 @@ class RunFolder:
         ]
         results = {trial_id: result for trial_id in trial_ids if (result := self.result(trial_id)) is not None}
         return dict(sorted(results.items(), key=lambda item: (item[1].finished_at, item[0])))
+
+    def refuse(self, trial_id: str, config: TrialConfig, accelerator_wanted: str, why: str) -> TrialResult:
+        """Give a trial that is not to be trained its result: status `infeasible`, no device and no time."""
+        folder = self.trial(trial_id)
+        nowhere = {"accelerator": None, "num_gpus": None, "node": None}
+        placement = {"trial_id": trial_id, "accelerator_wanted": accelerator_wanted, **nowhere}
+        write_atomically(folder / "placement.json", json.dumps(placement).encode())
+        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+        write_atomically(folder / "config.yaml", text.encode())
+        result = TrialResult(status="infeasible", error=why, finished_at=utc_now())
+        result.save(folder / "result.json")
+        return result
 
     def set_aside(self, trial_id: str, why: str) -> None:
         """Let a trial count as not finished; what it left is kept beside as `result.<why>.json`."""

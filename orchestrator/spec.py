@@ -23,6 +23,7 @@ from orchestrator.sweep import (
     DEFAULT_CONSTRAINTS,
     DEFAULT_OBJECTIVES,
     OBJECTIVES,
+    AdmissionConfig,
     BudgetConfig,
     Constraint,
     Direction,
@@ -43,7 +44,7 @@ __all__ = ["Constraint", "SweepSpec", "load_sweep", "load_trial", "problem_at"]
 MAX_TRIALS_WITHOUT_BUDGET = 10_000
 MAX_SEEDS = 10_000
 KEYS = (
-    *("name", "scale", "scales", "objectives", "constraints", "search", "budget", "seeds", "resources"),
+    *("name", "scale", "scales", "objectives", "constraints", "search", "budget", "seeds", "admission", "resources"),
     *("base", "space", "cases"),
 )
 
@@ -57,6 +58,7 @@ class _Sections(Section):
     name: str = Field(default="sweep", pattern=_NAME, description="letters, digits, `_`, `.` and `-`")
     search: SearchConfig = Field(default_factory=SearchConfig)
     budget: BudgetConfig = Field(default_factory=BudgetConfig)
+    admission: AdmissionConfig = Field(default_factory=AdmissionConfig)
     resources: ResourcesConfig = Field(default_factory=ResourcesConfig)
 
 
@@ -109,6 +111,7 @@ def _spec_at(scale: str, document: Document, num_checked: int, findings: Finding
         search=sections.search,
         budget=sections.budget,
         seeds=seeds,
+        admission=sections.admission,
         resources=sections.resources,
         base=base,
         space=space,
@@ -171,7 +174,7 @@ def _hint_for_top(name: str) -> str | None:
 
 
 def _sections(raw: dict[str, Any], path: Path, findings: Findings) -> _Sections | None:
-    """Name, search, budget and resources; None if any of them is wrong."""
+    """Name, search, budget, admission and resources; None if any of them is wrong."""
     values: dict[str, Any] = {"name": path.stem}
     values.update({key: raw[key] for key in _Sections.model_fields if key in raw})
     if "name" not in raw and not re.match(_NAME, path.stem):

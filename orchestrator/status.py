@@ -94,7 +94,7 @@ class SweepStatus:
             running.ce, running.tokens_per_s = float(report["ce"]), float(report["tokens_per_s"])
 
     def already_finished(self, row: Mapping[str, Any]) -> None:
-        """A trial that an earlier session finished."""
+        """A trial that took none of this session's time: an earlier one finished it, or it is not to be trained."""
         self.counts[row["status"]] += 1
         self._consider(row)
 

@@ -54,6 +54,14 @@ class BudgetConfig(Section):
     trials: int | None = Field(default=None, ge=1, le=MAX_TRIALS, description="most trials, replicates counted")
 
 
+class AdmissionConfig(Section):
+    """Which planned trials are not worth a device: those whose artifact cannot keep the sweep's limits in bytes."""
+
+    max_expected_ratio: float | None = Field(
+        default=2.0, ge=1, description="expected bytes over the limit; null = only what certainly breaks it is refused"
+    )
+
+
 class ResourcesConfig(Section):
     """What one trial is given, in Ray's terms."""
 
@@ -171,6 +179,7 @@ class SweepSpec:
     search: SearchConfig
     budget: BudgetConfig
     seeds: tuple[int, ...]
+    admission: AdmissionConfig
     resources: ResourcesConfig
     base: dict[str, Any]
     space: tuple[Parameter, ...]
@@ -193,6 +202,7 @@ class SweepSpec:
             "search": self.search.model_dump(exclude=set() if self.search.method == "random" else {"seed"}),
             "budget": self.budget.model_dump(),
             "seeds": list(self.seeds),
+            "admission": self.admission.model_dump(),
             "resources": self.resources.model_dump(),
             "base": self.base,
             "space": _plain_space(self.space),

@@ -61,6 +61,8 @@ def objectives_text(info: ParetoInfo) -> str:
 
 def headline(info: ParetoInfo) -> str:
     """The one sentence to remember."""
+    if info.not_counted.keys() == {"infeasible"} and not info.groups:
+        return "No trial was trained: by their shapes all are infeasible under the limits of the sweep."
     if not info.groups:
         return "No trial has completed yet."
     if not info.feasible:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from trainer.files import replacing, write_atomically
 
-Status = Literal["completed", "failed", "diverged", "out_of_memory"]
+# `infeasible` is no trial's own: it is given to those that are not trained, as they cannot fit the byte budget.
+Status = Literal["completed", "failed", "diverged", "out_of_memory", "infeasible"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -75,7 +75,8 @@ def test_the_numbers_add_up(app: typer.Typer) -> None:
     for row in plan["configs"]:
         assert row["num_learned"] + row["num_seeded"] + row["num_stored_frozen"] == row["num_params"]
         assert row["seeds"] == [1, 2, 3] and row["num_trials"] == 3
-        assert row["lower_bytes"] is None or 0 < row["lower_bytes"] < row["upper_bytes"]
+        assert 0 < row["lower_bytes"] < row["expected_bytes"] <= row["upper_bytes"]
+        assert row["admitted"] and row["refusal"] is None
     progressive = next(row for row in plan["configs"] if row["recipe"] == "progressive")
     assert [(phase["name"], phase["steps"], phase["num_freezes"]) for phase in progressive["phases"]] == [
         ("train", 1000, 0),
@@ -97,8 +98,48 @@ def test_what_varies_is_known_by_trial() -> None:
     """Trials whose ids differ in their digest alone differ in what is said of them, replicates do not."""
     varied = varied_settings(plan(load_sweep(PAPER / "controlled.yaml", "cpu")))
     selective = [text for trial_id, text in varied.items() if trial_id.startswith("selective-8L64d-s1-")]
-    assert selective == ["gate+up geglu", "gate+up+down geglu", "q+k+v+o geglu", "layers 0-3 gate+up geglu"]
+    layers = ["layers 0-3 gate+up", "layers 0-3 gate+up uniform start"]
+    assert selective == ["gate+up", "gate+up uniform start", "gate+up+down", "q+k+v+o", *layers]
     assert selective == [text for trial_id, text in varied.items() if trial_id.startswith("selective-8L64d-s2-")]
+
+
+TWO_WIDTHS = """\
+name: widths
+base: {model: {num_layers: 12, num_heads: 6}}
+space: {model.dim: {choice: [192, 384]}}
+"""
+
+
+def planned(app: typer.Typer, path: Path, more: str, *options: str) -> str:
+    path.write_text(TWO_WIDTHS + more)
+    done = CliRunner().invoke(app, ["plan", str(path), *options])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_what_would_not_be_trained_is_marked(app: typer.Typer, tmp_path: Path) -> None:
+    """A config that admission refuses has a line that says why; the head counts these and those that surely fit."""
+    path = tmp_path / "widths.yaml"
+    output = planned(app, path, "constraints: [artifact_bytes <= 5_000_000]\n")
+    head, columns, fits, refused, *remark = output.splitlines()
+    assert head == "widths: 2 configs, 2 trials, 1 seed; 1 surely fit, 1 would not be trained"
+    assert "artifact MB" in columns and "≈4.36 (≤4.67)" in fits and "≈16.76 (≤18.19)" in refused
+    assert " ".join(" ".join(remark).split()) == (
+        "would not be trained: expected about 16.8 MB (at most 18.2 MB), more than 2 times the limit artifact_bytes "
+        "<= 5,000,000; admission: {max_expected_ratio: null} trains it anyway"
+    )
+    assert max(map(len, output.splitlines())) <= 100
+
+
+def test_admission_decides_what_is_marked(app: typer.Typer, tmp_path: Path) -> None:
+    """A higher ratio, or null, or no limit in bytes admits all; JSON says so too."""
+    path, limit = tmp_path / "widths.yaml", "constraints: [total_bytes <= 5_000_000]\n"
+    for more in ("admission: {max_expected_ratio: 4}\n", "admission: {max_expected_ratio: null}\n"):
+        assert planned(app, path, limit + more).splitlines()[0].endswith("1 seed; 1 surely fit")
+    assert planned(app, path, "constraints: [ce <= 3]\n").splitlines()[0].endswith("2 trials, 1 seed")
+    rows = json.loads(planned(app, path, limit, "--json"))["configs"]
+    assert [(row["admitted"], row["fits_surely"]) for row in rows] == [(True, True), (False, False)]
+    assert rows[0]["refusal"] is None and "limit total_bytes <= 5,000,000" in rows[1]["refusal"]
 
 
 def test_controls_of_the_same_bytes_store_the_same_number_of_weights(app: typer.Typer) -> None:

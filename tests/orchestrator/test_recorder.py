@@ -99,13 +99,14 @@ def test_a_damaged_result_is_set_aside_and_its_trial_done_again(tmp_path: Path) 
 
 
 def test_a_run_folder_never_mixes_two_sweeps_or_two_datasets(tmp_path: Path) -> None:
-    """Another base or other data under the same name is refused; more seeds or trials are not."""
+    """Another base or other data under the same name is refused; more seeds, or another admission, are not."""
     folder = RunFolder(tmp_path / "run")
     data = {"tiny": "a" * 64}
     folder.check(tiny_sweep(tmp_path).resolved(), data)
     assert not folder.sweep_file.exists()  # a look leaves no trace
     folder.claim(tiny_sweep(tmp_path).resolved(), data)
     folder.check(tiny_sweep(tmp_path, seeds=[1, 2, 3]).resolved(), {**data, "another": "c" * 64})
+    folder.check(tiny_sweep(tmp_path, admission={"max_expected_ratio": None}).resolved(), data)
     with pytest.raises(UsageError, match=r"base\.train\.steps: 20 there, 21 here"):
         folder.check(tiny_sweep(tmp_path, train={"steps": 21}).resolved(), data)
     with pytest.raises(UsageError, match="never mixed"):

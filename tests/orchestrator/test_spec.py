@@ -44,6 +44,7 @@ cases:
     space: {freeze.scheme: {choice: [normal, orthogonal]}, freeze.matrices: {choice: [[gate], [gate, up]]}}
   - when: {freeze.matrices: [gate], model: {num_layers: [2, 4]}}
     space: {schedule.warmup_steps: {choice: [0, 100]}}
+admission: {max_expected_ratio: 3}
 """
 
 
@@ -161,6 +162,14 @@ def test_the_twelve_wrong_specs(tmp_path: Path, content: str | bytes | None, ren
         ("seeds: 0\n", "1: seeds: must be from 1 to 10,000 replicates, but got 0"),
         ("seeds: [-1]\n", "1: seeds[0]: must be at least 0, but got -1"),
         ("seeds: true\n", "1: seeds: must be a list of whole numbers, or how many, but got true"),
+        ("admission: 2\n", "1: admission: must be a mapping"),
+        ("admission: {max_expected_ratio: 0.5}\n", "1: admission.max_expected_ratio: must be at least 1, but got 0.5"),
+        (
+            "admission: {max_expected_ratio: off}\n",
+            "1: admission.max_expected_ratio: must be a number or null, but got",
+        ),
+        ("admission: {max_expected_ratio: .inf}\n", "1: admission.max_expected_ratio: must be a finite number"),
+        ("admission: {max_ratio: 2}\n", "1: admission.max_ratio: unknown key; did you mean max_expected_ratio?"),
         ("resources: {accelerator: h100}\n", "1: resources.accelerator: must be spelt H100, but got 'h100'"),
         ("resources: {accelerator: 'A 40'}\n", "1: resources.accelerator: must look like"),
         ("resources: {gpus: 1.5}\n", "1: resources.gpus: must be at most 1 or a whole number"),
@@ -365,7 +374,7 @@ def test_what_a_full_spec_says(tmp_path: Path) -> None:
         "artifact_bytes <= 16_000_000",
         "tokens_per_s >= 1_500.0",
     ]
-    assert spec.seeds == (1, 2, 3)
+    assert spec.seeds == (1, 2, 3) and spec.admission.max_expected_ratio == 3
     assert spec.base["train"]["steps"] == 1000 and type(spec.base["train"]["steps"]) is int
     assert {parameter.key: parameter.kind for parameter in spec.space}["optimizer.beta1"] == "range"
     assert spec.cases[1].when == {"freeze.matrices": (["gate"],), "model.num_layers": (2, 4)}
@@ -377,6 +386,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert (spec.name, spec.seeds, spec.search.method, spec.budget.trials) == ("tiny", (1,), "grid", None)
     assert spec.objectives == {"ce": "min", "artifact_bytes": "min"}
     assert [str(constraint) for constraint in spec.constraints] == ["total_bytes <= 16_000_000"]
+    assert spec.admission.max_expected_ratio == 2
     [trial] = plan(spec)
     assert (trial.accelerator, trial.cpus, trial.gpus, trial.config.recipe) == ("any", 1.0, None, "baseline")
 
@@ -500,7 +510,8 @@ def test_any_value_anywhere_is_answered(tmp_path: Path) -> None:
         {"choice": [{}]},
         10**30,
     ]
-    keys = ["name", "objectives", "constraints", "search", "budget", "seeds", "resources", "base", "space", "cases"]
+    keys = ["name", "objectives", "constraints", "search", "budget", "seeds", "admission", "resources"]
+    keys += ["base", "space", "cases"]
     trees = [{key: value} for key in keys for value in odd]
     trees += [{"base": {key: value}} for key in ("recipe", "data", "model", "freeze", "num_threads") for value in odd]
     trees += [{"space": {key: {kind: value}}} for key in ("model", "train.steps") for kind in KINDS for value in odd]

@@ -150,6 +150,18 @@ def test_failed_trials_have_their_row_and_run_again_only_when_asked(make_sweep: 
     assert sweep.finish() == 1 and sweep.results() == before
 
 
+def test_a_trial_that_cannot_fit_takes_no_device(make_sweep: Callable[..., Sweep]) -> None:
+    """The wide config has its row before anything trains and never a device; the narrow one completes; exit code 0."""
+    widths = {"model": {"choice": [{"dim": 32}, {"dim": 256}]}}
+    sweep = make_sweep(space=widths, seeds=[1], constraints=["artifact_bytes <= 50_000"])
+    assert sweep.finish() == 0
+    table = sweep.table.set_index("cfg_model_dim")
+    assert table.status.to_dict() == {32: "completed", 256: "infeasible"}
+    assert table.feasible[32] and pd.isna(table.accelerator[256])
+    assert table.finished_at[256] < table.started_at[32]
+    assert sweep.finish() == 0 and "nothing to do" in sweep.log.splitlines()[-1]
+
+
 def test_two_drivers_on_one_folder_are_one_too_many(make_sweep: Callable[..., Sweep]) -> None:
     """The second driver says who holds the folder and leaves with exit code 2; the first is not disturbed."""
     sweep = make_sweep(train={"steps": 300}, seeds=[1])

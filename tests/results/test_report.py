@@ -58,6 +58,20 @@ def test_an_empty_run_has_a_report(tmp_path: Path) -> None:
     assert not (folder / "report" / "curves.png").exists()
 
 
+def test_a_run_of_which_nothing_fits_says_so(tmp_path: Path) -> None:
+    """Where every trial was refused, the page does not promise results to come: it says why there are none."""
+    refused = [
+        make_trial(seed=seed, status="infeasible", ce=None, artifact_bytes=None, accelerator=None, error="too large")
+        for seed in (1, 2)
+    ]
+    text = write_report(write_run(tmp_path / "demo", refused)).read_text()
+    assert "No trial was trained: by their shapes all are infeasible under the limits of the sweep." in text
+    assert "2 of 2 trials are not counted: 2 infeasible" in text and "yet" not in text
+    assert "| baseline-6-192-s1 | infeasible | – | too large |" in text
+    some = write_report(write_run(tmp_path / "some", [*refused, make_trial(seed=3, status="failed", ce=None)]))
+    assert "No trial has completed yet" in some.read_text()
+
+
 def test_a_folder_without_tables_is_named(tmp_path: Path) -> None:
     """Nothing is written where there is nothing to report."""
     with pytest.raises(ResultsError, match="holds no tables"):
