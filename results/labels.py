@@ -45,7 +45,7 @@ _WORDS: dict[tuple[str, Any], str] = {
     ("cfg_low_rank_activation", "gelu"): "activated",
     ("cfg_low_rank_activation", "none"): "linear",
 }
-_USUAL_SHARE = 0.75
+_USUAL_SHARE = 2 / 3
 # The first word of a column's name that says only which section it is in.
 _SECTIONS = ("model_", "train_", "freeze_", "progressive_", "distill_", "optimizer_", "schedule_")
 
@@ -54,7 +54,7 @@ def config_labels(configs: Sequence[Settings]) -> list[str]:
     """One name per config, such as `selective 6L192d gate+up normal`; names of different configs differ.
 
     A setting is named if it differs among configs of one data, family and optimiser, and one of a recipe's own section
-    if it differs within the recipe. A value that three of four configs have goes without saying, outside such sections.
+    if it differs within the recipe. A value that two of three configs have goes without saying, outside such sections.
     """
     named = [column for column in _NAMES if _says_more(column, (), configs)]
     others = sorted({column for config in configs for column in config if column.startswith("cfg_")})

@@ -42,6 +42,7 @@ def run(tmp_path: Path) -> Path:
             "cfg_model_num_layers": 6,
             "cfg_model_dim": 48,
             "cfg_model_dropout": 0.0,
+            "cfg_model_linear_std": 0.02,
             "num_params": 100,
             "num_params_seeded": seeded,
             "num_params_stored_frozen": 0,

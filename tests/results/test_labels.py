@@ -58,7 +58,7 @@ def test_settings_of_the_studys_recipes() -> None:
 
 
 def test_what_nearly_all_have_goes_without_saying() -> None:
-    """A value that three of four configs have is left out, so that the odd ones stand out; of halves both are named."""
+    """A value that two of three configs have is left out, so that the odd ones stand out; of halves both are named."""
     usual = [make_trial(dim=dim) for dim in (64, 128, 192)]
     odd = make_trial(dim=64, cfg_model_mlp="gelu", cfg_model_linear_std=None)
     for config in usual:

@@ -28,6 +28,7 @@ _CONFIG: dict[str, Any] = {
         "num_kv_heads": None,
         "mlp": "geglu",
         "dropout": 0.0,
+        "linear_std": 0.02,
     },
     "freeze": None,
     "optimizer": {"name": "adamw", "learning_rate": 3e-4},
