@@ -1,7 +1,8 @@
-"""Phase changes, through the real loop: what is frozen stays as it is."""
+"""Phase changes, through the real loop: what is frozen stays as it is, and one graph a change is compiled."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from trainer.checkpoint import Checkpoint
 from trainer.config import TrialConfig
 from trainer.data import open_dataset
 from trainer.device import prepare_device
-from trainer.loop import Hooks, Ledger, train
+from trainer.loop import Hooks, Ledger, Report, train
 from trainer.model import GPT
 from trainer.networks import build_networks
 from trainer.recipes import plan
+from trainer.run import run
 from trainer.seeds import seeded_maps
 
 SMALL = {**STUDY, "dim": 16}
@@ -72,3 +74,52 @@ def test_frozen_weights_keep_every_bit(
     assert all(seen[step].items() >= kept.items() for step in range(freeze, 201))
     assert all(seen[200][name] != seen[freeze][name] for name in planned.names("learned"))
     assert all(seen[freeze][name] != seen[1][name] for name in planned.names("stored_frozen"))
+
+
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Mapping[str, int]]:
+    """The counters of a compiler that captures and guards as ever, but makes no machine code."""
+    from torch._dynamo.utils import counters
+
+    counters.clear()
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    return counters
+
+
+@pytest.mark.filterwarnings("default")  # torch.compile's own code warns, of itself
+@pytest.mark.parametrize(
+    ("recipe", "sections", "expected"),
+    [
+        # the block and the head; after the freeze the block anew
+        ("progressive", {}, (2, 3)),
+        ("progressive", {"progressive": {"restart": False}, "freeze": {"layers": "0,2"}}, (2, 3)),
+        # from a teacher: its block without gradients, its logits, and the student's loss
+        ("progressive_distill", {}, (2, 5, 6)),
+        # the same, and the block of a student of another shape
+        ("distill", {}, (2, 6)),
+    ],
+    ids=["progressive", "some-layers-carried-on", "progressive_distill", "distill"],
+)
+def test_a_freeze_compiles_one_graph_for_all_layers(
+    recipe: str,
+    sections: dict[str, Any],
+    expected: tuple[int, ...],
+    compiler: Mapping[str, Mapping[str, int]],
+    data_root: Path,
+    tmp_path: Path,
+) -> None:
+    """A phase compiles in its first step, and only what is new in it: once, whole, and for any number of layers.
+
+    Scores and micro-batches in between change nothing, nor does dropout, which scores switch off and on.
+    """
+    often = {"steps": 12, "compile": True, "eval_every_steps": 2, "micro_batches": 2}
+    config = tiny_recipe(recipe, model={**STUDY, "num_layers": 4, "dropout": 0.1}, train=often, **sections)
+    seen: list[int] = []
+
+    def watch(report: Report) -> None:
+        seen.append(compiler["stats"]["unique_graphs"])
+
+    run(config, folder=tmp_path, data_root=data_root, report=watch)
+    phases = zip(plan(config).phases, expected, strict=True)
+    assert seen == [count for phase, count in phases for _ in range(phase.steps)]
+    assert not compiler["graph_break"]
