@@ -1,4 +1,4 @@
-"""Phase changes, through the real loop: what is frozen stays as it is, and one graph a change is compiled."""
+"""What a freeze changes, through the real loop: no bit of what is frozen, one graph, and the cost of a step."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import torch
 from tiny import STUDY, digest, digests, tiny_recipe
+from torch import Tensor
+from torch.optim import Optimizer
 
 from trainer import loop
 from trainer.checkpoint import Checkpoint
-from trainer.config import TrialConfig
+from trainer.config import OptimizerConfig, TrialConfig
 from trainer.data import open_dataset
-from trainer.device import prepare_device
+from trainer.device import compute_dtype, prepare_device
 from trainer.loop import Hooks, Ledger, Report, train
 from trainer.model import GPT
 from trainer.networks import build_networks
@@ -43,8 +45,8 @@ def train_watched(
     train(networks, config, plan(config), dataset, Ledger(), checkpoint=checkpoint, hooks=hooks)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-@pytest.mark.parametrize(
+OPTIMIZERS = pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+FREEZES = pytest.mark.parametrize(
     ("recipe", "sections"),
     [
         ("selective", {}),
@@ -55,6 +57,10 @@ def train_watched(
     ],
     ids=["seeded", "progressive", "progressive-carried-on", "distill", "distill-carried-on"],
 )
+
+
+@OPTIMIZERS
+@FREEZES
 def test_frozen_weights_keep_every_bit(
     recipe: str, sections: dict[str, Any], optimizer: str, data_root: Path, tmp_path: Path
 ) -> None:
@@ -123,3 +129,107 @@ def test_a_freeze_compiles_one_graph_for_all_layers(
     phases = zip(plan(config).phases, expected, strict=True)
     assert seen == [count for phase, count in phases for _ in range(phase.steps)]
     assert not compiler["graph_break"]
+
+
+@pytest.fixture
+def paid_for(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], set[str]]]:
+    """For every step: the weights that had a gradient before it, and those with state in an optimiser after it."""
+    seen: list[tuple[set[str], set[str]]] = []
+    real_build = loop.build_optimizers
+
+    def build(model: GPT, config: OptimizerConfig) -> list[Optimizer]:
+        optimizers, weights, gradients = real_build(model, config), model.weights(), set[str]()
+
+        def before(*_: object) -> None:
+            gradients.update(name for name, weight in weights.items() if weight.grad is not None)
+
+        def after(*_: object) -> None:
+            states = {name for name, weight in weights.items() if any(weight in o.state for o in optimizers)}
+            seen.append((set(gradients), states))
+            gradients.clear()
+
+        optimizers[0].register_step_pre_hook(before)
+        optimizers[-1].register_step_post_hook(after)
+        return optimizers
+
+    monkeypatch.setattr(loop, "build_optimizers", build)
+    return seen
+
+
+@OPTIMIZERS
+@FREEZES
+def test_a_frozen_weight_has_no_gradient_and_no_optimiser_state(
+    recipe: str,
+    sections: dict[str, Any],
+    optimizer: str,
+    paid_for: list[tuple[set[str], set[str]]],
+    data_root: Path,
+    tmp_path: Path,
+) -> None:
+    """In every step after the freeze learned weights alone have them, and before it all that are no seeded ones."""
+    config = tiny_recipe(recipe, optimizer={"name": optimizer}, **sections)
+    train_watched(config, data_root, tmp_path, lambda step, networks: None)
+    planned = plan(config)
+    learned, stored = set(planned.names("learned")), {*planned.names("learned"), *planned.names("stored_frozen")}
+    after = planned.phases[-1].steps
+    assert paid_for[-after:] == [(learned, learned)] * after
+    assert paid_for[:-after] == [(stored, stored)] * (planned.total_steps - after)
+
+
+def test_a_seeded_weight_takes_two_bytes_under_bf16_and_a_trained_one_keeps_its_four() -> None:
+    """No float32 master of a seeded map is held where products are bfloat16; a trained one is what gets stored."""
+    for precision, itemsize in (("fp32", 4), ("bf16", 2)):
+        config = tiny_recipe("selective", train={"precision": precision})
+        network = build_networks(config, compute_dtype=compute_dtype(config))["model"]
+        held = [*network.parameters(), *network.buffers()]
+        expected = 4 * plan(config).num_params("learned") + itemsize * plan(config).num_params("seeded")
+        assert sum(tensor.untyped_storage().nbytes() for tensor in held) == expected
+    config = tiny_recipe("progressive", train={"precision": "bf16"})
+    network = build_networks(config, compute_dtype=compute_dtype(config))["model"]
+    network.freeze(plan(config).names("stored_frozen"))
+    assert {weight.dtype for weight in network.parameters()} == {torch.float32}
+
+
+def kept_bytes(config: TrialConfig, *, compiled: bool) -> int:
+    """Bytes that a forward pass of the last phase keeps for its backward pass, weights not counted."""
+    network = build_networks(config, compute_dtype=compute_dtype(config))["model"]
+    network.freeze(plan(config).phases[-1].freezes)
+    if compiled:
+        torch.compiler.reset()
+        network.compile_blocks()
+    own = {tensor.untyped_storage().data_ptr() for tensor in [*network.parameters(), *network.buffers()]}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage()
+        return tensor
+
+    tokens = torch.randint(0, 512, (4, 33), generator=torch.Generator().manual_seed(0))
+    is_bf16 = config.train.precision == "bf16"
+    with (
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        torch.autocast("cpu", torch.bfloat16, enabled=is_bf16),
+    ):
+        loss = network(tokens, compiled=compiled).mean()  # what it keeps lives as long as it does
+    assert loss.requires_grad
+    return sum(storage.nbytes() for address, storage in kept.items() if address not in own)
+
+
+@pytest.mark.filterwarnings("default")  # torch.compile's own code warns, of itself
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["plain", "compiled"])
+@pytest.mark.parametrize(("precision", "itemsize"), [("fp32", 4), ("bf16", 2)])
+def test_frozen_matrices_keep_no_input_for_a_gradient(
+    precision: str, itemsize: int, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With gate and up frozen, a step keeps one (b, t, d) less a layer than the control: the input of their product.
+
+    That is memory at its peak, between forward and backward; as bfloat16 on a device that has units for it.
+    """
+    # divides forward from backward as the default compiler does, and makes no machine code
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager_decomp_partition"))
+    of = {
+        recipe: kept_bytes(tiny_recipe(recipe, train={"precision": precision}), compiled=compiled)
+        for recipe in ("baseline", "selective", "progressive")
+    }
+    saved = STUDY["num_layers"] * 4 * 32 * STUDY["dim"] * itemsize
+    assert of["baseline"] - of["selective"] == of["baseline"] - of["progressive"] == saved
