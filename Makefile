@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quickstart evidence test check clean
+.PHONY: quickstart evidence test test-slow check clean
 
 # The extras in one environment: tests and checks run against exactly what the quickstart runs on.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -26,8 +26,11 @@ evidence: $(VENV)/.installed  ## docs/evidence.md again, with its texts, runs an
 	$(BIN)/frostline run search_spaces/seed_paper/controlled.yaml --scale cpu --out runs/controlled_cpu
 	$(BIN)/python benchmarks/evidence.py page runs/controlled_cpu
 
-test: $(VENV)/.installed  ## the whole suite
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed  ## the suite but for what is slow: minutes
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.installed  ## the rest: whole sweeps on a real Ray that are killed, artifacts of the study's size
+	$(BIN)/python -m pytest -m slow
 
 check: $(VENV)/.installed  ## formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -107,33 +107,50 @@ def compare(name_a: str, a: Step, name_b: str, b: Step, tokens: Tensor, *, num_p
     print(f"ratio {statistics.median(ratios):.3f} (min {ratios[0]:.3f}, max {ratios[-1]:.3f})")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def shape_options(doc: str | None) -> argparse.ArgumentParser:
+    """A command line with the shape that is trained."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--dim", type=int, default=192)
     parser.add_argument("--heads", type=int, default=6)
     parser.add_argument("--sequence-tokens", type=int, default=256)
     parser.add_argument("--batch-sequences", type=int, default=8)
-    parser.add_argument("--pairs", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=4, help="steps of one timing")
-    parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
     parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    config = TrialConfig.model_validate(
+    return parser
+
+
+def config_of(options: argparse.Namespace, *, recipe: str, precision: str) -> TrialConfig:
+    """The trial of this shape."""
+    return TrialConfig.model_validate(
         {
+            "recipe": recipe,
+            "num_threads": options.threads,
             "model": {"num_layers": options.layers, "dim": options.dim, "num_heads": options.heads},
             "train": {
                 "sequence_tokens": options.sequence_tokens,
                 "batch_sequences": options.batch_sequences,
-                "precision": options.precision,
+                "precision": precision,
             },
         }
     )
-    frozen = TrialConfig.model_validate({**config.model_dump(), "recipe": "selective"})
-    shape = (options.batch_sequences, options.sequence_tokens + 1)
-    tokens = torch.randint(0, config.model.vocab_size, shape, generator=torch.Generator().manual_seed(0)).to(device)
+
+
+def random_tokens(config: TrialConfig, device: torch.device) -> Tensor:
+    """One batch, always the same: what the tokens are does not change what a step costs."""
+    shape = (config.train.batch_sequences, config.train.sequence_tokens + 1)
+    return torch.randint(0, config.model.vocab_size, shape, generator=torch.Generator().manual_seed(0)).to(device)
+
+
+def main() -> None:
+    parser = shape_options(__doc__)
+    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=4, help="steps of one timing")
+    parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    config, frozen = (config_of(options, recipe=r, precision=options.precision) for r in ("baseline", "selective"))
+    tokens = random_tokens(config, device)
     times = {"num_pairs": options.pairs, "num_steps": options.steps}
     ours = frostline_step(config, device)
     compare("frostline baseline", ours, "transformers Llama", llama_step(config, device), tokens, **times)

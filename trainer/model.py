@@ -210,7 +210,13 @@ class GPT(nn.Module):
         return {name.removesuffix(".weight"): parameter for name, parameter in self.named_parameters()}
 
     def freeze(self, names: Sequence[str]) -> None:
-        """Let weights keep their values from now on: no gradient, and so no decay and no momentum."""
+        """Let weights keep their values from now on: no gradient, and so no decay and no momentum.
+
+        They stay float32 under bfloat16 too, since checkpoint and artifact need what was trained: 4 bytes a weight,
+        where a learned one takes 16 under AdamW (its value, its gradient, two moments) and a seeded one 2. For gate
+        and up of 12L 384d, 7,077,888 weights, that is 28 MB of 113. A bfloat16 copy beside them would add 2 bytes for
+        as long as the phase lasts, to spare a cast whose result lives for one step and is as large.
+        """
         weights = self.weights()
         for name in names:
             weights[name].requires_grad_(False)

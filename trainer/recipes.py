@@ -151,28 +151,9 @@ def full_adapter(config: TrialConfig) -> Recipe:
 def progressive(config: TrialConfig) -> Recipe:
     """Train everything, then freeze the chosen matrices at their trained values (PR #1301, `exp_a40_apr4.py`)."""
     assert config.progressive is not None
-    settings, steps, frozen = config.progressive, config.train.steps, frozen_names(config)
-    before = _share(settings.freeze_at, steps)
-    if settings.restart:
-        first = Phase(name="train", steps=before, schedule_steps=before)
-        second = Phase(
-            name="frozen",
-            steps=steps - before,
-            freezes=frozen,
-            rate=settings.learning_rate_ratio,
-            schedule_steps=steps - before,
-        )
-    else:
-        first = Phase(name="train", steps=before, schedule_steps=steps)
-        second = Phase(
-            name="frozen",
-            steps=steps - before,
-            freezes=frozen,
-            restarts=False,
-            rate=settings.learning_rate_ratio,
-            schedule_start=before,
-            schedule_steps=steps,
-        )
+    steps, frozen = config.train.steps, frozen_names(config)
+    before = _share(config.progressive.freeze_at, steps)
+    first, second = _train_then_freeze(Phase(name="train", steps=before, schedule_steps=before), steps - before, config)
     return Recipe(phases=(first, second), networks={"model": _network(config.model, stored_frozen=frozen)})
 
 
@@ -207,24 +188,24 @@ def distill(config: TrialConfig) -> Recipe:
 
 
 def progressive_distill(config: TrialConfig) -> Recipe:
-    """Train, learn from a copy of oneself, then freeze (PR #1301, section 6: a third of the steps each)."""
+    """Train, learn from a copy of oneself, then freeze (PR #1301, section 6: a third of the steps each).
+
+    Without `restart` the freeze carries on what learning from oneself began; that begins anew in any case.
+    """
     assert config.progressive is not None
     settings, steps, frozen = config.progressive, config.train.steps, frozen_names(config)
     first = _share(settings.distill_at, steps)
     second = max(1, _share(settings.freeze_at, steps) - first)
-    third = steps - first - second
-    phases = (
-        Phase(name="train", steps=first, schedule_steps=first),
-        Phase(
-            name="self-distill",
-            steps=second,
-            loss="distill",
-            teacher="teacher",
-            copies_teacher=True,
-            schedule_steps=second,
-        ),
-        Phase(name="frozen", steps=third, freezes=frozen, rate=settings.learning_rate_ratio, schedule_steps=third),
+    learn = Phase(
+        name="self-distill",
+        steps=second,
+        loss="distill",
+        teacher="teacher",
+        copies_teacher=True,
+        schedule_steps=second,
     )
+    train = Phase(name="train", steps=first, schedule_steps=first)
+    phases = (train, *_train_then_freeze(learn, steps - first - second, config))
     network = _network(config.model, stored_frozen=frozen)
     teacher = dataclasses.replace(network, prefix="teacher.")
     return Recipe(phases=phases, networks={"model": network, "teacher": teacher})
@@ -259,6 +240,18 @@ RECIPES: dict[str, Callable[[TrialConfig], Recipe]] = {
 def _one_phase(config: TrialConfig, network: Network) -> Recipe:
     steps = config.train.steps
     return Recipe(phases=(Phase(name="train", steps=steps, schedule_steps=steps),), networks={"model": network})
+
+
+def _train_then_freeze(before: Phase, steps: int, config: TrialConfig) -> tuple[Phase, Phase]:
+    """A phase and the one of `steps` after its freeze: each with a schedule of its own, or both on one."""
+    assert config.progressive is not None
+    settings, frozen = config.progressive, frozen_names(config)
+    after = Phase(name="frozen", steps=steps, freezes=frozen, rate=settings.learning_rate_ratio, schedule_steps=steps)
+    if settings.restart:
+        return before, after
+    together = before.steps + steps
+    carried_on = dataclasses.replace(after, restarts=False, schedule_start=before.steps, schedule_steps=together)
+    return dataclasses.replace(before, schedule_steps=together), carried_on
 
 
 def _network(

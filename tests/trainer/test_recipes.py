@@ -94,17 +94,22 @@ def test_progressive_costs_the_bytes_of_a_learned_model(data_root: Path, tmp_pat
 
 
 @pytest.mark.parametrize("restart", [True, False])
+@pytest.mark.parametrize(("recipe", "freeze", "ratio"), [("progressive", 6, 1.0), ("progressive_distill", 8, 0.5)])
 def test_a_carried_on_freeze_keeps_its_schedule_and_a_restarted_one_begins_anew(
-    restart: bool, data_root: Path, tmp_path: Path
+    recipe: str, freeze: int, ratio: float, restart: bool, data_root: Path, tmp_path: Path
 ) -> None:
-    """The learning rate after the freeze: back at the peak with `restart`, further down the first curve without."""
+    """The learning rate after the freeze: back at its peak with `restart`, further down the first curve without.
+
+    `progressive_distill` shares that curve between its last two phases; until it did, it took no note of `restart`.
+    """
     import pyarrow.parquet as pq
 
-    config = tiny_recipe("progressive", progressive={"restart": restart, "freeze_at": 0.5})
+    split = {"restart": restart, "freeze_at": freeze / 12, "learning_rate_ratio": ratio}
+    config = tiny_recipe(recipe, progressive=split)
     run(config, folder=tmp_path, data_root=data_root)
     rates = pq.read_table(tmp_path / "curve.parquet").column("learning_rate").to_pylist()
-    peak = config.optimizer.learning_rate
-    assert rates[6] == pytest.approx(peak if restart else peak / 2)
+    peak = ratio * config.optimizer.learning_rate
+    assert rates[freeze] == pytest.approx(peak if restart else peak / 2)
 
 
 def test_the_distillation_loss_is_the_studys() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
+
+import torch
 
 from trainer.config import TrialConfig
 from trainer.model import GPT
@@ -33,3 +36,14 @@ def tiny_recipe(recipe: str, **settings: Any) -> TrialConfig:
 def build(config: TrialConfig) -> GPT:
     """The network `model` of a trial at its start."""
     return build_networks(config)["model"]
+
+
+def digests(network: GPT) -> dict[str, str]:
+    """SHA-256 of every weight's bytes, the seeded ones among them, by name."""
+    tensors = [*network.named_parameters(), *network.named_buffers()]
+    return {name.removesuffix(".weight"): digest(tensor) for name, tensor in tensors}
+
+
+def digest(tensor: torch.Tensor) -> str:
+    """SHA-256 of a tensor's bytes."""
+    return hashlib.sha256(tensor.detach().contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
