@@ -76,20 +76,24 @@ def write_page(run: Path, page: Path) -> None:
 
 def _facts(trials: pd.DataFrame) -> list[str]:
     """What ran where, on what, for how long."""
+    known = trials[["data", "data_sha256"]].dropna().drop_duplicates()
     facts = {
-        "trials": ", ".join(f"{count} {status}" for status, count in trials.status.value_counts().items()),
-        "configs and seeds": f"{trials.config_id.nunique()} and {', '.join(map(str, sorted(trials.seed.unique())))}",
-        "device": "; ".join(sorted(trials.device_name.dropna().unique())),
-        "trained for, in all": f"{trials.total_seconds.sum() / 3600:.1f} hours of one thread each",
-        "data": "; ".join(
-            f"{name}, SHA-256 {sha[:16]}…"
-            for name, sha in sorted(set(zip(trials.data, trials.data_sha256.dropna(), strict=False)))
-        ),
-        "training tokens of a network": f"{int(trials.cfg_train_steps.iloc[0]):,} steps of "
-        f"{int(trials.cfg_train_batch_sequences.iloc[0] * trials.cfg_train_sequence_tokens.iloc[0]):,}",
-        "scored": f"{int(trials.eval_tokens.dropna().iloc[0]):,} tokens of held-out text",
+        "trials": ", ".join(f"{count} {status}" for status, count in trials.status.value_counts().items() if count),
+        "configs": f"{trials.config_id.nunique()}, with seeds {', '.join(map(str, sorted(trials.seed.unique())))}",
+        "device": _all(trials.device_name),
+        "threads of a trial": _all(trials.cfg_num_threads),
+        "time of all trials together": f"{trials.total_seconds.sum() / 3600:.1f} hours",
+        "data": "; ".join(f"{name}, SHA-256 {sha[:16]}…" for name, sha in known.itertuples(index=False)),
+        "steps of a network (a teacher's or a second member's come on top)": _all(trials.cfg_train_steps),
+        "tokens of a step": _all(trials.cfg_train_batch_sequences * trials.cfg_train_sequence_tokens),
+        "scored tokens of held-out text": _all(trials.eval_tokens),
     }
     return markdown_table(("", ""), facts.items())
+
+
+def _all(column: pd.Series) -> str:
+    """Every value that a column takes."""
+    return ", ".join(f"{value:,}" if isinstance(value, int) else str(value) for value in column.dropna().unique())
 
 
 def _replaced(text: str, name: str, lines: list[str]) -> str:

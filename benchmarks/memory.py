@@ -10,6 +10,7 @@ CUDA device, bf16 has no units on most processors and is taken by rounding, whic
 
 from __future__ import annotations
 
+import gc
 import os
 import statistics
 from concurrent.futures import ProcessPoolExecutor
@@ -29,6 +30,7 @@ def training_bytes(config: TrialConfig, num_steps: int) -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(config.num_threads)
     _train(config, device, 2)
+    gc.collect()  # the first model is a cycle: left alive, it would count as held before, and not as trained
     prepare_device(device, config)
     before = peak_memory_bytes(device)
     _train(config, device, num_steps)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from orchestrator.search import PlannedTrial
 from orchestrator.sweep import Constraint, SweepSpec
-from trainer.bounds import Bounds, byte_bounds, expected_bytes
+from trainer.bounds import Bounds, byte_bounds
 from trainer.code_size import code_bytes
 from trainer.config import TrialConfig
 
@@ -44,7 +44,6 @@ def refusal(config: TrialConfig, constraints: Iterable[Constraint], max_expected
     if not limits:
         return None
     bounds = byte_bounds(config)
-    # What certainly fits is not expected beyond any multiple of its limit: no need for the estimate.
     unsure = [limit for limit in limits if not limit.holds(bounds.upper_bytes + _beside(limit))]
     certain = next((limit for limit in unsure if not limit.holds(bounds.lower_bytes + _beside(limit))), None)
     if certain is not None:
@@ -54,7 +53,7 @@ def refusal(config: TrialConfig, constraints: Iterable[Constraint], max_expected
         )
     if max_expected_ratio is None or not unsure:
         return None
-    return _beyond_expectation(bounds, expected_bytes(config), unsure, max_expected_ratio)
+    return _beyond_expectation(bounds, unsure, max_expected_ratio)
 
 
 def fits_surely(bounds: Bounds, constraints: Iterable[Constraint]) -> bool:
@@ -67,11 +66,9 @@ def byte_limits(constraints: Iterable[Constraint]) -> list[Constraint]:
     return [one for one in constraints if one.op == "<=" and one.column in _BESIDE]
 
 
-def _beyond_expectation(
-    bounds: Bounds, expected: int, limits: Iterable[Constraint], max_expected_ratio: float
-) -> str | None:
+def _beyond_expectation(bounds: Bounds, limits: Iterable[Constraint], max_expected_ratio: float) -> str | None:
     for limit in limits:
-        beside = _beside(limit)
+        expected, beside = bounds.expected_bytes, _beside(limit)
         if expected + beside > max_expected_ratio * limit.bound:
             return (
                 f"expected about {_size(expected + beside)}{_with_code(limit)} "

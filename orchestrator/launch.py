@@ -80,13 +80,12 @@ def _run_missing(
     data_sha256: Mapping[str, str],
 ) -> int:
     finished = folder.finished()
-    for trial_id in list(_to_do_again(spec, trials, finished, retry_failed)):
-        folder.set_aside(trial_id, finished.pop(trial_id).status)
     recorder = Recorder(folder, spec)
     for trial_id in recorder.rebuild(finished):
         console.print(f"{trial_id}: its files are damaged; set aside as result.damaged.json", markup=False)
         del finished[trial_id]
-    status = _status(spec, trials, recorder)
+    again = {trial_id: finished.pop(trial_id) for trial_id in list(_to_do_again(spec, trials, finished, retry_failed))}
+    status = _status(spec, trials, recorder, finished)
     display = Display(status, console)
     waiting = [trial for trial in trials if trial.trial_id not in finished]
     if not waiting:
@@ -99,7 +98,7 @@ def _run_missing(
     reasons = refusals(waiting, spec)
     admitted = [trial for trial in waiting if trial.config.config_id not in reasons]
     refused = [(trial, reasons[trial.config.config_id]) for trial in waiting if trial.config.config_id in reasons]
-    begin = partial(_begin, claim, refused, folder, recorder, status)
+    begin = partial(_begin, claim, finished, again, refused, folder, recorder, status)
     display.note(f"{spec.name}: {len(admitted)} of {len(trials)} trials to run, in {_shown(folder.root)}")
     for line in _remarks(spec, len(trials), len(refused), num_others=len(finished) - (len(trials) - len(waiting))):
         display.note(line)
@@ -127,13 +126,22 @@ def _run_missing(
 
 def _begin(
     claim: Callable[[], None],
+    finished: Mapping[str, TrialResult],
+    again: Mapping[str, TrialResult],
     refused: Sequence[tuple[PlannedTrial, str]],
     folder: RunFolder,
     recorder: Recorder,
     status: SweepStatus,
 ) -> None:
-    """Make the folder this sweep's, and give what is not to be trained its row before anything else is trained."""
+    """Make the folder this sweep's, and give what is not to be trained its row before anything else is trained.
+
+    Only now, when every check has passed, do results that are to be replaced leave the folder and its tables.
+    """
     claim()
+    for trial_id, result in again.items():
+        folder.set_aside(trial_id, result.status)
+    if again:
+        recorder.rebuild(finished)
     for trial, why in refused:
         result = folder.refuse(trial.trial_id, trial.config, trial.accelerator, why)
         status.already_finished(recorder.record(trial.trial_id, result))
@@ -142,7 +150,7 @@ def _begin(
 def _remarks(spec: SweepSpec, num_trials: int, num_refused: int, *, num_others: int) -> Iterator[str]:
     """What a person should know before the first trial starts."""
     if num_refused:
-        yield f"{num_refused} of {num_trials} trials cannot fit and are not trained: see status infeasible"
+        yield f"{num_refused} of {num_trials} trials are not trained, as their shapes break a limit: status infeasible"
     if num_others:
         yield f"{num_others} finished trials in the folder are not in this spec; they stay in its tables"
     if note := note_on_budget(spec, num_trials):
@@ -162,10 +170,9 @@ def _to_do_again(
 
     if retry_failed:
         yield from (trial.trial_id for trial in having("failed"))
-    reasons = refusals(having("infeasible"), spec)
-    for trial in having("infeasible"):
-        if finished[trial.trial_id].error != reasons.get(trial.config.config_id):
-            yield trial.trial_id
+    refused = having("infeasible")
+    reasons = refusals(refused, spec)
+    yield from (t.trial_id for t in refused if finished[t.trial_id].error != reasons.get(t.config.config_id))
 
 
 def _check_data(spec: SweepSpec, trials: Sequence[PlannedTrial], data_root: Path) -> dict[str, str]:
@@ -198,13 +205,15 @@ def _data_key(spec: SweepSpec) -> str:
     return "space.data" if any(parameter.key == "data" for parameter in spec.parameters) else "base.data"
 
 
-def _status(spec: SweepSpec, trials: Sequence[PlannedTrial], recorder: Recorder) -> SweepStatus:
+def _status(
+    spec: SweepSpec, trials: Sequence[PlannedTrial], recorder: Recorder, finished: Mapping[str, TrialResult]
+) -> SweepStatus:
     planned = {trial.trial_id for trial in trials}
     objective = next(iter(spec.objectives.items()))
     started_seconds, varied = time.monotonic(), varied_settings(trials)
     status = SweepStatus(num_trials=len(trials), objective=objective, started_seconds=started_seconds, varied=varied)
     for row in recorder.rows:
-        if row["trial_id"] in planned:
+        if row["trial_id"] in planned and row["trial_id"] in finished:
             status.already_finished(row)
     return status
 

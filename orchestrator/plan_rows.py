@@ -12,7 +12,7 @@ from orchestrator.search import PlannedTrial, plan
 from orchestrator.sweep import SweepSpec
 from results.labels import config_labels
 from results.schema import flatten_config
-from trainer.bounds import byte_bounds, expected_bytes
+from trainer.bounds import byte_bounds
 from trainer.config import TrialConfig
 from trainer.recipes import WeightKind, break_even_rank
 from trainer.recipes import plan as recipe_of
@@ -113,7 +113,7 @@ def _row(label: str, members: Sequence[TrialConfig], spec: SweepSpec, refusal: s
             for p in recipe.phases
         ),
         lower_bytes=bounds.lower_bytes,
-        expected_bytes=expected_bytes(config),
+        expected_bytes=bounds.expected_bytes,
         upper_bytes=bounds.upper_bytes,
         refusal=refusal,
         fits_surely=fits_surely(bounds, spec.constraints) if byte_limits(spec.constraints) else None,

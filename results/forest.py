@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from results.figure import INK, legend, new_figure, save, style_of, title
 from results.stats import Estimate
-from results.study_table import StudyRow, StudyTable
+from results.study_table import UNLIKE_CONTROL, StudyRow, StudyTable
 
 _MOST = 40
 _INCHES_PER_ROW = 0.3
@@ -19,9 +19,10 @@ def plot_controls(table: StudyTable, path: Path) -> Path | None:
     """Difference of CE in % with its 95 % interval, a line per config, best first. None where nothing is compared.
 
     Filled marks are against the control that is equal in all but the recipe, hollow ones against the learned config
-    of (nearly) the same bytes. Left of zero is better. Beyond 40 configs those with the smallest difference are shown.
+    of (nearly) the same bytes, which is named beside. Left of zero is better.
     """
-    rows = sorted((row for row in table.rows if _estimates(row)), key=_best)[:_MOST]
+    compared = sorted((row for row in table.rows if _estimates(row)), key=_best)
+    rows = compared[:_MOST]
     if not rows:
         return None
     figure, axes = new_figure()
@@ -35,12 +36,18 @@ def plot_controls(table: StudyTable, path: Path) -> Path | None:
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("cross-entropy against the control (%); left of zero is better")
     legend(axes)
-    title(axes, "Against learned controls, paired by seed", table.sweep)
+    cut = f": the best {len(rows)} of {len(compared)}" if len(rows) < len(compared) else ""
+    title(axes, f"Against learned controls, paired by seed{cut}", table.sweep)
     return save(figure, path)
 
 
 def _estimates(row: StudyRow) -> Sequence[Estimate]:
-    return [found for found in (row.ce_pct, row.same_bytes and row.same_bytes.ce_pct) if found]
+    return [found for found in (_same_shape(row), row.same_bytes and row.same_bytes.ce_pct) if found]
+
+
+def _same_shape(row: StudyRow) -> Estimate | None:
+    """The difference from the control; one of another shape is none, whatever the study did."""
+    return None if UNLIKE_CONTROL in row.marks else row.ce_pct
 
 
 def _best(row: StudyRow) -> tuple[float, str]:
@@ -50,12 +57,12 @@ def _best(row: StudyRow) -> tuple[float, str]:
 def _draw_row(axes: Axes, row: StudyRow, place: int) -> None:
     colour, marker = style_of(row.recipe or "?")
     same_bytes = row.same_bytes.ce_pct if row.same_bytes else None
-    for found, fill, shift in ((row.ce_pct, colour, -0.14), (same_bytes, "white", 0.14)):
+    for found, fill, shift in ((_same_shape(row), colour, -0.14), (same_bytes, "white", 0.14)):
         if found is not None:
             axes.errorbar(
                 found.mean,
                 place + shift,
-                xerr=found.half_width or 0.0,
+                xerr=found.half_width,
                 color=colour,
                 marker=marker,
                 markersize=6,
@@ -63,9 +70,21 @@ def _draw_row(axes: Axes, row: StudyRow, place: int) -> None:
                 linewidth=1.2,
                 capsize=2.5,
             )
+    if row.same_bytes and same_bytes:
+        name = f"{row.same_bytes.label.removeprefix('baseline ')} ×{row.same_bytes.ratio:.2f}"
+        right = same_bytes.mean + (same_bytes.half_width or 0.0)
+        axes.annotate(
+            name,
+            (right, place + 0.16),
+            xytext=(7, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=7,
+            color="#777777",
+        )
 
 
 def _explain(axes: Axes) -> None:
-    for fill, text in ((INK, "learned, same shape"), ("white", "learned, same bytes")):
+    for fill, text in ((INK, "learned, same shape"), ("white", "learned, same bytes (named, × its bytes)")):
         axes.plot([], [], linestyle="", marker="o", color=INK, markerfacecolor=fill, label=f"against: {text}")
     axes.plot([], [], linestyle="-", color=INK, linewidth=1.2, label="95 % interval over seeds")

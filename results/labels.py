@@ -45,7 +45,7 @@ _WORDS: dict[tuple[str, Any], str] = {
     ("cfg_low_rank_activation", "gelu"): "activated",
     ("cfg_low_rank_activation", "none"): "linear",
 }
-_USUAL_SHARE = 2 / 3
+_MANY = 20
 # The first word of a column's name that says only which section it is in.
 _SECTIONS = ("model_", "train_", "freeze_", "progressive_", "distill_", "optimizer_", "schedule_")
 
@@ -54,7 +54,8 @@ def config_labels(configs: Sequence[Settings]) -> list[str]:
     """One name per config, such as `selective 6L192d gate+up normal`; names of different configs differ.
 
     A setting is named if it differs among configs of one data, family and optimiser, and one of a recipe's own section
-    if it differs within the recipe. A value that two of three configs have goes without saying, outside such sections.
+    if it differs within the recipe. Among twenty configs and more, a value that over half of
+    them have goes without saying, outside such sections.
     """
     named = [column for column in _NAMES if _says_more(column, (), configs)]
     others = sorted({column for config in configs for column in config if column.startswith("cfg_")})
@@ -83,7 +84,7 @@ def _says_more(column: str, known: Sequence[str], configs: Sequence[Settings]) -
 def _usual(column: str, configs: Sequence[Settings]) -> Any:
     """The value that goes without saying; an object that no value is where there is none."""
     value, count = Counter(config.get(column) for config in configs).most_common(1)[0]
-    return value if count >= _USUAL_SHARE * len(configs) else object()
+    return value if 2 * count > len(configs) >= _MANY else object()
 
 
 def _label(config: Settings, named: Sequence[str], usual: Settings) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -86,7 +86,7 @@ def _draw_pareto(axes: Axes, info: ParetoInfo, shown: Sequence[Group], metric: s
     limit = _limit(info)
     _scale_axes(axes, [_bytes(group) / scale for group in shown])
     _draw_groups(axes, shown, metric, scale)
-    _frame(axes, shown, metric, limit and limit / scale)
+    _frame(axes, shown, metric, limit and limit.artifact_bytes / scale)
     if info.objectives.keys() == {metric, "artifact_bytes"} and set(info.objectives.values()) == {"min"}:
         _draw_fronts(axes, info, metric, scale)
     if limit is not None:
@@ -152,7 +152,8 @@ def _explain_spread(axes: Axes, shown: Sequence[Group]) -> None:
 
 def _draw_fronts(axes: Axes, info: ParetoInfo, metric: str, scale: float) -> None:
     """A step line per set of comparable groups: what is reached at each size, up to the limit."""
-    right = min(axes.get_xlim()[1], (_limit(info) or math.inf) / scale)
+    limit = _limit(info)
+    right = min(axes.get_xlim()[1], limit.artifact_bytes / scale if limit else math.inf)
     size = 13 if len(info.groups) <= _MANY else 7
     top = axes.get_ylim()[1]
     by_scored: dict[tuple[object, ...], list[tuple[float, float]]] = {}
@@ -168,24 +169,24 @@ def _draw_fronts(axes: Axes, info: ParetoInfo, metric: str, scale: float) -> Non
         axes.plot(xs, ys, linestyle="", marker="o", markersize=size, fillstyle="none", color=INK, markeredgewidth=0.8)
 
 
-def _draw_limit(axes: Axes, limit: float, scale: float, largest: float) -> None:
+def _draw_limit(axes: Axes, limit: _Limit, scale: float, largest: float) -> None:
     """The limit in its place, or in words at the edge it lies beyond."""
     left, right = axes.get_xlim()
-    name = f"limit {limit / 1e6:.4g} MB" if limit >= 1e6 else f"limit {limit / 1e3:.4g} kB"
+    name, place = limit.name, limit.artifact_bytes / scale
     style: dict[str, Any] = {"color": RED, "fontsize": 9}
-    if not left <= limit / scale <= right:
-        above, ratio = limit / scale > right, limit / largest
+    if not left <= place <= right:
+        above, ratio = place > right, limit.artifact_bytes / largest
         text = f"{name}: {ratio:,.{0 if ratio >= 10 else 1}f} × the largest artifact →" if above else f"← {name}"
         axes.text(
             0.99 if above else 0.01, 0.02, text, transform=axes.transAxes, ha="right" if above else "left", **style
         )
         return
-    axes.axvline(limit / scale, color=RED, linewidth=1.2, linestyle=(0, (5, 3)), zorder=1.5)
-    fraction, _ = axes.transAxes.inverted().transform(axes.transData.transform((limit / scale, axes.get_ylim()[0])))
+    axes.axvline(place, color=RED, linewidth=1.2, linestyle=(0, (5, 3)), zorder=1.5)
+    fraction, _ = axes.transAxes.inverted().transform(axes.transData.transform((place, axes.get_ylim()[0])))
     side = -1 if fraction > 0.2 else 1
     axes.annotate(
         name,
-        (limit / scale, 0.98),
+        (place, 0.98),
         xycoords=("data", "axes fraction"),
         xytext=(4 * side, 0),
         textcoords="offset points",
@@ -227,12 +228,26 @@ def _frame(axes: Axes, shown: Sequence[Group], metric: str, limit: float | None)
     axes.set_ylim(bottom, min(max(high, *reach), high + 0.5 * height) + 0.12 * height)
 
 
-def _limit(info: ParetoInfo) -> float | None:
-    """The largest artifact that is allowed: what a limit on total_bytes leaves beside the code."""
+class _Limit(NamedTuple):
+    """The largest artifact that is allowed, and the words of the limit that says so."""
+
+    artifact_bytes: float
+    name: str
+
+
+def _limit(info: ParetoInfo) -> _Limit | None:
+    """The tightest limit; one on total_bytes leaves the artifact what the code does not take."""
     code_bytes = max((group.code_bytes or 0 for group in info.groups), default=0)
-    beside = {"artifact_bytes": 0, "total_bytes": code_bytes}
-    uppers = [one for one in info.constraints if one.relation in ("<=", "<")]
-    return min((one.limit - beside[one.column] for one in uppers if one.column in beside), default=None)
+    beside = {"artifact_bytes": (0, ""), "total_bytes": (code_bytes, " less the code")}
+    uppers = [one for one in info.constraints if one.relation in ("<=", "<") and one.column in beside]
+    found = [
+        _Limit(one.limit - beside[one.column][0], f"limit {_size(one.limit)}{beside[one.column][1]}") for one in uppers
+    ]
+    return min(found, default=None)
+
+
+def _size(num_bytes: float) -> str:
+    return f"{num_bytes / 1e6:.4g} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.4g} kB"
 
 
 def _with_curves(info: ParetoInfo) -> list[Group]:

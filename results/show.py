@@ -34,6 +34,12 @@ def with_interval(found: Estimate | None, digits: int, sign: str = "") -> str:
     return text if found.half_width is None else f"{text} ± {found.half_width:.{digits}f}"
 
 
+def difference(found: Estimate | None, num_seeds: int) -> str:
+    """`-1.25 ± 0.30` percent, with the number of pairs where not every seed has its twin; `–` without any."""
+    pairs = "" if found is None or found.num >= num_seeds else f" ({found.num} of {num_seeds} seeds)"
+    return with_interval(found, 2, "+") + pairs
+
+
 def seeds(group: Group) -> str:
     """`3`, or `2 (1 lost)` where trials of the config gave no score."""
     return f"{group.ce.num} ({group.num_not_completed} lost)" if group.num_not_completed else str(group.ce.num)
@@ -42,7 +48,7 @@ def seeds(group: Group) -> str:
 def against_control(group: Group) -> str:
     """Difference of CE from the control in percent, negative is better; `control` for controls, `–` where none is."""
     if group.control is not None and group.control.ce_pct is not None:
-        return f"{with_interval(group.control.ce_pct, 2, '+')} %"
+        return f"{difference(group.control.ce_pct, group.ce.num)} %"
     return "control" if group.recipe == "baseline" else "–"
 
 

@@ -14,18 +14,23 @@ from results.groups import Group, Row
 from results.markdown import escape, markdown_table
 from results.published import Published, Scale
 from results.schema import RECIPE_SECTIONS
-from results.show import with_interval
+from results.show import difference, with_interval
 from results.stats import Estimate
 from results.summary import pareto_info
 from results.tables import Tables
 
-HEADERS = ("config", "CE ± 95 %", "vs control %", "same bytes %", "bytes", "frozen", "published", "unlike")
+HEADERS = (
+    *("config", "CE ± 95 %", "seeds", "vs control %", "vs same bytes %", "which is", "bytes", "frozen"),
+    *("published", "unlike"),
+)
 
 # What may differ between a model and the learned control of its bytes.
 _SHAPE = frozenset(
     f"cfg_model_{name}" for name in ("num_layers", "dim", "num_heads", "num_kv_heads", "rope_dims", "mlp")
 )
-# A learned model whose artifact is further off than this is no control of the same bytes.
+_MLP = "cfg_model_mlp"
+UNLIKE_CONTROL = "c"  # of published.MARKS
+# A learned model whose artifact is larger or smaller by more than this factor is no control of the same bytes.
 _SAME_BYTES = 1.2
 
 
@@ -105,12 +110,14 @@ def load_study_table(folder: Path, figures: Path) -> StudyTable:
 
 def cells(row: StudyRow) -> tuple[str, ...]:
     """One row under HEADERS."""
-    control = "control" if row.is_control and row.ce_pct is None else with_interval(row.ce_pct, 2, "+")
+    same = row.same_bytes
     return (
         row.label,
         with_interval(row.ce, 4),
-        control,
-        _same_bytes_text(row.same_bytes),
+        str(row.ce.num),
+        "control" if row.is_control and row.ce_pct is None else difference(row.ce_pct, row.ce.num),
+        difference(same.ce_pct if same else None, row.ce.num),
+        "" if same is None else f"{same.label.removeprefix('baseline ')} ×{same.ratio:.2f}",
         "–" if row.artifact_bytes is None else f"{row.artifact_bytes:,}",
         _frozen_text(row),
         _published_text(row),
@@ -129,8 +136,14 @@ def remarks(table: StudyTable) -> list[str]:
     lines = [f"{letter}  {text}" for letter, text in published_figures.MARKS.items() if letter in letters]
     lines += ["frozen: share of all weights; r random (seeded, no bytes), t at trained values (stored, full bytes)"]
     lines += [
-        "same bytes: against the learned config whose artifact is nearest in size, (x its size) if not within 5 %"
+        "vs control: against the learned config that is equal in all but the recipe, paired by seed and accelerator"
     ]
+    lines += [
+        "vs same bytes: against the learned config whose artifact is nearest in size, of the same kind of MLP if there "
+        "is one; which is: its shape, and its bytes over the row's; none where no learned artifact is within "
+        f"{100 * _SAME_BYTES - 100:.0f} %"
+    ]
+    lines += ["±: 95 % interval over seeds by Student's t, of one comparison; of twenty of them one misses by chance"]
     if any(row.published and row.published.ce is not None for row in table.rows):
         lines += ["published: one seed each, in brackets against its own table's baseline in %"]
     lines += [_verdict(row.label, row.published) for row in table.rows if row.published]
@@ -183,7 +196,7 @@ def _row(group: Group, figure: Published | None, context: _Context) -> StudyRow:
         stored_frozen_share=_share(first, "num_params_stored_frozen"),
         published=figure,
         published_pct=published_figures.percentage(figure, context.figures) if figure else None,
-        marks=marks + ("c" if unlike else ""),
+        marks=marks + (UNLIKE_CONTROL if unlike else ""),
     )
 
 
@@ -201,20 +214,26 @@ def _against_control(
 
 
 def _same_bytes(group: Group, members: Sequence[Row], context: _Context) -> SameBytes | None:
-    rivals = {
-        abs(math.log(rival.artifact_bytes / group.artifact_bytes)): rival
-        for rival in context.groups
-        if rival.recipe == of.CONTROL_RECIPE
-        and rival.artifact_bytes
+    rivals = [
+        (other, other.artifact_bytes / group.artifact_bytes)
+        for other in context.groups
+        if other.recipe == of.CONTROL_RECIPE
+        and other.artifact_bytes
         and group.artifact_bytes
-        and _but_for_shape(rival) == _but_for_shape(group)
-    }
-    if not rivals or not group.artifact_bytes or min(rivals) > math.log(_SAME_BYTES):
+        and _but_for_shape(other) == _but_for_shape(group)
+    ]
+    near = [(other, ratio) for other, ratio in rivals if abs(math.log(ratio)) <= math.log(_SAME_BYTES)]
+    if not near:
         return None
-    rival = rivals[min(rivals)]
-    assert rival.artifact_bytes is not None
+
+    def distance(found: tuple[Group, float]) -> tuple[Any, ...]:
+        # of two at one distance the better one: a control must not be chosen for its weakness
+        other, ratio = found
+        return other.settings[_MLP] != group.settings[_MLP], abs(math.log(ratio)), other.ce.mean
+
+    rival, ratio = min(near, key=distance)
     ce_pct = of.compare(members, context.rows[rival.config_id,])
-    return SameBytes(label=rival.label, ratio=rival.artifact_bytes / group.artifact_bytes, ce_pct=ce_pct)
+    return SameBytes(label=rival.label, ratio=ratio, ce_pct=ce_pct)
 
 
 def _but_for_shape(group: Group) -> tuple[Any, ...]:
@@ -230,13 +249,6 @@ def _share(row: Row, column: str) -> float | None:
 def _order(row: StudyRow) -> tuple[Any, ...]:
     """Controls first, then by recipe, the best of each first."""
     return (not row.is_control, str(row.recipe), row.ce.mean)
-
-
-def _same_bytes_text(same: SameBytes | None) -> str:
-    if same is None or same.ce_pct is None:
-        return "–"
-    far = "" if abs(same.ratio - 1) <= 0.05 else f" (x{same.ratio:.2f})"
-    return with_interval(same.ce_pct, 2, "+") + far
 
 
 def _frozen_text(row: StudyRow) -> str:

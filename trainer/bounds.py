@@ -19,50 +19,41 @@ NORMAL = NormalDist()
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """No artifact of a config is smaller than `lower_bytes` or larger than `upper_bytes`, whatever its weights."""
+    """No artifact of a config is smaller than `lower_bytes` or larger than `upper_bytes`, whatever its weights.
+
+    `expected_bytes` is what one of bell-shaped weights comes to: an estimate, no bound.
+    """
 
     lower_bytes: int
+    expected_bytes: int
     upper_bytes: int
-
-    def fits_surely(self, limit_bytes: int) -> bool:
-        """Whether every artifact of this config is within the limit."""
-        return self.upper_bytes <= limit_bytes
-
-    def cannot_fit(self, limit_bytes: int) -> bool:
-        """Whether no artifact of this config is within the limit."""
-        return self.lower_bytes > limit_bytes
 
 
 def byte_bounds(config: TrialConfig) -> Bounds:
-    """The least and the most bytes an artifact of this config can have, of any recipe.
+    """The least and the most bytes an artifact of this config can have, of any recipe, and about what it will have.
 
     Above: the header, which is exact, and every stored weight at its full width with its scales. No compressor adds
     to that, as `trainer.artifact.pack` keeps packed weights as they are where compressing does not help.
 
     Below: the header and one byte. Hashes and the config's text are always there; of the weights nothing is certain,
-    since equal weights compress to next to nothing in any number. So `cannot_fit` speaks of the header alone, and
-    says of a real limit that nothing is ruled out. What trained weights come to is `expected_bytes`, an estimate.
+    since equal weights compress to next to nothing in any number. So no real limit is certain to be broken.
+
+    Expected: codes count their entropy where weights are normal and independent within a row, which compressors reach
+    to one or two in a hundred; scales and fp16 weights count in full. Trained weights have longer tails, which raise a
+    row's largest magnitude, so without clipping they come out smaller by some per cent.
     """
-    header = header_bytes(config)
-    body = sum(parts_bytes(stored_weights(config).values(), PACKABLE).values())
-    return Bounds(lower_bytes=header + min(body, 1), upper_bytes=header + body)
-
-
-def expected_bytes(config: TrialConfig) -> int:
-    """About what an artifact of bell-shaped weights comes to; an estimate, no bound.
-
-    Codes count their entropy where weights are normal and independent within a row, which compressors reach to one or
-    two in a hundred; scales and fp16 weights count in full. Trained weights have longer tails, which raise a row's
-    largest magnitude, so without clipping they come out smaller by some per cent.
-    """
-    bits = 0.0
-    for weight in stored_weights(config).values():
-        if weight.bits != FP16:
-            bits += sum(count * columns * _entropy_bits(weight, columns) for count, columns in _groups(weight))
-    parts = parts_bytes(stored_weights(config).values(), PACKABLE)
-    return min(
-        header_bytes(config) + math.ceil(bits / 8) + parts["scales"] + parts["halves"],
-        byte_bounds(config).upper_bytes,
+    header, weights = header_bytes(config), list(stored_weights(config).values())
+    parts = parts_bytes(weights, PACKABLE)
+    body = sum(parts.values())
+    bits = sum(
+        count * columns * _entropy_bits(weight, columns)
+        for weight in weights
+        if weight.bits != FP16
+        for count, columns in _groups(weight)
+    )
+    expected = math.ceil(bits / 8) + parts["scales"] + parts["halves"]
+    return Bounds(
+        lower_bytes=header + min(body, 1), expected_bytes=header + min(expected, body), upper_bytes=header + body
     )
 
 

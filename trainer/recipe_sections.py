@@ -25,8 +25,10 @@ RECIPE_SECTIONS: tuple[str, ...] = ("freeze", "adapter", "progressive", "low_ran
 # Recipes that are also worth running with all weights learned: as controls of their frozen selves.
 MAY_FREEZE_NOTHING: tuple[str, ...] = ("distill", "ensemble")
 
-# The study's split and rates: a third of the steps each, the last at a third of the rate (1e-4 after 3e-4).
-PROGRESSIVE_DISTILL: dict[str, Any] = {"freeze_at": 2 / 3, "learning_rate_ratio": 1 / 3}
+# The study's split and rates: a third of the steps each, the last at a third of the rate (1e-4 after 3e-4). One that
+# carries on keeps its rate.
+PROGRESSIVE_DISTILL: dict[str, Any] = {"freeze_at": 2 / 3}
+RATIO_AFTER_RESTART = 1 / 3
 
 # What a recipe freezes where its config names no matrices.
 MATRICES_OF_RECIPE: dict[str, tuple[str, ...]] = {"full_adapter": ("*",), "low_rank": ("fc", "proj")}
@@ -82,9 +84,14 @@ class ProgressiveConfig(Section):
         default=1 / 3, gt=0, lt=1, description="progressive_distill only: share of the steps before self-distillation"
     )
     restart: bool = Field(
-        default=True, description="a new optimiser and schedule after the freeze, as the study's code; or carry on"
+        default=True,
+        description="a new optimiser and schedule after the freeze, as the study's code; or carry on across it",
     )
-    learning_rate_ratio: float = Field(default=1.0, gt=0, description="peak after the freeze over the peak before")
+    learning_rate_ratio: float = Field(
+        default=1.0,
+        gt=0,
+        description="peak after the freeze over the peak before; 1/3 where progressive_distill restarts",
+    )
 
 
 class LowRankConfig(Section):
@@ -123,7 +130,9 @@ def with_recipe_sections(values: dict[str, Any]) -> dict[str, Any]:
         if filled.get(section) is None:
             filled[section] = {}
     if recipe == "progressive_distill" and isinstance(filled["progressive"], dict):
-        filled["progressive"] = {**PROGRESSIVE_DISTILL, **filled["progressive"]}
+        given = filled["progressive"]
+        ratio = {} if given.get("restart") is False else {"learning_rate_ratio": RATIO_AFTER_RESTART}
+        filled["progressive"] = {**PROGRESSIVE_DISTILL, **ratio, **given}
     freeze = filled.get("freeze")
     if recipe in MATRICES_OF_RECIPE and isinstance(freeze, dict):
         filled["freeze"] = {"matrices": MATRICES_OF_RECIPE[recipe], **freeze}

@@ -15,12 +15,13 @@ from sweeps import tiny_sweep
 from orchestrator.admission import fits_surely, refusal, refusals
 from orchestrator.search import plan
 from orchestrator.sweep import Constraint
-from trainer.bounds import Bounds, byte_bounds, expected_bytes
+from trainer.bounds import Bounds, byte_bounds
 from trainer.code_size import code_bytes
 from trainer.config import TrialConfig
 
 CONFIG = TrialConfig.model_validate({"model": {"num_layers": 12, "dim": 384, "num_heads": 6}})
-BOUNDS, EXPECTED = byte_bounds(CONFIG), expected_bytes(CONFIG)
+BOUNDS = byte_bounds(CONFIG)
+EXPECTED = BOUNDS.expected_bytes
 BESIDE = {"artifact_bytes": 0, "total_bytes": code_bytes()}
 WITH_CODE = {"artifact_bytes": "", "total_bytes": " with its code"}
 
@@ -108,7 +109,7 @@ def test_every_limit_must_admit(constraints: list[Constraint], ratio: float | No
 
 def test_surely_is_at_the_upper_bound() -> None:
     """A config surely fits when its largest artifact, with the code where that counts, equals the limit."""
-    bounds = Bounds(lower_bytes=10, upper_bytes=20)
+    bounds = Bounds(lower_bytes=10, expected_bytes=15, upper_bytes=20)
     assert fits_surely(bounds, [at_most(20), at_most(20 + code_bytes(), "total_bytes")])
     assert not fits_surely(bounds, [at_most(19)]) and not fits_surely(bounds, [at_most(20, "total_bytes")])
 

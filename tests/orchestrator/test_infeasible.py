@@ -16,6 +16,7 @@ from rich.console import Console
 from sweeps import write_sweep
 
 from orchestrator import launch
+from orchestrator.errors import UsageError
 from orchestrator.launch import run_sweep
 from orchestrator.replay import config_of_row
 from orchestrator.run_folder import RunFolder
@@ -73,7 +74,7 @@ def test_a_sweep_that_cannot_fit_trains_nothing(run: Run, monkeypatch: pytest.Mo
     monkeypatch.delattr(launch, "prepare_ray_environment")
     printed = run()
     assert "tiny-sweep: 0 of 4 trials to run" in printed
-    assert "4 of 4 trials cannot fit and are not trained: see status infeasible" in printed
+    assert "4 of 4 trials are not trained, as their shapes break a limit: status infeasible" in printed
     table = run.table
     assert len(table) == 4 and set(table.status) == {"infeasible"}
     assert table.error.str.contains("whatever its weights, limit artifact_bytes <= 100; only a higher").all()
@@ -91,7 +92,7 @@ def test_the_rest_is_trained(run: Run) -> None:
     """Refused trials never reach the driver, and completed beside infeasible ones are a finished sweep."""
     widths = {"model": {"choice": [{"dim": 32}, {"dim": 256}]}}
     printed = run("artifact_bytes <= 50_000", space=widths)
-    assert "tiny-sweep: 2 of 4 trials to run" in printed and "2 of 4 trials cannot fit" in printed
+    assert "tiny-sweep: 2 of 4 trials to run" in printed and "2 of 4 trials are not trained" in printed
     assert "2 trials finished" in printed and "in all 2 completed, 2 infeasible" in printed
     by_width = run.table.groupby("cfg_model_dim").status.unique().to_dict()
     assert {width: list(statuses) for width, statuses in by_width.items()} == {32: ["completed"], 256: ["infeasible"]}
@@ -111,6 +112,20 @@ def test_a_later_call_that_admits_them_trains_them(run: Run, later: dict[str, An
     assert set(run.table.status) == {"completed"} and len(run.table) == 4
     kept = list(run.folder.root.glob("trials/*/result.infeasible.json"))
     assert {TrialResult.load(path).status for path in kept} == {"infeasible"} and len(kept) == 4
+
+
+def test_a_call_that_cannot_start_takes_no_row_away(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused trials that a new limit admits keep result and row until the checks have passed, here of the cluster."""
+    run("artifact_bytes <= 10_000")
+    before = run.results()
+
+    def drive(*_: Any, **__: Any) -> None:
+        raise UsageError("no node has an H100")
+
+    monkeypatch.setitem(sys.modules, "orchestrator.driver", types.SimpleNamespace(drive=drive))
+    with pytest.raises(UsageError):
+        run("artifact_bytes <= 40_000")
+    assert run.results() == before and set(run.table.status) == {"infeasible"} and len(run.table) == 4
 
 
 def test_a_refusal_that_still_holds_tells_todays_limit(run: Run) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from trial_builder import Row, make_tables, make_trial, quickstart_trials
 
 from results.forest import plot_controls
-from results.published import Scale
+from results.published import FIGURES, Scale, load_published
 from results.study_table import study_table
 
 
@@ -43,9 +44,24 @@ def test_no_comparison_no_picture(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_many_configs_and_single_seeds_are_drawn(tmp_path: Path) -> None:
-    """One seed has no interval, and a hundred configs are cut to those that matter; both give a PNG."""
+def test_a_control_of_another_shape_is_not_drawn_as_one_of_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the published table's baseline stands in for a missing control, the picture shows no difference from it."""
+    settings = {"data": "fineweb10B_sp1024", "sweep": "section2_fineweb", "cfg_model_dropout": 0.2}
+    trials = [make_trial("baseline", ce=3.2, **settings), make_trial("selective", 12, 384, ce=2.9, **settings)]
+    table = study_table(make_tables(trials), load_published(FIGURES), Scale())
+    assert any("c" in row.marks and row.ce_pct for row in table.rows)
+    assert plot_controls(table, tmp_path / "controls.png") is None
+
+
+def test_a_cut_is_told_and_one_seed_has_no_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a hundred configs forty are drawn and the title says so; bars are drawn for intervals alone."""
     many = [make_trial(f"recipe{i}", ce=3 + i / 100) for i in range(100)]
-    for trials in (quickstart_trials(), [make_trial(), *many]):
-        path = plot_controls(study_table(make_tables(trials), [], Scale()), tmp_path / "controls.png")
-        assert path is not None and path.read_bytes().startswith(b"\x89PNG")
+    figure = drawn([make_trial(), *many], tmp_path / "controls.png", monkeypatch)
+    assert figure is not None
+    [axes] = figure.axes
+    assert len(axes.get_yticklabels()) == 40 and "the best 40 of 100" in axes.get_title(loc="left")
+    assert not any(isinstance(part, LineCollection) for part in axes.collections)
+    figure = drawn(quickstart_trials(), tmp_path / "controls.png", monkeypatch)
+    assert figure is not None and any(isinstance(part, LineCollection) for part in figure.axes[0].collections)

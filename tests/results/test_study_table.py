@@ -63,6 +63,40 @@ def test_a_row_stands_against_its_control_and_the_learned_one_of_its_bytes() -> 
     assert row.marks == "kb"
 
 
+def test_a_control_of_the_same_bytes_is_not_chosen_for_its_weakness() -> None:
+    """Of learned models within a fifth, one of the same MLP goes first, then the nearest, then the better one."""
+    learned = {
+        ("geglu", 5): (900_000, 3.3),
+        ("gelu", 6): (1_000_000, 3.9),
+        ("geglu", 7): (900_000, 3.2),
+        ("geglu", 8): (1_201_000, 3.0),
+    }
+    trials = [
+        make_trial("baseline", layers, 64, 1, ce, cfg_model_mlp=mlp, artifact_bytes=size)
+        for (mlp, layers), (size, ce) in learned.items()
+    ]
+    [row] = [
+        row
+        for row in study_table(
+            make_tables([*trials, make_trial("selective", 9, 64, 1, 3.1, artifact_bytes=1_000_000)]), [], FULL
+        ).rows
+        if not row.is_control
+    ]
+    assert row.same_bytes is not None and row.same_bytes.label == "baseline 7L64d geglu"
+    assert row.same_bytes.ratio == 0.9
+
+
+def test_fewer_pairs_than_seeds_are_told(tmp_path: Path) -> None:
+    """A difference that rests on one pair of three seeds says so, and claims no interval."""
+    trials = [make_trial("baseline", seed=seed, ce=3.1, accelerator="H100") for seed in (1, 2, 3)]
+    trials += [
+        make_trial("selective", seed=seed, ce=3.0 + seed / 10, accelerator="H100" if seed == 1 else "A40")
+        for seed in (1, 2, 3)
+    ]
+    [row] = [row for row in study_table(make_tables(trials), [], FULL).rows if not row.is_control]
+    assert cells(row)[2:4] == ("3", "+0.00 (1 of 3 seeds)")
+
+
 def test_without_a_control_of_its_shape_a_row_is_marked() -> None:
     """8L 256d has no learned twin, as in the study; it is held against the study's baseline, and says so."""
     row = study_rows(run_of_section_2())["selective 8L256d"]
@@ -97,7 +131,10 @@ def test_the_printed_table_says_all(tmp_path: Path) -> None:
     folder = write_run(tmp_path, run_of_section_2(), sweep="name: section2_fineweb\n")
     table = load_study_table(folder, FIGURES)
     frozen = next(cells(row) for row in table.rows if row.label.startswith("selective 12L"))
-    assert frozen[4:7] == ("11,000,000", "39.0r", "2.8803 (-11.5)")
+    assert frozen[2:4] == ("2", "+7.39 ± 0.17") and frozen[5:9] == (
+        *("7L384d dropout 0.1 ×0.98", "11,000,000"),
+        *("39.0r", "2.8803 (-11.5)"),
+    )
     text = "\n".join(remarks(table))
     assert MARKS["b"] in text and MARKS["d"] not in text
     assert "wrong size: 7.3 is the model with its whole MLP frozen" in text
@@ -131,7 +168,7 @@ def test_every_row_is_whole() -> None:
     values = yaml.safe_load(FIGURES.read_text())
     columns = {"recipe", "data", *(name for name in make_trial() if name.startswith("cfg_"))}
     columns |= {"cfg_adapter_kind", "cfg_adapter_rank", "cfg_low_rank_rank", "cfg_low_rank_activation"}
-    columns |= {"cfg_freeze_matrices", "cfg_ensemble_members", "cfg_progressive_restart"}
+    columns |= {"cfg_freeze_matrices", "cfg_freeze_layers", "cfg_ensemble_members", "cfg_progressive_restart"}
     for row in ROWS:
         assert (SWEEPS / f"{row.sweep}.yaml").exists()
         assert row.byte_rule in values["byte_rules"] and row.scoring in values["scorings"]

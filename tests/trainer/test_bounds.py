@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trainer.artifact import pack
-from trainer.bounds import Bounds, byte_bounds, expected_bytes
+from trainer.bounds import byte_bounds
 from trainer.config import TrialConfig
 from trainer.header import HEADER_BYTES
 from trainer.stored import stored_weights
@@ -125,18 +125,11 @@ def test_bounds_of_the_study() -> None:
     progressive = TrialConfig.model_validate({"model": shape, "recipe": "progressive"})
     scales_bytes, vectors_bytes = 2 * (12 * (4 * 384 + 3 * 768 - 384) + 1024), 9_600
     assert 0 < byte_bounds(learned).upper_bytes - 18_097_536 - scales_bytes - vectors_bytes < 1_000
-    assert not byte_bounds(learned).fits_surely(16_000_000) and not byte_bounds(learned).cannot_fit(16_000_000)
-    assert byte_bounds(narrow).fits_surely(16_000_000)
+    assert byte_bounds(learned).lower_bytes < 16_000_000 < byte_bounds(learned).expected_bytes
+    assert byte_bounds(narrow).upper_bytes < 16_000_000
     assert 11_019_648 < byte_bounds(frozen).upper_bytes < 11_080_000
     body = {name: byte_bounds(c).upper_bytes for name, c in (("learned", learned), ("progressive", progressive))}
     assert abs(body["progressive"] - body["learned"]) < 200  # the config's text is longer
-
-
-def test_limits_at_the_edge() -> None:
-    """A limit equal to a bound is kept: at the upper one all fit, at the lower one some may."""
-    bounds = Bounds(lower_bytes=10, upper_bytes=20)
-    assert [bounds.fits_surely(limit) for limit in (19, 20, 21)] == [False, True, True]
-    assert [bounds.cannot_fit(limit) for limit in (9, 10, 11)] == [True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +148,7 @@ def test_expected_bytes_of_normal_weights(tmp_path: Path, artifact: dict[str, An
     config = config_of("baseline", {**artifact, "codec": "brotli"}, dim=96, num_layers=1, vocab_size=512)
     off = 0.1 if artifact.get("matrix_bits") == 2 else 0.05
     size = packed_bytes_of(config, DRAWS["normal"], tmp_path / "a")
-    assert 1 - off < size / expected_bytes(config) < 1 + off
+    assert 1 - off < size / byte_bounds(config).expected_bytes < 1 + off
 
 
 def test_admission_needs_no_heavy_library() -> None:
