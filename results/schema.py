@@ -60,7 +60,7 @@ _IDENTITY = (
     Column("data_sha256", WORD, "", "fingerprint of the dataset's shards and tokenizer"),
     Column("status", WORD, "", f"what became of the trial: {', '.join(STATUSES)}"),
     Column("error", STRING, "", "why a trial ended without completing, or was not trained"),
-    Column("feasible", BOOL, "", "whether the sweep's constraints hold; null if unknown"),
+    Column("feasible", BOOL, "", "whether the sweep's constraints hold; null if unknown, as without an artifact"),
 )
 
 _WHERE = (
