@@ -20,7 +20,7 @@ quickstart: $(VENV)/.installed  ## prepare the built-in corpus, sweep, show the 
 # Held out of the evidence's texts: one play, the sonnets, one epic.
 HELD_OUT := shakespeare_hamlet shakespeare_sonnets milton_paradise_regained
 
-evidence: $(VENV)/.installed  ## docs/evidence.md again, with its texts, runs and pictures: about an hour and a half on two cores
+evidence: $(VENV)/.installed  ## docs/evidence.md again, with its texts, runs and pictures: about two hours on two cores
 	$(BIN)/python benchmarks/evidence.py texts build/texts
 	$(BIN)/frostline data prepare gutenberg --vocab 512 --text build/texts $(HELD_OUT:%=--val-files build/texts/%.txt)
 	$(BIN)/frostline run search_spaces/seed_paper/controlled.yaml --scale cpu --out runs/controlled_cpu
