@@ -148,9 +148,10 @@ def test_errors_are_one_line(app: typer.Typer, run: Path, arguments: list[str], 
 
 
 def test_report_says_where_it_is(app: typer.Typer, run: Path) -> None:
-    """`report` writes page and picture and prints their paths."""
+    """`report` writes page and pictures and prints their paths."""
     lines = invoke(app, "report", run).splitlines()
-    assert lines == [f"report: {run}/report/report.md", f"picture: {run}/report/pareto.png"]
+    pictures = [f"picture: {run}/report/{name}.png" for name in ("controls", "pareto")]
+    assert lines == [f"report: {run}/report/report.md", *pictures]
     assert all(Path(line.split(": ")[1]).stat().st_size > 500 for line in lines)
 
 
