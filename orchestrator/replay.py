@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
 import pandas as pd
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 import results
 from orchestrator.errors import UsageError
@@ -71,7 +72,12 @@ def config_of_row(row: Mapping[str, Any]) -> TrialConfig:
     """
     values = _section(TrialConfig, row, "cfg_") | {name: row[name] for name in ("recipe", "data", "seed")}
     unused = set(RECIPE_SECTIONS) - set(SECTIONS_OF_RECIPE[str(row["recipe"])])
-    config = TrialConfig.model_validate({key: value for key, value in values.items() if key not in unused})
+    values = {key: value for key, value in values.items() if key not in unused}
+    config = TrialConfig.model_validate(values)
+    if not str(row["trial_id"]).startswith(config.trial_id):
+        # A setting that the row lacks but its family fills was null on purpose; rows of older versions lack others too.
+        with suppress(ValidationError):
+            config = TrialConfig.model_validate(_with_nulls(values, config.model_dump(mode="json"), row, "cfg_"))
     if not str(row["trial_id"]).startswith(config.trial_id):
         raise UsageError(
             f"{row['trial_id']} was written by a version with other settings: its row gives {config.trial_id}"
@@ -101,6 +107,19 @@ def _section(model: type[BaseModel], row: Mapping[str, Any], prefix: str) -> dic
         elif prefix + name in row:
             values[name] = _plain(row[prefix + name], is_list="tuple" in str(field.annotation))
     return values
+
+
+def _with_nulls(
+    values: Mapping[str, Any], filled: Mapping[str, Any], row: Mapping[str, Any], prefix: str
+) -> dict[str, Any]:
+    """The values, and null (or an empty list) for every setting that is filled otherwise but has none in the row."""
+    whole = dict(values)
+    for name, value in filled.items():
+        if isinstance(value, dict):
+            whole[name] = _with_nulls(values.get(name, {}), value, row, f"{prefix}{name}_")
+        elif value is not None and name not in whole and prefix + name not in row:
+            whole[name] = [] if isinstance(value, list) else None
+    return whole
 
 
 def _is_section(annotation: Any) -> bool:

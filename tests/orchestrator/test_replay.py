@@ -13,6 +13,8 @@ from orchestrator.replay import compare, config_of_row, find_row
 from orchestrator.run_folder import RunFolder
 from orchestrator.search import plan
 from orchestrator.worker import Job, run_job
+from results.schema import flatten_config
+from trainer.config import TrialConfig
 from trainer.data import open_dataset
 from trainer.run import run
 
@@ -64,6 +66,25 @@ def test_another_outcome_is_told_by_how_much_and_why(finished_run: Path, data_ro
     assert "this should not be" in compare(moved, replayed).told()
     elsewhere = compare({**moved, "device_name": "H100"}, replayed).told()
     assert "the device differs" in elsewhere and "+0.250000 nats" in elsewhere
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model": {"linear_std": None}},
+        {"model": {"linear_std": None, "rope_dims": None}},
+        {"recipe": "distill", "freeze": {"matrices": []}, "model": {"rope_dims": None}},
+    ],
+    ids=str,
+)
+def test_a_setting_that_was_empty_on_purpose_is_empty_again(values: dict[str, Any]) -> None:
+    """Where a default would fill a setting, a row without a value for it means null or none: the trial is the same."""
+    config = TrialConfig.model_validate({**values, "seed": 5})
+    row = {"trial_id": config.trial_id, "recipe": config.recipe, "data": config.data, "seed": config.seed}
+    row |= {
+        name: value for name, value in flatten_config(config.model_dump(mode="json")).items() if value not in (None, "")
+    }
+    assert config_of_row(row) == config
 
 
 def test_a_sliding_window_has_columns_of_its_own(finished_run: Path) -> None:
