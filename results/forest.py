@@ -71,10 +71,9 @@ def _draw_row(axes: Axes, row: StudyRow, place: int) -> None:
                 capsize=2.5,
             )
     if row.same_bytes and same_bytes:
-        name = f"{row.same_bytes.label.removeprefix('baseline ')} ×{row.same_bytes.ratio:.2f}"
         right = same_bytes.mean + (same_bytes.half_width or 0.0)
         axes.annotate(
-            name,
+            row.same_bytes.name,
             (right, place + 0.16),
             xytext=(7, 0),
             textcoords="offset points",

@@ -42,6 +42,11 @@ class SameBytes:
     ratio: float
     ce_pct: Estimate | None
 
+    @property
+    def name(self) -> str:
+        """`5L64d ×1.04`: its shape, and its bytes over the config's."""
+        return f"{self.label.removeprefix(of.CONTROL_RECIPE).strip()} ×{self.ratio:.2f}"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyRow:
@@ -117,7 +122,7 @@ def cells(row: StudyRow) -> tuple[str, ...]:
         str(row.ce.num),
         "control" if row.is_control and row.ce_pct is None else difference(row.ce_pct, row.ce.num),
         difference(same.ce_pct if same else None, row.ce.num),
-        "" if same is None else f"{same.label.removeprefix('baseline ')} ×{same.ratio:.2f}",
+        "" if same is None else same.name,
         "–" if row.artifact_bytes is None else f"{row.artifact_bytes:,}",
         _frozen_text(row),
         _published_text(row),
