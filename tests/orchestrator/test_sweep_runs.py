@@ -213,9 +213,9 @@ def test_every_trial_runs_on_the_kind_it_asks_for(make_sweep: Callable[..., Swee
 
 def test_every_recipe_ends_in_an_artifact_that_scores_alone(tmp_path: Path, data_root: Path) -> None:
     """The shipped sweep of all recipes: each artifact, read by a fresh process, gives its row's ce to the last bit."""
-    text = (Path(__file__).parents[2] / "search_spaces" / "recipes.yaml").read_text()
-    (tmp_path / "recipes.yaml").write_text(text.replace("stdlib", "tiny").replace("1024", "512"))
-    sweep = Sweep(tmp_path / "recipes.yaml", tmp_path / "run", data_root)
+    text = (Path(__file__).parents[2] / "search_spaces" / "all_recipes.yaml").read_text()
+    (tmp_path / "all_recipes.yaml").write_text(text.replace("stdlib", "tiny").replace("1024", "512"))
+    sweep = Sweep(tmp_path / "all_recipes.yaml", tmp_path / "run", data_root)
     assert sweep.finish() == 0, sweep.log
     table = sweep.table.set_index("trial_id")
     assert set(table.status) == {"completed"} and set(table.recipe) == set(RECIPES)

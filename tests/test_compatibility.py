@@ -1,0 +1,81 @@
+"""What an earlier version wrote goes on working: ids, run folders, artifacts and tables of frostline 0.1.0."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from typer.testing import CliRunner
+
+import results
+from orchestrator.cli import app
+from orchestrator.launch import run_sweep
+from orchestrator.search import plan
+from orchestrator.spec import load_sweep
+from trainer.artifact import read
+from trainer.data import open_dataset
+from trainer.device import device_name
+from trainer.result import TrialResult
+from trainer.run import reload_and_score
+
+FIXTURES = Path(__file__).parent / "fixtures"
+SWEEPS = Path(__file__).parent.parent / "search_spaces"
+TRIAL_IDS: dict[str, list[str]] = json.loads((FIXTURES / "trial_ids_0.1.0.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fixture's folder, unpacked: `rivers.yaml`, `data`, `run`, `pareto.json`."""
+    folder = tmp_path_factory.mktemp("old")
+    with tarfile.open(FIXTURES / "run_0.1.0.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.mark.parametrize("key", TRIAL_IDS)
+def test_trial_ids_of_shipped_sweeps_have_not_moved(key: str) -> None:
+    """A run of a shipped sweep that an earlier version began goes on: the ids are the same, in the same order."""
+    name, scale = key.split()
+    assert [trial.trial_id for trial in plan(load_sweep(SWEEPS / name, scale))] == TRIAL_IDS[key]
+
+
+def test_an_old_run_has_nothing_to_do(old: Path) -> None:
+    """The same command on a finished run of an earlier version starts nothing and replaces no result."""
+    before = {path: path.read_bytes() for path in (old / "run" / "trials").rglob("*") if path.is_file()}
+    text = io.StringIO()
+    console = Console(file=text, width=200)
+    code = run_sweep(old / "rivers.yaml", out=old / "run", data_root=old / "data", console=console)
+    assert code == 0
+    assert "nothing to do: all 14 trials of rivers are finished (12 completed, 2 infeasible)" in text.getvalue()
+    assert before == {path: path.read_bytes() for path in (old / "run" / "trials").rglob("*") if path.is_file()}
+
+
+def test_old_artifacts_score_as_their_rows_say(old: Path) -> None:
+    """Every artifact of an earlier version reloads and gives its row's ce: to the last digit on the same processor."""
+    dataset = open_dataset("rivers_sp320", old / "data")
+    scored = 0
+    for path in sorted((old / "run" / "trials").glob("*/artifact.frost")):
+        result = TrialResult.load(path.with_name("result.json"))
+        reloaded = reload_and_score(path, dataset=dataset, device=torch.device("cpu"))
+        sliding = reloaded.sliding
+        assert sliding is not None
+        found = (reloaded.score.ce, reloaded.score.bpb, sliding.ce, sliding.bpb)
+        said = (result.ce, result.bpb, result.ce_sliding, result.bpb_sliding)
+        same_processor = result.device_name == device_name(torch.device("cpu"))
+        assert found == said if same_processor else found == pytest.approx(said, rel=1e-6)
+        assert (read(path).sha256, read(path).artifact_bytes) == (result.artifact_sha256, result.artifact_bytes)
+        scored += 1
+    assert scored == 12
+
+
+def test_old_tables_load_and_give_the_same_front(old: Path) -> None:
+    """Tables of an earlier version load, and `frostline pareto --json` prints every number that it printed then."""
+    tables = results.load(old / "run")
+    assert len(tables.trials) == 14 and len(tables.curves) > 100
+    done = CliRunner().invoke(app, ["pareto", str(old / "run"), "--json"])
+    assert json.loads(done.stdout) == json.loads((old / "pareto.json").read_text())
