@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quickstart evidence test test-slow check clean
+.PHONY: quickstart evidence docs test test-slow check clean
 
 # The extras in one environment: tests and checks run against exactly what the quickstart runs on.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -21,10 +21,15 @@ quickstart: $(VENV)/.installed  ## prepare the built-in corpus, sweep, show the 
 HELD_OUT := shakespeare_hamlet shakespeare_sonnets milton_paradise_regained
 
 evidence: $(VENV)/.installed  ## docs/evidence.md again, with its texts, runs and pictures: about two hours on two cores
-	$(BIN)/python benchmarks/evidence.py texts build/texts
+	$(BIN)/python docs/build_evidence.py texts build/texts
 	$(BIN)/frostline data prepare gutenberg --vocab 512 --text build/texts $(HELD_OUT:%=--val-files build/texts/%.txt)
 	$(BIN)/frostline run search_spaces/seed_paper/controlled.yaml --scale cpu --out runs/controlled_cpu
-	$(BIN)/python benchmarks/evidence.py page runs/controlled_cpu
+	$(BIN)/python docs/build_evidence.py page runs/controlled_cpu
+
+docs: $(VENV)/.installed  ## the pages that are written from the code: settings, columns, list of files
+	$(BIN)/python -m trainer.settings_page > docs/settings.md
+	$(BIN)/python -m results.tables.schema > results/SCHEMA.md
+	$(BIN)/python docs/build_file_list.py
 
 test: $(VENV)/.installed  ## the suite but for what is slow: minutes
 	$(BIN)/python -m pytest -m "not slow"

@@ -12,9 +12,10 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from trainer.artifact import pack, read
-from trainer.codecs import CODECS
-from trainer.config import TrialConfig
+from trainer.artifact.codecs import CODECS
+from trainer.artifact.pack import pack
+from trainer.artifact.read import read
+from trainer.config.trial import TrialConfig
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from multiprocessing import get_context
 import torch
 from throughput import config_of, frostline_step, random_tokens, shape_options
 
-from trainer.config import TrialConfig
+from trainer.config.trial import TrialConfig
 from trainer.device import peak_memory_bytes, prepare_device
 
 RECIPES = ("selective", "baseline")

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW
 
-from trainer.config import TrialConfig
+from trainer.config.trial import TrialConfig
 from trainer.device import compute_dtype, place, precision
-from trainer.networks import build_networks
-from trainer.optim import build_optimizers
+from trainer.model.networks import build_networks
+from trainer.training.optimizers import build_optimizers
 
 Step = Callable[[Tensor], None]
 

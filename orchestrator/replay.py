@@ -14,8 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 import results
 from orchestrator.errors import UsageError
-from trainer.config import TrialConfig
-from trainer.recipe_sections import RECIPE_SECTIONS, SECTIONS_OF_RECIPE
+from trainer.config.recipe_options import RECIPE_SECTIONS, SECTIONS_OF_RECIPE
+from trainer.config.trial import TrialConfig
 from trainer.result import TrialResult
 
 
@@ -29,8 +29,8 @@ class Comparison:
     ce_difference: float
     artifact_bytes_difference: int
 
-    def told(self) -> str:
-        """One line for a person."""
+    def text(self) -> str:
+        """The comparison in one line."""
         if self.same_artifact and self.ce_difference == 0:
             return "the bits agree: same artifact, same ce"
         why = [] if self.same_data else ["the data differ"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from results.errors import ResultsError
 
 if TYPE_CHECKING:
-    from results.tables import Tables
+    from results.tables.load import Tables
 
 __all__ = ["ResultsError", "load"]
 
@@ -26,6 +26,6 @@ def load(folders: str | Path | Iterable[str | Path]) -> Tables:
     Raises:
         ResultsError: if a folder is missing or holds no tables, or a file is damaged, foreign or too new.
     """
-    from results import tables  # here, so that importing the package loads neither pandas nor pyarrow
+    from results.tables import load  # here, so that importing the package loads neither pandas nor pyarrow
 
-    return tables.load(folders)
+    return load.load(folders)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ray_environment import prepare_ray_environment
+from orchestrator.ray_backend.environment import prepare_ray_environment
 
 # before any test imports ray: it reads its settings once
 prepare_ray_environment(is_embedded=True)
@@ -18,7 +18,8 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import email
     import json
 
-    from trainer.corpus import PrepareRequest, prepare
+    from trainer.corpus.prepare import prepare
+    from trainer.corpus.prepare_request import PrepareRequest
 
     root = tmp_path_factory.mktemp("data")
     text = tuple(Path(package.__file__).parent for package in (json, email))

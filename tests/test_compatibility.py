@@ -13,15 +13,16 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import results
-from orchestrator.cli import app
-from orchestrator.launch import run_sweep
-from orchestrator.search import plan
-from orchestrator.spec import load_sweep
-from trainer.artifact import read
-from trainer.data import open_dataset
+from orchestrator.cli.main import app
+from orchestrator.run_context import RunOptions
+from orchestrator.run_sweep import run_sweep
+from orchestrator.search.planner import plan
+from search_spaces.spec.load import load_sweep
+from trainer.artifact.read import read
+from trainer.data.dataset import open_dataset
 from trainer.device import device_name
 from trainer.result import TrialResult
-from trainer.run import reload_and_score
+from trainer.score_artifact import reload_and_score
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SWEEPS = Path(__file__).parent.parent / "search_spaces"
@@ -49,7 +50,7 @@ def test_an_old_run_has_nothing_to_do(old: Path) -> None:
     before = {path: path.read_bytes() for path in (old / "run" / "trials").rglob("*") if path.is_file()}
     text = io.StringIO()
     console = Console(file=text, width=200)
-    code = run_sweep(old / "rivers.yaml", out=old / "run", data_root=old / "data", console=console)
+    code = run_sweep(old / "rivers.yaml", RunOptions(out=old / "run", data_root=old / "data"), console)
     assert code == 0
     assert "nothing to do: all 14 trials of rivers are finished (12 completed, 2 infeasible)" in text.getvalue()
     assert before == {path: path.read_bytes() for path in (old / "run" / "trials").rglob("*") if path.is_file()}

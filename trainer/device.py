@@ -10,12 +10,9 @@ from pathlib import Path
 
 import torch
 
-from trainer.config import TrialConfig
-from trainer.model import GPT
-
-
-class DeviceError(ValueError):
-    """The config asks for a device that this process does not have."""
+from trainer.config.trial import TrialConfig
+from trainer.errors import DeviceError
+from trainer.model.gpt import GPT
 
 
 def select_device(config: TrialConfig, *, has_gpu: bool) -> torch.device:

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from trainer.byte_rule import ByteTables, count_bytes
-from trainer.config import TrialConfig
-from trainer.data import ValidationRows
+from trainer.config.trial import TrialConfig
+from trainer.data.batches import ValidationRows
+from trainer.data.token_bytes import ByteTables, count_bytes
 from trainer.device import precision
-from trainer.networks import Scored
+from trainer.model.networks import Scored
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

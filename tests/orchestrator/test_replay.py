@@ -6,17 +6,17 @@ from typing import Any
 import pandas as pd
 import pytest
 from sweeps import tiny_sweep
+from trial_runs import run
 
 from orchestrator.errors import UsageError
-from orchestrator.recorder import Recorder
 from orchestrator.replay import compare, config_of_row, find_row
-from orchestrator.run_folder import RunFolder
-from orchestrator.search import plan
+from orchestrator.search.planner import plan
+from orchestrator.store.recorder import Recorder
+from orchestrator.store.run_folder import RunFolder
 from orchestrator.worker import Job, run_job
-from results.schema import flatten_config
-from trainer.config import TrialConfig
-from trainer.data import open_dataset
-from trainer.run import run
+from results.tables.schema import flatten_config
+from trainer.config.trial import TrialConfig
+from trainer.data.dataset import open_dataset
 
 SPACE: dict[str, Any] = {
     "recipe": {"choice": ["baseline", "full_adapter", "progressive_distill", "ensemble"]},
@@ -55,7 +55,7 @@ def test_a_row_alone_is_enough_to_train_the_same_bits(
     assert config.trial_id == row["trial_id"]
     comparison = compare(row, run(config, folder=tmp_path, data_root=data_root))
     assert comparison.same_artifact and comparison.ce_difference == 0
-    assert "the bits agree" in comparison.told()
+    assert "the bits agree" in comparison.text()
 
 
 def test_another_outcome_is_told_by_how_much_and_why(finished_run: Path, data_root: Path, tmp_path: Path) -> None:
@@ -63,8 +63,8 @@ def test_another_outcome_is_told_by_how_much_and_why(finished_run: Path, data_ro
     row = find_row(finished_run, "baseline")
     replayed = run(config_of_row({**row, "seed": 3}), folder=tmp_path, data_root=data_root)
     moved = {**row, "ce": float(row["ce"]) - 0.25, "artifact_sha256": "0" * 64}
-    assert "this should not be" in compare(moved, replayed).told()
-    elsewhere = compare({**moved, "device_name": "H100"}, replayed).told()
+    assert "this should not be" in compare(moved, replayed).text()
+    elsewhere = compare({**moved, "device_name": "H100"}, replayed).text()
     assert "the device differs" in elsewhere and "+0.250000 nats" in elsewhere
 
 

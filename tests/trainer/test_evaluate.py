@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import build, tiny_config
 
-from trainer.byte_rule import count_bytes
-from trainer.data import open_dataset
+from trainer.data.dataset import open_dataset
+from trainer.data.token_bytes import count_bytes
 from trainer.evaluate import evaluate, window_starts
-from trainer.run import open_validation
+from trainer.score_artifact import open_validation
 
 
 @given(num_rows=st.integers(1, 20), length=st.integers(1, 40), data=st.data())

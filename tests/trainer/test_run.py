@@ -4,7 +4,6 @@ import functools
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,42 +12,21 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from tiny import COMPETITION, STUDY, tiny_config
+from trial_runs import run, run_broken, stop_after
 
-from trainer import loop
 from trainer import run as run_module
-from trainer.artifact import read
-from trainer.config import TrialConfig
-from trainer.data import DataError, open_dataset
-from trainer.device import DeviceError
-from trainer.loop import Interrupted
+from trainer.artifact.read import read
+from trainer.data.dataset import open_dataset
+from trainer.errors import DataError, DeviceError, Interrupted, TrialFolderError
 from trainer.result import TrialResult
-from trainer.run import FolderError, reload_and_score, run
-
-
-def stop_after(num_questions: int) -> Callable[[], bool]:
-    """A stop that comes at the n-th time it is asked for."""
-    asked = 0
-
-    def should_stop() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked >= num_questions
-
-    return should_stop
+from trainer.score_artifact import reload_and_score
+from trainer.training import loop
+from trainer.training.state import Report
 
 
 @pytest.fixture
 def unthrottled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_REPORTS", 0.0)
-
-
-def run_broken(config: TrialConfig, folder: Path, data_root: Path, *, every: int) -> TrialResult:
-    """Run a trial that is stopped after every `every` steps and called again until it ends."""
-    while True:
-        try:
-            return run(config, folder=folder, data_root=data_root, should_stop=stop_after(every))
-        except Interrupted:
-            continue
 
 
 @pytest.mark.parametrize(
@@ -190,7 +168,7 @@ def test_repeated_steps_are_counted(data_root: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_REPORTS", 0.0)
     config = tiny_config()
 
-    def die(report: loop.Report) -> None:
+    def die(report: Report) -> None:
         if report.step == 8:
             raise SystemError("the power went")
 
@@ -229,19 +207,17 @@ def test_wrong_vocabulary_and_missing_device_are_said_before_training(data_root:
             run(tiny_config(), folder=tmp_path / "b", data_root=data_root, has_gpu=True)
 
 
-def test_every_second_is_booked_under_its_own_name(
-    data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a clock that only the hooks and evaluations move, training and compiling take none of their time."""
+def test_every_second_is_counted_once(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a clock that only the callbacks and evaluations move, training and compiling take none of their time."""
     now = [0.0]
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_REPORTS", 0.0)
-    monkeypatch.setattr(run_module, "Hooks", functools.partial(loop.Hooks, clock=lambda: now[0]))
+    monkeypatch.setattr(run_module, "LoopCallbacks", functools.partial(loop.LoopCallbacks, clock=lambda: now[0]))
 
     def pass_seconds(seconds: float) -> None:
         now[0] += seconds
 
-    real_step, real_save = loop._Steps.run, loop.save_checkpoint
-    monkeypatch.setattr(loop._Steps, "run", lambda self, step: (pass_seconds(1.0), real_step(self, step))[1])
+    real_losses, real_save = loop._losses, loop.save_checkpoint
+    monkeypatch.setattr(loop, "_losses", lambda *args: (pass_seconds(1.0), real_losses(*args))[1])
     monkeypatch.setattr(loop, "save_checkpoint", lambda *args: (pass_seconds(100.0), real_save(*args))[1])
     config = tiny_config(train={"eval_every_steps": 4})
     slow = {"report": lambda report: pass_seconds(10_000.0), "should_stop": lambda: bool(pass_seconds(1e6))}
@@ -265,11 +241,11 @@ def test_the_loss_between_curve_points_survives_a_stop(data_root: Path, tmp_path
 def test_a_folder_serves_one_trial(data_root: Path, tmp_path: Path, unthrottled: None) -> None:
     """Another config in a folder that holds a result, or a checkpoint, is refused: it would get the other's numbers."""
     run(tiny_config(), folder=tmp_path / "done", data_root=data_root)
-    with pytest.raises(FolderError, match="holds another trial"):
+    with pytest.raises(TrialFolderError, match="holds another trial"):
         run(tiny_config(seed=2), folder=tmp_path / "done", data_root=data_root)
     with pytest.raises(Interrupted):
         run(tiny_config(), folder=tmp_path / "begun", data_root=data_root, should_stop=stop_after(3))
-    with pytest.raises(FolderError):
+    with pytest.raises(TrialFolderError):
         run(tiny_config(optimizer={"learning_rate": 0.5}), folder=tmp_path / "begun", data_root=data_root)
 
 

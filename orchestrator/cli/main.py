@@ -1,0 +1,62 @@
+"""The command line: every verb registers itself here. Heavy libraries are loaded inside the commands."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli import data, plan, results, run, study_table, trial
+from orchestrator.errors import FrostlineError
+from search_spaces.spec.errors import SpecError
+
+app = typer.Typer(
+    name="frostline",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Sweeps of small language models under an artifact byte budget, in numbers that can be believed.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"frostline {version('frostline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+for family in (data, plan, run, results, study_table, trial):
+    family.register(app)
+
+
+def main() -> None:
+    """The console script: every error that a user can correct is one message and an exit code, never a traceback."""
+    try:
+        app()
+    except (FrostlineError, SpecError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Commands that read a run's tables: `frostline pareto` and `frostline report`.
+
+Heavy packages are imported inside the commands: `frostline --help` must stay quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from results.analysis.objectives import Goals
+    from results.analysis.pareto_info import ParetoInfo
+    from results.analysis.replicate_groups import Group
+
+Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders, or a quoted pattern such as 'runs/*'.")]
+Objectives = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--objective",
+        "-o",
+        metavar="COLUMN=min|max",
+        help="What the front is of; may be repeated. Default: the sweep's, else ce=min and artifact_bytes=min.",
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        min=0, metavar="BYTES", help="Largest artifact with its code. Default: the sweep's constraints, else 16000000."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object with every config.")]
+All = Annotated[bool, typer.Option("--all", help="Also list dominated configs beyond 20, and those over the limit.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `pareto` and `report` to the command line."""
+    app.command("pareto", no_args_is_help=True, epilog=_examples("pareto runs/quickstart", "pareto 'runs/*' --json"))(
+        pareto
+    )
+    app.command("report", no_args_is_help=True, epilog=_examples("report runs/quickstart"))(report)
+
+
+def pareto(
+    runs: Runs, objective: Objectives = None, limit: Limit = None, as_json: Json = False, everything: All = False
+) -> None:
+    """Show the Pareto front of a run under its byte budget: CE with interval, bytes, bpb, difference from control."""
+    import results
+    from results.analysis.pareto_info import pareto_info
+
+    with _one_line_errors():
+        tables = results.load(runs)
+        goals = _goals(tables.folders, objective, limit)
+        info = pareto_info(tables, goals.objectives, goals.constraints)
+    if as_json:
+        typer.echo(json.dumps(info.as_dict(), indent=1, allow_nan=False))
+    else:
+        _print(info, everything)
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+) -> None:
+    """Write RUN/report/report.md with its pictures: front, all configs, failures, devices, data."""
+    from results.report.markdown_report import write_report
+
+    with _one_line_errors():
+        page = write_report(run)
+    typer.echo(f"report: {page}")
+    for picture in sorted(page.parent.glob("*.png")):
+        typer.echo(f"picture: {picture}")
+
+
+def _examples(*commands: str) -> str:
+    return "Examples: " + "  ·  ".join(f"frostline {command}" for command in commands)
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Bad input ends the command with its message and exit code 2."""
+    from results.errors import ResultsError
+
+    try:
+        yield
+    except (ResultsError, PermissionError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _goals(folders: Sequence[Path], objective: Sequence[str] | None, limit: int | None) -> Goals:
+    """What the options say, and for the rest what the sweeps say."""
+    from results.analysis.objectives import Constraint, Goals, parse_objective, read_goals
+
+    asked = Goals() if objective and limit is not None else read_goals(folders)
+    objectives = dict(map(parse_objective, objective)) if objective else asked.objectives
+    constraints = asked.constraints if limit is None else (Constraint("total_bytes", "<=", limit),)
+    return Goals(objectives=objectives, constraints=constraints)
+
+
+def _print(info: ParetoInfo, everything: bool) -> None:
+    from results.report import formatting
+
+    groups = formatting.table_groups(info, everything=everything)
+    title = f"{', '.join(info.sweeps)}: {formatting.objectives_text(info)} under {formatting.constraints_text(info)}"
+    if sys.stdout.isatty():
+        _print_rich(title, groups)
+    else:
+        typer.echo("\n".join([title, *plain_table([formatting.HEADERS, *map(formatting.group_cells, groups)])]))
+    typer.echo("* on the front; vs control: CE against the equal baseline, paired by seed; negative is better")
+    if left_out := len(info.groups) - len(groups):
+        typer.echo(f"not listed: {left_out} dominated or infeasible (--all lists them)")
+    for note in info.notes:
+        typer.echo(f"note: {note}")
+    typer.echo(formatting.headline(info))
+    typer.echo(formatting.not_counted_text(info))
+
+
+def plain_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Aligned columns two spaces apart, nothing cut: for pipes and files."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    left = {1}  # names read from the left, numbers from the right
+    return [
+        "  ".join(
+            cell.ljust(width) if i in left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _print_rich(title: str, groups: Sequence[Group]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from results.report import formatting
+
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold", expand=False)
+    for header in formatting.HEADERS:
+        name = header == "config"
+        table.add_column(
+            header, justify="left" if name else "right", overflow="fold", no_wrap=not name and header != "tokens/s"
+        )
+    for group in groups:
+        style = "bold green" if group.on_front else "" if group.feasible else "dim"
+        table.add_row(*map(Text, formatting.group_cells(group)), style=style)
+    Console().print(table)

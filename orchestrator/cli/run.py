@@ -1,0 +1,39 @@
+"""`frostline run`: run a sweep, or what is missing of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add `run` to the command line."""
+    examples = ("run search_spaces/quickstart.yaml", "run night.yaml --out runs/night --address auto")
+    epilog = "Examples:\n\n" + "\n\n".join(f"- `frostline {example}`" for example in examples)
+    app.command("run", epilog=epilog)(run)
+
+
+def run(
+    spec: Annotated[Path, typer.Argument(help="the sweep's YAML file", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="run folder; by default runs/NAME, by the name of the sweep")] = None,
+    data_root: Annotated[Path, typer.Option("--data-root", help="folder of the prepared datasets")] = Path("data"),
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to use: auto, HOST:PORT or ray://…; by default one of its own")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="run failed trials again")] = False,
+    scale: Annotated[str | None, typer.Option(help="one of the file's scales, instead of what it says")] = None,
+) -> None:
+    """Run a sweep, or what is missing of it: the same command goes on after any interruption.
+
+    Exit code 0: all trials completed or cannot fit the byte budget; 1: some ended otherwise; 2: the spec or the
+    command is wrong; 130: interrupted.
+    """
+    from rich.console import Console
+
+    from orchestrator.run_context import RunOptions
+    from orchestrator.run_sweep import run_sweep
+
+    options = RunOptions(scale=scale, out=out, data_root=data_root, address=address, retry_failed=retry_failed)
+    raise typer.Exit(run_sweep(spec, options, Console()))

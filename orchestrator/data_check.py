@@ -1,0 +1,47 @@
+"""Checks that the data a plan needs is there, before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.search.planner import PlannedTrial
+from search_spaces.spec.problem_list import problem_at
+from search_spaces.spec.sweep_spec import SweepSpec
+from trainer.config.trial import TrialConfig
+from trainer.data.batches import batch, validation_rows
+from trainer.data.dataset import Dataset, open_dataset
+from trainer.errors import DataError
+
+
+def check_data(spec: SweepSpec, trials: Sequence[PlannedTrial], data_root: Path) -> dict[str, str]:
+    """Open every dataset of the plan; the fingerprint (SHA-256) of each by its name.
+
+    Raises:
+        SpecError: if one is missing or damaged, of another vocabulary, or too short for some trial.
+    """
+    datasets: dict[str, Dataset] = {}
+    for name in sorted({trial.config.data for trial in trials}):
+        try:
+            datasets[name] = open_dataset(name, data_root)
+        except DataError as error:
+            raise problem_at(spec, _data_key(spec), rule=f"{error} (data folder: {data_root})") from error
+    for config in {trial.config.config_id: trial.config for trial in trials}.values():
+        _check_config(spec, config, datasets[config.data])
+    return {name: dataset.sha256 for name, dataset in datasets.items()}
+
+
+def _check_config(spec: SweepSpec, config: TrialConfig, dataset: Dataset) -> None:
+    if dataset.vocab_size != config.model.vocab_size:
+        rule = f"must be {dataset.vocab_size}, the vocabulary of dataset {dataset.name}"
+        raise problem_at(spec, "base.model.vocab_size", rule=rule, value=config.model.vocab_size)
+    length = config.train.sequence_tokens
+    try:
+        validation_rows(dataset, sequence_tokens=length, num_tokens=config.eval.tokens)
+        batch(dataset, seed=0, step=0, num_sequences=1, sequence_tokens=length)
+    except DataError as error:
+        raise problem_at(spec, "base.train.sequence_tokens", rule=str(error), value=length) from error
+
+
+def _data_key(spec: SweepSpec) -> str:
+    return "space.data" if any(parameter.key == "data" for parameter in spec.parameters) else "base.data"

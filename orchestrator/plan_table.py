@@ -1,0 +1,135 @@
+"""What a sweep would train, config by config, from shapes alone: weights by kind, phases, expected and most bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from orchestrator.scheduling.admission import byte_limits, fits_surely, refusals
+from orchestrator.search.planner import PlannedTrial, plan
+from results.analysis.config_labels import config_labels
+from results.tables.schema import flatten_config
+from search_spaces.spec.sweep_spec import SweepSpec
+from trainer.artifact.size_bounds import byte_bounds
+from trainer.config.trial import TrialConfig
+from trainer.recipes.recipe import WeightKind
+from trainer.recipes.variants import break_even_rank
+from trainer.recipes.variants import plan as recipe_of
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhaseRow:
+    """One phase of a config: which network it trains, for how long, on which loss, and how many matrices it freezes."""
+
+    name: str
+    network: str
+    steps: int
+    loss: str
+    num_freezes: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlanRow:
+    """One config of a sweep with its replicates."""
+
+    label: str
+    recipe: str
+    config_id: str
+    config: TrialConfig
+    seeds: tuple[int, ...]
+    num_params: int
+    num_learned: int
+    num_seeded: int
+    num_stored_frozen: int
+    phases: tuple[PhaseRow, ...]
+    lower_bytes: int
+    expected_bytes: int
+    upper_bytes: int
+    refusal: str | None  # why admission would not have it trained
+    fits_surely: bool | None  # whether every artifact keeps the sweep's limits in bytes; None where it has none
+    rank: int | None  # of the adapters
+    break_even_ranks: tuple[int, ...]  # from these ranks on, adapters hold as many numbers as their matrices
+
+    @property
+    def frozen_share(self) -> float:
+        return (self.num_seeded + self.num_stored_frozen) / self.num_params
+
+    @property
+    def admitted(self) -> bool:
+        return self.refusal is None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        values = {**dataclasses.asdict(self), "config": self.config.model_dump(mode="json", exclude_none=True)}
+        return {**values, "admitted": self.admitted, "frozen_share": self.frozen_share, "num_trials": len(self.seeds)}
+
+
+def plan_rows(spec: SweepSpec) -> list[PlanRow]:
+    """Every config of a sweep in the order of its trials."""
+    groups: dict[str, list[TrialConfig]] = {}
+    trials = plan(spec)
+    for trial in trials:
+        groups.setdefault(trial.config.config_id, []).append(trial.config)
+    labels = _labels({config_id: members[0] for config_id, members in groups.items()})
+    reasons = refusals(trials, spec)
+    return [_row(labels[config_id], members, spec, reasons.get(config_id)) for config_id, members in groups.items()]
+
+
+def varied_settings(trials: Sequence[PlannedTrial]) -> dict[str, str]:
+    """Trial id → what its config's label says beyond recipe and shape, which the id says as well."""
+    ids = {trial.trial_id: trial.config.config_id for trial in trials}
+    labels = _labels({ids[trial.trial_id]: trial.config for trial in trials})
+    return {trial_id: " ".join(labels[config_id].split()[2:]) for trial_id, config_id in ids.items()}
+
+
+def _labels(configs: Mapping[str, TrialConfig]) -> dict[str, str]:
+    """Config id → short name, which says what tells a config from the others that are given."""
+    settings = [
+        {"recipe": c.recipe, "data": c.data, "config_id": config_id, **flatten_config(c.model_dump(mode="json"))}
+        for config_id, c in configs.items()
+    ]
+    return dict(zip(configs, config_labels(settings), strict=True))
+
+
+def _row(label: str, members: Sequence[TrialConfig], spec: SweepSpec, refusal: str | None) -> PlanRow:
+    config, recipe = members[0], recipe_of(members[0])
+    bounds = byte_bounds(config)
+    kinds: tuple[WeightKind, ...] = ("learned", "seeded", "stored_frozen")
+    learned, seeded, stored_frozen = (recipe.num_params(kind) for kind in kinds)
+    return PlanRow(
+        label=label,
+        recipe=config.recipe,
+        config_id=config.config_id,
+        config=config,
+        # one seed may be there twice, where trials differ in their resources alone
+        seeds=tuple(Counter(member.seed for member in members).elements()),
+        num_params=recipe.num_params(),
+        num_learned=learned,
+        num_seeded=seeded,
+        num_stored_frozen=stored_frozen,
+        phases=tuple(
+            PhaseRow(name=p.name, network=p.network, steps=p.steps, loss=p.loss, num_freezes=len(p.freezes))
+            for p in recipe.phases
+        ),
+        lower_bytes=bounds.lower_bytes,
+        expected_bytes=bounds.expected_bytes,
+        upper_bytes=bounds.upper_bytes,
+        refusal=refusal,
+        fits_surely=fits_surely(bounds, spec.constraints) if byte_limits(spec.constraints) else None,
+        rank=config.adapter.rank if config.adapter else None,
+        break_even_ranks=_break_even_ranks(config),
+    )
+
+
+def _break_even_ranks(config: TrialConfig) -> tuple[int, ...]:
+    """Of the matrices that a recipe of adapters freezes, smallest first."""
+    if config.adapter is None:
+        return ()
+    matrices = set(config.frozen_matrices)
+    weights = recipe_of(config).weights
+    shapes = {
+        weights[name].shape for name in weights if name.rpartition(".")[2] in matrices and "corrections" not in name
+    }
+    return tuple(sorted({break_even_rank(shape) for shape in shapes}))

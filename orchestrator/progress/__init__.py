@@ -1,0 +1,1 @@
+"""How far a sweep is: its status, and the live display."""

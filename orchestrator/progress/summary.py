@@ -1,0 +1,73 @@
+"""What is printed before the first trial and after the last one, and the exit code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.progress.display import duration
+from orchestrator.progress.sweep_status import OUTCOMES, SweepStatus
+from orchestrator.run_context import RunContext
+from orchestrator.scheduling.backlog import Backlog
+from orchestrator.search.planner import note_on_budget
+
+ALL_WELL, SOME_FAILED, INTERRUPTED = 0, 1, 130
+
+
+def before_lines(run: RunContext, backlog: Backlog) -> Iterator[str]:
+    """How much is to be run, and what a user should know before the first trial starts."""
+    num_trials, num_refused = len(run.trials), len(backlog.refused)
+    num_planned_finished = num_trials - len(backlog.admitted) - num_refused
+    yield f"{run.spec.name}: {len(backlog.admitted)} of {num_trials} trials to run, in {shown_path(run.folder.root)}"
+    if num_refused:
+        yield f"{num_refused} of {num_trials} trials are not trained, as their shapes break a limit: status infeasible"
+    if num_others := len(backlog.finished) - num_planned_finished:
+        yield f"{num_others} finished trials in the folder are not in this spec; they stay in its tables"
+    if note := note_on_budget(run.spec, num_trials):
+        yield note
+
+
+def nothing_to_do(run: RunContext) -> str:
+    """The one line of a sweep that is finished already."""
+    return (
+        f"nothing to do: all {len(run.trials)} trials of {run.spec.name} are finished "
+        f"({_outcomes(run.status)}) in {shown_path(run.folder.root)}"
+    )
+
+
+def after_lines(run: RunContext, *, num_before: int) -> Iterator[str]:
+    """What this call did, where the tables are, and what to do next. `num_before`: trials it did not have to train."""
+    status, root = run.status, shown_path(run.folder.root)
+    num_here = status.num_finished - num_before
+    took = duration(time.monotonic() - status.started_seconds)
+    yield f"{num_here} trial{'' if num_here == 1 else 's'} finished in {took}; in all {_outcomes(status)}"
+    if status.num_finished < status.num_trials:
+        reason = status.stop_reason or "nothing more could run"
+        yield f"stopped ({reason}) with {status.num_waiting} to go: the same command goes on from their checkpoints"
+    if status.counts["failed"]:
+        yield f"{status.counts['failed']} failed: see trials/<trial>/log.txt, and run again with --retry-failed"
+    if status.counts["completed"]:
+        yield f"tables in {shown_path(run.folder.tables)}; next: frostline pareto {root}"
+
+
+def exit_code(status: SweepStatus) -> int:
+    """0 all trials completed or cannot fit the byte budget, 1 some ended otherwise, 130 interrupted."""
+    if status.num_finished < status.num_trials:
+        return INTERRUPTED
+    # that a config cannot fit is an answer, not a failure
+    answered = status.counts["completed"] + status.counts["infeasible"]
+    return ALL_WELL if answered == status.num_trials else SOME_FAILED
+
+
+def shown_path(path: Path) -> str:
+    """The path as a user would type it from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _outcomes(status: SweepStatus) -> str:
+    counts = [f"{status.counts[name]} {name}" for name in OUTCOMES if status.counts[name]]
+    return ", ".join(counts) or "none finished"

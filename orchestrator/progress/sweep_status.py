@@ -1,0 +1,139 @@
+"""Where a sweep stands: a fold over its events. Pure; the display and the summary read it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+# Statuses in the order they are told; `waiting` and `running` are those of trials without a result.
+OUTCOMES = ("completed", "failed", "diverged", "out_of_memory", "infeasible", "stopped_early", "deadline")
+
+TRAINING_SHARE = 0.9
+
+
+@dataclasses.dataclass(kw_only=True)
+class Running:
+    """One trial at work, as last heard."""
+
+    trial_id: str
+    accelerator: str
+    step: int = 0
+    total_steps: int = 0
+    ce: float = math.nan
+    tokens_per_s: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """How much of the trial is done; packing and scoring are the last tenth."""
+        return TRAINING_SHARE * self.step / self.total_steps if self.total_steps else 0.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Best:
+    """The best completed trial that holds the constraints, by the first objective."""
+
+    trial_id: str
+    value: float
+    artifact_bytes: int | None
+
+
+class SweepStatus:
+    """Counts, running trials and the best so far, kept up to date by one method per event.
+
+    Args:
+        num_trials: planned trials, finished ones included.
+        objective: column to rank by, and `min` or `max`.
+        started_seconds: the clock at the start of this session.
+        varied: by trial id, the settings in which a trial differs from others whose id looks alike.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_trials: int,
+        objective: tuple[str, str],
+        started_seconds: float,
+        varied: Mapping[str, str] | None = None,
+    ) -> None:
+        self.num_trials, self.objective, self.started_seconds = num_trials, objective, started_seconds
+        self.varied = varied or {}
+        self.counts: Counter[str] = Counter()
+        self.running: dict[str, Running] = {}
+        self.best: Best | None = None
+        self.num_deaths = 0
+        self.stop_reason: str | None = None
+        self.finished_lines: list[str] = []
+        self._finished_here = 0
+
+    @property
+    def is_stopping(self) -> bool:
+        return self.stop_reason is not None
+
+    def stop(self, reason: str) -> None:
+        """Hand out no more trials; the first reason is the one that is shown."""
+        self.stop_reason = self.stop_reason or reason
+
+    @property
+    def num_finished(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def num_waiting(self) -> int:
+        return max(0, self.num_trials - self.num_finished - len(self.running))
+
+    def started(self, trial_id: str, accelerator: str) -> None:
+        self.running[trial_id] = Running(trial_id=trial_id, accelerator=accelerator)
+
+    def reported(self, trial_id: str, report: Mapping[str, Any]) -> None:
+        if trial_id in self.running:
+            running = self.running[trial_id]
+            running.step, running.total_steps = int(report["step"]), int(report["total_steps"])
+            running.ce, running.tokens_per_s = float(report["ce"]), float(report["tokens_per_s"])
+
+    def already_finished(self, row: Mapping[str, Any]) -> None:
+        """A trial that took none of this session's time: an earlier one finished it, or it is not to be trained."""
+        self.counts[row["status"]] += 1
+        self._consider(row)
+
+    def finished(self, row: Mapping[str, Any]) -> None:
+        self.running.pop(row["trial_id"], None)
+        self._finished_here += 1
+        self.already_finished(row)
+        self.finished_lines.append(_line(row, self.varied.get(row["trial_id"], "")))
+
+    def lost(self, trial_id: str, *, died: bool) -> None:
+        """A trial whose worker died, or that stopped at its checkpoint; it waits again."""
+        self.running.pop(trial_id, None)
+        self.num_deaths += died
+
+    def remaining_seconds(self, now_seconds: float) -> float | None:
+        """Estimated time to the end, from the pace of this session; None before anything is known."""
+        under_way = sum(running.share for running in self.running.values())
+        done = self._finished_here + under_way
+        if done < 0.1:
+            return None
+        return (now_seconds - self.started_seconds) / done * (self.num_trials - self.num_finished - under_way)
+
+    def _consider(self, row: Mapping[str, Any]) -> None:
+        column, direction = self.objective
+        value = row.get(column)
+        if row["status"] != "completed" or not row.get("feasible") or value is None or math.isnan(value):
+            return
+        sign = 1 if direction == "min" else -1
+        if self.best is None or sign * value < sign * self.best.value:
+            self.best = Best(trial_id=row["trial_id"], value=value, artifact_bytes=row.get("artifact_bytes"))
+
+
+def _line(row: Mapping[str, Any], varied: str) -> str:
+    """What is told of a trial when it ends."""
+    name = f"{row['trial_id']} ({varied})" if varied else row["trial_id"]
+    if row["status"] != "completed":
+        return f"{name}: {row['status']}: {row.get('error') or 'no reason known'}"
+    fits = {True: "", False: ", over the budget", None: ""}[row.get("feasible")]
+    return (
+        f"{name}: ce {row['ce']:.4f}, {row['artifact_bytes']:,} bytes{fits}, "
+        f"{row['tokens_per_s'] or 0:,.0f} tokens/s on {row['accelerator']}"
+    )

@@ -1,0 +1,1 @@
+"""Everything that imports Ray: driver, searcher, session, checks of the cluster."""

@@ -1,0 +1,137 @@
+"""The driver: hands trials to Ray Tune when a slot is free, and records what comes back."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.progress_reporter import TrialProgressCallback
+
+from orchestrator.progress.display import Display
+from orchestrator.ray_backend.preflight import (
+    ACCELERATOR_LABEL,
+    ACCELERATOR_RESOURCE,
+    UNKNOWN_GPU,
+    check_nodes,
+    check_placement,
+    cluster_nodes,
+)
+from orchestrator.ray_backend.searcher import PlanSearcher
+from orchestrator.ray_backend.session import (
+    clean_tune_folder,
+    interrupt_handlers,
+    ray_session,
+    session_facts,
+    timed_session,
+)
+from orchestrator.run_context import RunContext
+from orchestrator.scheduling.placement import CPU, Pool, Slot
+from orchestrator.search.planner import PlannedTrial
+from orchestrator.worker import Job, run_job
+
+
+def drive(
+    run: RunContext, waiting: Sequence[PlannedTrial], *, address: str | None, on_ready: Callable[[], None]
+) -> None:
+    """Train every trial in `waiting` on a Ray cluster and record it.
+
+    Returns when all are recorded, or when an interrupt has let the running ones checkpoint. `on_ready` is called when
+    every check has passed and before anything starts.
+
+    Raises:
+        UsageError: if the cluster cannot run some trial, does not answer, or does not see the files.
+    """
+    folder = run.folder
+    run.display.note("connecting to " + (address or "a Ray of its own on this machine"))
+    with ray_session(address), clean_tune_folder(folder):
+        pool = Pool(cluster_nodes(ray.nodes()))
+        check_placement(waiting, pool)
+        if len({node.node_id for node in pool.nodes}) > 1 or any(node.gpus for node in pool.nodes):
+            check_nodes(pool, waiting, run_folder=folder.root, data_root=run.data_root)
+        on_ready()
+        folder.add_session(session_facts(pool, address))
+        # pending trials beyond the slots would only bind early; fewer would leave slots empty
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, pool.num_slots(waiting)))
+        tuner = _tuner(PlanSearcher(run, waiting, pool), run)
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it would print, the display prints
+        with interrupt_handlers(folder, run.status), run.display, timed_session(folder):
+            tuner.fit()
+
+
+def _tuner(searcher: PlanSearcher, run: RunContext) -> tune.Tuner:
+    return tune.Tuner(
+        tune.with_resources(run_trial, _Bundles(searcher.pool)),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher, num_samples=-1, reuse_actors=True, trial_dirname_creator=_dirname
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(run.folder.tune_folder),
+            verbose=0,
+            callbacks=[_DisplayCallback(run.display)],
+            failure_config=tune.FailureConfig(max_failures=0),
+        ),
+    )
+
+
+def run_trial(config: dict[str, Any]) -> None:
+    """The Tune trainable: one job, its reports passed on."""
+    run_job(Job(**json.loads(config["job"])), node=ray.get_runtime_context().get_node_id(), report=tune.report)
+
+
+class _Bundles:
+    """What Ray must reserve for a job: its slot's CPUs and GPUs, on a node of its slot's kind."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.gpu_kinds = tuple(kind for kind in pool.kinds if kind != CPU)
+        self.labelled = frozenset(node.kind for node in pool.nodes if node.is_labelled)
+        self.has_spare_cpus = any(node.spare for node in pool.nodes)
+
+    def __call__(self, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        slot = Slot(**config["slot"])
+        bundle = {"CPU": slot.cpus, **({"GPU": slot.gpus} if slot.gpus else {})}
+        if slot.kind == CPU:
+            if not self.gpu_kinds or self.has_spare_cpus:
+                return tune.PlacementGroupFactory([bundle])
+            selector = f"!in({','.join(self.gpu_kinds)})"
+        elif slot.kind in self.labelled:
+            selector = slot.kind
+        elif slot.kind == UNKNOWN_GPU:
+            return tune.PlacementGroupFactory([bundle])
+        else:
+            return tune.PlacementGroupFactory([{**bundle, ACCELERATOR_RESOURCE + slot.kind: 0.001}])
+        return tune.PlacementGroupFactory([bundle], bundle_label_selector=[{ACCELERATOR_LABEL: selector}])
+
+
+class _DisplayCallback(TrialProgressCallback):
+    """Redraws the display after each step of Ray Tune.
+
+    Being Tune's own kind of progress callback, it keeps Tune from adding one that prints over the display. Tune
+    pickles its callbacks, and a live display cannot be pickled.
+    """
+
+    def __init__(self, display: Display) -> None:
+        super().__init__()
+        self.display: Display | None = display
+
+    def log_result(self, trial: Any, result: dict[str, Any], error: bool = False) -> None:
+        """Nothing: the display shows the trials."""
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Nothing: see `log_result`."""
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if self.display is not None:
+            self.display.tick()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"display": None}
+
+
+def _dirname(trial: Any) -> str:
+    return str(trial.trial_id)

@@ -1,0 +1,154 @@
+"""What is checked before anything starts: the cluster's nodes, and that each can do what it will be asked."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import uuid
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from orchestrator.errors import UsageError
+from orchestrator.scheduling.placement import CPU, Node, Pool, unplaceable
+from orchestrator.search.planner import PlannedTrial
+
+ACCELERATOR_LABEL = "ray.io/accelerator-type"
+ACCELERATOR_RESOURCE = "accelerator_type:"
+PROBE_SECONDS = 120.0
+UNKNOWN_GPU = "GPU"  # a card whose name Ray does not tell; trials that run anywhere may use it
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What one node answered."""
+
+    host: str
+    sees_run_folder: bool
+    sees_data: bool
+    cuda_devices: int
+    torch_version: str
+    error: str = ""
+
+
+def cluster_nodes(ray_nodes: Iterable[dict[str, Any]]) -> list[Node]:
+    """The live nodes of `ray.nodes()` with their accelerator, CPU-only nodes as kind CPU.
+
+    Where every node has GPUs, their CPUs are offered as well, to trials that ask for a CPU by name.
+    """
+    nodes = [_node(entry) for entry in ray_nodes if entry["Alive"] and entry["Resources"].get("CPU")]
+    if any(node.kind == CPU for node in nodes):
+        return nodes
+    return nodes + [dataclasses.replace(node, kind=CPU, gpus=0.0, spare=True) for node in nodes]
+
+
+def check_placement(trials: Sequence[PlannedTrial], pool: Pool) -> None:
+    """Refuse a sweep with trials that no node of the cluster could ever run.
+
+    Raises:
+        UsageError: naming the needs, and what the cluster has.
+    """
+    lost = unplaceable(trials, pool)
+    if not lost:
+        return
+    needs = sorted({_need(trial) for trial in lost})
+    has = ", ".join(f"{n.kind} ({n.cpus:g} CPUs, {n.gpus:g} GPUs)" for n in pool.nodes if not n.spare) or "no nodes"
+    raise UsageError(
+        f"{len(lost)} of {len(trials)} trials can run on no node of this cluster: they need {'; '.join(needs)}, but it "
+        f"has {has}. Change `resources` in the spec, or connect a cluster that has them with --address"
+    )
+
+
+def check_nodes(pool: Pool, trials: Sequence[PlannedTrial], *, run_folder: Path, data_root: Path) -> None:
+    """Ask every node whether it sees the run folder and the data, and CUDA where it will be given a GPU's trial.
+
+    Raises:
+        UsageError: with all that is wrong, node by node.
+    """
+    marker = run_folder / f".probe-{uuid.uuid4().hex}"
+    marker.write_text("probe")
+    names = {trial.config.data for trial in trials}
+    try:
+        probes = _ask(pool, str(marker), [str(data_root / "datasets" / name) for name in names])
+    finally:
+        marker.unlink(missing_ok=True)
+    problems = []
+    for node_id, probe in probes.items():
+        node = next(node for node in pool.nodes if node.node_id == node_id)
+        problems += [
+            f"{probe.host} ({node.kind}): {fault}" for fault in _faults(node, probe, trials, run_folder, data_root)
+        ]
+    if problems:
+        raise UsageError("the cluster is not ready:\n  " + "\n  ".join(problems))
+
+
+def _faults(node: Node, probe: Probe, trials: Sequence[PlannedTrial], run_folder: Path, data_root: Path) -> list[str]:
+    if probe.error:
+        return [probe.error]
+    faults = []
+    if not probe.sees_run_folder:
+        faults.append(f"does not see {run_folder}: choose an --out that every node shares")
+    if not probe.sees_data:
+        faults.append(f"does not see the datasets under {data_root}: share the folder, or prepare the data there")
+    wants_cuda = [t for t in trials if t.config.device != "cpu" and t.accelerator in ("any", node.kind) and t.gpus != 0]
+    if node.gpus and wants_cuda and not probe.cuda_devices:
+        faults.append(
+            f"has {node.gpus:g} GPUs by Ray's account, but torch {probe.torch_version} sees no CUDA device there: "
+            "install a CUDA build of torch, or set `base.device: cpu` (for a simulated cluster)"
+        )
+    return faults
+
+
+def _ask(pool: Pool, marker: str, data_folders: list[str]) -> dict[str, Probe]:
+    def start(node: Node) -> Any:
+        strategy = NodeAffinitySchedulingStrategy(node_id=node.node_id, soft=False)
+        # the smallest share of a GPU makes Ray show the device to the probe
+        options = ray.remote(num_cpus=0, num_gpus=0.001 if node.gpus else 0)(_probe)
+        return options.options(scheduling_strategy=strategy).remote(marker, data_folders)
+
+    pending = {node.node_id: start(node) for node in pool.nodes if not node.spare}
+    ray.wait(list(pending.values()), num_returns=len(pending), timeout=PROBE_SECONDS)
+    return {node_id: _answer(reference) for node_id, reference in pending.items()}
+
+
+def _answer(reference: Any) -> Probe:
+    try:
+        answer: Probe = ray.get(reference, timeout=1)
+        return answer
+    except ray.exceptions.RayError as error:
+        fault = f"does not answer: {str(error).strip().splitlines()[-1]}"
+        return Probe(host="node", sees_run_folder=False, sees_data=False, cuda_devices=0, torch_version="", error=fault)
+
+
+def _probe(marker: str, data_folders: list[str]) -> Probe:
+    import torch
+
+    return Probe(
+        host=platform.node(),
+        sees_run_folder=os.path.exists(marker),
+        sees_data=all(os.path.isdir(folder) for folder in data_folders),
+        cuda_devices=torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        torch_version=torch.__version__,
+    )
+
+
+def _node(entry: dict[str, Any]) -> Node:
+    resources, label = entry["Resources"], (entry.get("Labels") or {}).get(ACCELERATOR_LABEL)
+    gpus = float(resources.get("GPU", 0))
+    kind = (label or _kind_by_resource(resources)) if gpus else CPU
+    is_labelled = bool(gpus and label)
+    return Node(node_id=entry["NodeID"], kind=kind, cpus=float(resources["CPU"]), gpus=gpus, is_labelled=is_labelled)
+
+
+def _kind_by_resource(resources: dict[str, float]) -> str:
+    names = [name for name in resources if name.startswith(ACCELERATOR_RESOURCE)]
+    return names[0].removeprefix(ACCELERATOR_RESOURCE) if names else UNKNOWN_GPU
+
+
+def _need(trial: PlannedTrial) -> str:
+    gpus = "" if trial.gpus is None else f", {trial.gpus:g} GPUs"
+    return f"accelerator {trial.accelerator} with {trial.cpus:g} CPUs{gpus}"

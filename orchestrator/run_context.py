@@ -1,0 +1,51 @@
+"""One call of `frostline run` as values: its options, and the context that every step of it needs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from orchestrator.progress.display import Display
+from orchestrator.progress.sweep_status import SweepStatus
+from orchestrator.search.planner import PlannedTrial
+from orchestrator.store.recorder import Recorder
+from orchestrator.store.run_folder import RunFolder
+from search_spaces.spec.sweep_spec import SweepSpec
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The options of `frostline run`.
+
+    Args:
+        scale: one of the file's scales, instead of the one that it names.
+        out: the run folder; by default `runs/<name>`.
+        data_root: folder of the prepared datasets.
+        address: of a Ray cluster; None starts Ray on this machine.
+        retry_failed: run failed trials again; their old result is kept beside as `result.failed.json`.
+    """
+
+    scale: str | None = None
+    out: Path | None = None
+    data_root: Path = Path("data")
+    address: str | None = None
+    retry_failed: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """The plan, the folders, and the objects that record and show progress.
+
+    Args:
+        data_sha256: fingerprint of each dataset of the plan by its name.
+    """
+
+    spec: SweepSpec
+    trials: Sequence[PlannedTrial]
+    folder: RunFolder
+    data_root: Path
+    data_sha256: Mapping[str, str]
+    recorder: Recorder
+    status: SweepStatus
+    display: Display

@@ -1,0 +1,133 @@
+"""Which trial goes where, now: decided when a slot is free, never earlier. Pure; knows nothing of Ray.
+
+Deciding late is what keeps every kind of device busy: a trial that must wait for an H100 holds back no A40.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Container, Iterable, Sequence
+
+from orchestrator.search.planner import PlannedTrial
+
+ANY = "any"
+CPU = "CPU"
+ROUNDING = 1e-6  # thirds of a GPU must add up to one
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Node:
+    """One machine of the cluster. `kind` is the accelerator's name as Ray has it, or CPU where there is none."""
+
+    node_id: str
+    kind: str
+    cpus: float
+    gpus: float
+    is_labelled: bool = False  # Ray knows the kind as a node label, not only as a resource
+    spare: bool = False  # the CPUs of a machine with GPUs: only for trials that ask for a CPU, or for no GPU
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Slot:
+    """What one trial holds while it runs: a share of one node."""
+
+    kind: str
+    cpus: float
+    gpus: float
+    node_id: str = ""
+
+
+class Pool:
+    """The nodes of a cluster and what of them is held, node by node. Nodes may come and go; see `set_nodes`."""
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        self.nodes = tuple(nodes)
+        self.held: dict[str, Slot] = {}
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds there are: GPUs first, CPU last."""
+        return tuple(sorted({node.kind for node in self.nodes}, key=lambda kind: (kind == CPU, kind)))
+
+    def set_nodes(self, nodes: Iterable[Node]) -> None:
+        """Take note of which nodes there are now. What is held on a lost node stays held until it is released."""
+        self.nodes = tuple(nodes)
+
+    def slot_for(self, trial: PlannedTrial, node: Node) -> Slot:
+        """What `trial` holds on `node`: one GPU where it names no number and the node has some."""
+        gpus = (0.0 if node.kind == CPU else 1.0) if trial.gpus is None else trial.gpus
+        return Slot(kind=node.kind, cpus=trial.cpus, gpus=gpus, node_id=node.node_id)
+
+    def fits_on(self, trial: PlannedTrial, node: Node) -> bool:
+        """Whether `trial` could run on `node` if nothing else did: the node is large enough and of the right kind."""
+        if trial.accelerator not in (ANY, node.kind) or (node.spare and trial.accelerator == ANY and trial.gpus != 0):
+            return False
+        slot = self.slot_for(trial, node)
+        # a GPU trial placed on a CPU node, or a CPU trial that takes a GPU node away, is never meant
+        if (slot.gpus > 0) != (node.kind != CPU):
+            return False
+        return node.cpus >= slot.cpus - ROUNDING and node.gpus >= slot.gpus - ROUNDING
+
+    def is_free(self, slot: Slot, node: Node) -> bool:
+        """Whether `slot` is free now on `node`; a node's spare CPUs and its other slots share the same machine."""
+        used = [held for held in self.held.values() if held.node_id == node.node_id]
+        return (
+            node.cpus - sum(s.cpus for s in used) >= slot.cpus - ROUNDING
+            and node.gpus - sum(s.gpus for s in used if not node.spare) >= slot.gpus - ROUNDING
+        )
+
+    def free_slot(self, trial: PlannedTrial, paused: Container[str] = ()) -> Slot | None:
+        """A free slot for `trial`: GPUs before CPUs; None if there is none now."""
+        for node in sorted(self.nodes, key=lambda node: (node.kind == CPU, node.kind)):
+            if node.kind in paused or not self.fits_on(trial, node):
+                continue
+            if self.is_free(self.slot_for(trial, node), node):
+                return self.slot_for(trial, node)
+        return None
+
+    def acquire(self, holder: str, slot: Slot) -> None:
+        self.held[holder] = slot
+
+    def release(self, holder: str) -> None:
+        self.held.pop(holder, None)
+
+    def num_slots(self, trials: Sequence[PlannedTrial]) -> int:
+        """How many of these trials can run at once, at most, if each were like the smallest."""
+        total = 0
+        for node in self.nodes:
+            slots = [self.slot_for(t, node) for t in trials if self.fits_on(t, node)]
+            if slots:
+                by_cpu = int(node.cpus / max(ROUNDING, min(s.cpus for s in slots)) + ROUNDING)
+                smallest_gpu = min(s.gpus for s in slots)
+                total += min(by_cpu, int(node.gpus / smallest_gpu + ROUNDING)) if smallest_gpu else by_cpu
+        return total
+
+
+def choose(
+    waiting: Iterable[PlannedTrial], pool: Pool, *, paused: Container[str] = ()
+) -> tuple[PlannedTrial, Slot] | None:
+    """The next trial to start and its slot, or None when nothing that waits fits what is free.
+
+    Nothing is placed on nodes of a kind that is `paused`.
+
+    Trials go in order, except that one which names its kind goes before those that can run anywhere: a free H100 is
+    not given away while a trial that needs it waits.
+    """
+    anywhere: tuple[PlannedTrial, Slot] | None = None
+    tried: set[tuple[str, float, float | None]] = set()
+    for trial in waiting:
+        need = (trial.accelerator, trial.cpus, trial.gpus)
+        if need in tried:
+            continue
+        tried.add(need)
+        slot = pool.free_slot(trial, paused)
+        if slot is not None and trial.accelerator != ANY:
+            return trial, slot
+        if slot is not None:
+            anywhere = anywhere or (trial, slot)
+    return anywhere
+
+
+def unplaceable(trials: Iterable[PlannedTrial], pool: Pool) -> list[PlannedTrial]:
+    """The trials that no node could ever hold."""
+    return [trial for trial in trials if not any(pool.fits_on(trial, node) for node in pool.nodes)]

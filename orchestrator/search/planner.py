@@ -1,0 +1,72 @@
+"""From a spec to its trials: every combination of a grid, or draws from a space, checked and named. Pure.
+
+The plan is a function of the spec alone, so a sweep that is resumed computes it again, and a larger budget begins
+with the trials of a smaller one. Keys are visited by name, never in the order they were written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from itertools import islice
+
+from search_spaces.spec.cross_field_rules import gpus_of
+from search_spaces.spec.enumerate import Candidate, candidates, candidates_of_space
+from search_spaces.spec.sweep_spec import SweepSpec
+from trainer.config.trial import TrialConfig
+
+MAX_CONFIGS_COUNTED = 500  # about a tenth of a second
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedTrial:
+    """A trial to be run: what it is, and what it must be given. `gpus` None: one where its node has any."""
+
+    config: TrialConfig
+    accelerator: str
+    cpus: float
+    gpus: float | None
+    trial_id: str
+
+
+def plan(spec: SweepSpec) -> list[PlannedTrial]:
+    """All trials of a sweep, config by config with the seeds inside, cut at the budget.
+
+    Raises:
+        SpecError: if a combination of a grid, or nearly every draw, breaks a rule of the config.
+    """
+    return list(iterate(spec))
+
+
+def iterate(spec: SweepSpec) -> Iterator[PlannedTrial]:
+    """As `plan`, one after another."""
+    trials = (_planned(candidate, seed) for candidate in candidates(spec) for seed in spec.seeds)
+    return islice(trials, spec.budget.trials)
+
+
+def note_on_budget(spec: SweepSpec, num_planned: int) -> str | None:
+    """What a plan leaves out of its space, or its budget holds beyond it; None where neither is the case."""
+    most = spec.budget.trials
+    if most is None or (spec.search.method == "random" and num_planned == most):
+        return None
+    if num_planned < most:
+        return f"the space holds {num_planned:,} different trials; the budget would allow {most:,}"
+    enough = max(MAX_CONFIGS_COUNTED, most // len(spec.seeds) + 1)  # as many as tell whether there are more
+    num_configs = sum(1 for _ in islice(candidates_of_space(spec), enough))
+    num_trials = num_configs * len(spec.seeds)
+    if num_trials == num_planned:
+        return None
+    about = "at least " if num_configs == enough else ""
+    return f"the space holds {about}{num_trials:,} trials; budget.trials cuts it to {num_planned:,}"
+
+
+def _planned(candidate: Candidate, seed: int) -> PlannedTrial:
+    config = candidate.config.model_copy(update={"seed": seed})
+    resources = candidate.resources
+    return PlannedTrial(
+        config=config,
+        accelerator=resources.accelerator,
+        cpus=float(config.num_threads) if resources.cpus is None else resources.cpus,
+        gpus=gpus_of(config, resources),
+        trial_id=config.trial_id + candidate.suffix,
+    )

@@ -1,0 +1,1 @@
+"""The files of a run: the run folder, trial folders, and the Parquet tables made from them."""

@@ -1,0 +1,108 @@
+"""From finished trials to the Parquet tables. One writer; every fragment is replaced whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from orchestrator.store.run_folder import RunFolder
+from orchestrator.store.trial_folder import TrialFolder
+from results.tables.schema import curves_table, flatten_config, trials_table
+from search_spaces.spec.sweep_spec import SweepSpec
+from trainer.files import replacing
+from trainer.result import TrialResult
+
+TRIALS_PER_FRAGMENT = 100
+
+
+class Recorder:
+    """Keeps `tables/` equal to the finished trials. Only the last fragment of a table is ever written again."""
+
+    def __init__(self, folder: RunFolder, spec: SweepSpec) -> None:
+        self.folder, self.spec = folder, spec
+        self.rows: list[dict[str, Any]] = []
+        self.curves: list[list[dict[str, Any]]] = []  # of the last fragment, so that recording reads no curve twice
+
+    def rebuild(self, finished: Mapping[str, TrialResult]) -> list[str]:
+        """Write the tables anew from the trial folders; return the trials that cannot be read.
+
+        Their results are set aside, so that they are done again.
+        """
+        self.rows, self.curves, damaged = [], [], []
+        for trial_id, result in finished.items():
+            try:
+                self._add(trial_id, result)
+            except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+                self.folder.trial(trial_id).set_aside("damaged")
+                damaged.append(trial_id)
+        if self.rows:
+            self._write_last()
+        for table in ("trials", "curves"):
+            for path in sorted((self.folder.tables / table).glob(f"{table}-*.parquet"))[self._num_fragments() :]:
+                path.unlink()
+        return damaged
+
+    def record(self, trial_id: str, result: TrialResult) -> dict[str, Any]:
+        """Add one finished trial and return its row."""
+        self._add(trial_id, result)
+        self._write_last()
+        return self.rows[-1]
+
+    def _add(self, trial_id: str, result: TrialResult) -> None:
+        row = row_of(self.spec, self.folder.trial(trial_id), result)
+        curve = self._curve(row)
+        if self.rows and len(self.rows) % TRIALS_PER_FRAGMENT == 0:
+            self._write_last()
+            self.curves = []
+        self.rows.append(row)
+        self.curves.append(curve)
+
+    def _num_fragments(self) -> int:
+        return -(-len(self.rows) // TRIALS_PER_FRAGMENT)
+
+    def _write_last(self) -> None:
+        index = self._num_fragments() - 1
+        self._replace("curves", index, curves_table([point for curve in self.curves for point in curve]))
+        self._replace("trials", index, trials_table(self.rows[index * TRIALS_PER_FRAGMENT :]))
+
+    def _replace(self, name: str, index: int, table: pa.Table) -> None:
+        with replacing(self.folder.tables / name / f"{name}-{index:06d}.parquet") as temporary:
+            pq.write_table(table, temporary)
+
+    def _curve(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+        path = self.folder.trial(row["trial_id"]).curve_file
+        if not path.exists():
+            return []
+        same = {key: row[key] for key in ("sweep", "trial_id", "seed")}
+        return [{**same, **point} for point in pq.read_table(path).to_pylist()]
+
+
+def row_of(spec: SweepSpec, folder: TrialFolder, result: TrialResult) -> dict[str, Any]:
+    """One trial's row of the table: who it is, where it ran, what came of it, and every setting as `cfg_*`."""
+    config = folder.config()
+    if not folder.trial_id.startswith(config.trial_id):
+        raise ValueError(f"the folder {folder.trial_id} holds the trial {config.trial_id}")
+    row = {
+        "sweep": spec.name,
+        "trial_id": folder.trial_id,
+        "config_id": config.config_id,
+        "seed": config.seed,
+        "recipe": config.recipe,
+        "data": config.data,
+        **folder.placement(),
+        **vars(result),
+        **flatten_config(config.model_dump(mode="json")),
+    }
+    return {**row, "feasible": feasible(spec, row)}
+
+
+def feasible(spec: SweepSpec, row: Mapping[str, Any]) -> bool | None:
+    """Whether all constraints hold; None while one of their columns is unknown."""
+    values = [(constraint, row.get(constraint.column)) for constraint in spec.constraints]
+    if any(value is None for _, value in values):
+        return None
+    return all(constraint.holds(value) for constraint, value in values)

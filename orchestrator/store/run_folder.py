@@ -1,0 +1,140 @@
+"""The run folder: where everything of one sweep lies. The trial folders are the truth, all else can be rebuilt."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import UsageError
+from orchestrator.store.trial_folder import TrialFolder
+from search_spaces.spec import yaml_document
+from trainer.files import write_atomically
+from trainer.result import TrialResult
+
+# What may change between two calls of the same sweep: how much is run and where, never what a trial is.
+FREE_KEYS = ("budget", "seeds", "space", "cases", "admission", "resources", "constraints", "objectives")
+
+MAX_CHANGES_SHOWN = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """Names of the files of one sweep under `root`, and the finished trials among them."""
+
+    root: Path
+
+    @property
+    def sweep_file(self) -> Path:
+        return self.root / "sweep.yaml"
+
+    @property
+    def environment_file(self) -> Path:
+        return self.root / "environment.json"
+
+    @property
+    def stop_file(self) -> Path:
+        """While it exists, running trials checkpoint and end."""
+        return self.root / ".stop"
+
+    @property
+    def tune_folder(self) -> Path:
+        """Where Ray Tune keeps what it wants to keep. Never read, removed at the end."""
+        return self.root / ".tune"
+
+    @property
+    def tables(self) -> Path:
+        return self.root / "tables"
+
+    def trial(self, trial_id: str) -> TrialFolder:
+        return TrialFolder(self.root / "trials" / trial_id)
+
+    def finished(self) -> dict[str, TrialResult]:
+        """Every finished trial of the folder, oldest first, planned by today's spec or not."""
+        folders = [TrialFolder(path.parent) for path in self.root.glob("trials/*/result.json")]
+        found = {folder.trial_id: folder.result() for folder in folders if folder.is_original()}
+        results = {trial_id: result for trial_id, result in found.items() if result is not None}
+        return dict(sorted(results.items(), key=lambda item: (item[1].finished_at, item[0])))
+
+    def check(self, resolved: dict[str, Any], data_sha256: Mapping[str, str]) -> None:
+        """Refuse a folder that holds another sweep; a free folder is left as it is.
+
+        Args:
+            resolved: the spec as plain values.
+            data_sha256: fingerprint of each dataset by its name; a folder never mixes two of one name.
+
+        Raises:
+            UsageError: if the folder holds another sweep, or the data changed since.
+        """
+        environment = self._environment()
+        if not self.sweep_file.exists():
+            return
+        changes = [
+            change
+            for change in _differences(self._stored_spec(), resolved)
+            if change.partition(".")[0].partition(":")[0] not in FREE_KEYS
+        ]
+        if changes:
+            raise UsageError(
+                f"{self.root} holds another sweep, by its sweep.yaml: {'; '.join(changes[:MAX_CHANGES_SHOWN])}. "
+                "Choose another --out, or restore the spec"
+            )
+        for name, before in environment.get("data_sha256", {}).items():
+            now = data_sha256.get(name, before)
+            if now != before:
+                raise UsageError(
+                    f"{self.root} was run on other data under the name {name} (SHA-256 {before[:12]}…, now "
+                    f"{now[:12]}…), and results of two datasets are never mixed. "
+                    "Choose another --out, or restore the dataset"
+                )
+
+    def write_spec(self, resolved: dict[str, Any], data_sha256: Mapping[str, str]) -> None:
+        """Write the spec and the data's fingerprints, after `check`: from here on the folder is this sweep's."""
+        # the fingerprint first: a folder with a sweep.yaml always has one
+        environment = self._environment()
+        environment["data_sha256"] = {**environment.get("data_sha256", {}), **data_sha256}
+        self._write_environment(environment)
+        write_atomically(self.sweep_file, yaml_document.dump(resolved).encode())
+
+    def add_session(self, session: dict[str, Any]) -> None:
+        """Append what a driver runs on (versions, commit, nodes) to `environment.json`."""
+        environment = self._environment()
+        self._write_environment({**environment, "sessions": [*environment.get("sessions", []), session]})
+
+    def close_session(self, figures: dict[str, Any]) -> None:
+        """Add what is known at its end to the session added last."""
+        environment = self._environment()
+        environment["sessions"][-1].update(figures)
+        self._write_environment(environment)
+
+    def _stored_spec(self) -> dict[str, Any]:
+        try:
+            return yaml_document.load(self.sweep_file).values
+        except yaml_document.LoadError as error:
+            raise UsageError(f"{self.sweep_file} is damaged: {error}; restore it, or choose another --out") from error
+
+    def _environment(self) -> dict[str, Any]:
+        if not self.environment_file.exists():
+            return {}
+        try:
+            return dict(json.loads(self.environment_file.read_text()))
+        except ValueError as error:
+            raise UsageError(
+                f"{self.environment_file} is damaged ({error}): restore it, or choose another --out"
+            ) from error
+
+    def _write_environment(self, environment: dict[str, Any]) -> None:
+        write_atomically(self.environment_file, json.dumps(environment, indent=1).encode())
+
+
+def _differences(there: Any, here: Any, key: str = "") -> list[str]:
+    """What differs between two specs, key by key: `base.train.steps: 50 there, 40 here`."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        return [
+            line
+            for name in sorted({*there, *here})
+            for line in _differences(there.get(name), here.get(name), f"{key}.{name}" if key else name)
+        ]
+    return [] if there == here else [f"{key}: {there} there, {here} here"]

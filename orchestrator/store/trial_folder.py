@@ -1,0 +1,105 @@
+"""The folder of one trial as the driver and the worker use it: what it is, where it ran, what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import yaml
+
+from trainer.config.trial import TrialConfig
+from trainer.files import write_atomically
+from trainer.result import TrialResult, utc_now
+from trainer.trial_files import TrialFiles
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Which accelerator a trial asked for, and what it was given; None for a trial that was not trained."""
+
+    accelerator_wanted: str
+    accelerator: str | None = None
+    num_gpus: float | None = None
+    node: str | None = None
+
+
+class TrialFolder(TrialFiles):
+    """One trial's folder. Its name is the trial's id."""
+
+    @property
+    def trial_id(self) -> str:
+        return self.root.name
+
+    def result(self) -> TrialResult | None:
+        """The result of a finished trial, None of any other.
+
+        A result that cannot be read is set aside, so that the trial is done again and nothing is thrown away.
+        """
+        try:
+            return TrialResult.load(self.result_file)
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            self.set_aside("damaged")
+            return None
+
+    def config(self) -> TrialConfig:
+        """What the trial is. Raises OSError or ValueError if its file is absent or damaged."""
+        return TrialConfig.model_validate(yaml.load(self.config_file.read_text(), yaml.CSafeLoader))
+
+    def placement(self) -> dict[str, Any]:
+        """Where the trial ran last: the fields of `Placement`. Raises OSError or ValueError as `config`."""
+        placement = dict(json.loads(self.placement_file.read_text()))
+        del placement["trial_id"]
+        return placement
+
+    def is_original(self) -> bool:
+        """False for a copy that somebody made beside a trial: its name is not what its placement says."""
+        try:
+            return bool(json.loads(self.placement_file.read_text())["trial_id"] == self.trial_id)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def write_placement(self, placement: Placement) -> None:
+        values = {"trial_id": self.trial_id, **dataclasses.asdict(placement)}
+        write_atomically(self.placement_file, json.dumps(values).encode())
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Write a config given as plain values."""
+        write_atomically(self.config_file, yaml.safe_dump(config, sort_keys=False).encode())
+
+    def write_infeasible(self, config: TrialConfig, accelerator_wanted: str, reason: str) -> TrialResult:
+        """Give a trial that is not to be trained its result: status `infeasible`, no device and no time."""
+        self.write_placement(Placement(accelerator_wanted=accelerator_wanted))
+        self.write_config(config.model_dump(mode="json"))
+        result = TrialResult(status="infeasible", error=reason, finished_at=utc_now())
+        result.save(self.result_file)
+        return result
+
+    def write_failure(self, config: dict[str, Any], placement: Placement, error: str) -> None:
+        """Give a trial that could not be run its result: status `failed`, and why."""
+        self.write_placement(placement)
+        self.write_config(config)
+        now, progress = utc_now(), self._progress()
+        TrialResult(
+            status="failed",
+            error=error,
+            steps=progress.get("step", 0),
+            total_seconds=progress.get("total_seconds", 0.0),
+            num_resumes=progress.get("num_resumes", 0),
+            steps_repeated=progress.get("steps_repeated", 0),
+            started_at=progress.get("started_at", now),
+            finished_at=now,
+        ).save(self.result_file)
+
+    def set_aside(self, reason: str) -> None:
+        """Let the trial count as not finished; its result is kept beside as `result.<reason>.json`."""
+        self.result_file.replace(self.result_file.with_name(f"result.{reason}.json"))
+
+    def _progress(self) -> dict[str, Any]:
+        """What the trial last wrote of itself."""
+        try:
+            return dict(json.loads(self.progress_file.read_text()))
+        except (OSError, ValueError):
+            return {}

@@ -1,0 +1,1 @@
+"""What is computed from the tables: statistics, Pareto fronts, comparisons with controls."""

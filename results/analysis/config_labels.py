@@ -1,0 +1,146 @@
+"""Short names for configs that say recipe and shape, and beyond these only settings that differ."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from results.tables.schema import RECIPE_SECTIONS
+
+Settings = Mapping[str, Any]  # recipe, data, config_id and the cfg_* columns of one config
+
+# A setting that these fix needs no mention: naming a family fills twenty.
+_NAMES = ("data", "cfg_model_family", "cfg_optimizer_name")
+_SHAPE = ("cfg_model_num_layers", "cfg_model_dim")  # in every label
+# Settings that usually follow the shape: named only where one shape has two of them.
+_OF_SHAPE = frozenset({"cfg_model_num_heads", "cfg_model_num_kv_heads", "cfg_model_rope_dims"})
+_SECTION_PREFIXES = tuple(f"cfg_{section}_" for section in RECIPE_SECTIONS)
+
+# Settings whose value speaks for itself.
+_BARE = frozenset(
+    {"data", "cfg_model_family", "cfg_model_mlp", "cfg_freeze_matrices", "cfg_freeze_scheme", "cfg_optimizer_name"}
+    | {"cfg_schedule_name", "cfg_train_precision", "cfg_artifact_codec", "cfg_device"}
+    | {"cfg_adapter_kind", "cfg_ensemble_members"}
+)
+_SHORT = {
+    "cfg_optimizer_learning_rate": "lr",
+    "cfg_optimizer_weight_decay": "wd",
+    "cfg_freeze_seed": "map seed",
+    "cfg_freeze_layers": "layers",
+    "cfg_adapter_rank": "rank",
+    "cfg_adapter_channel_gain": "channel gain",
+    "cfg_low_rank_rank": "rank",
+    "cfg_low_rank_activation": "between",
+    "cfg_distill_temperature": "T",
+    "cfg_artifact_matrix_bits": "matrix bits",
+    "cfg_artifact_embedding_bits": "embedding bits",
+}
+_WORDS: dict[tuple[str, Any], str] = {
+    ("cfg_freeze_layers", "all"): "",  # as a reader takes it where nothing is said
+    ("cfg_model_linear_std", None): "uniform start",
+    ("cfg_adapter_channel_gain", False): "",
+    ("cfg_progressive_restart", True): "restarted",
+    ("cfg_progressive_restart", False): "carried on",
+    ("cfg_low_rank_activation", "gelu"): "activated",
+    ("cfg_low_rank_activation", "none"): "linear",
+}
+_MANY = 20
+# The first word of a column's name that says only which section it is in.
+_SECTIONS = ("model_", "train_", "freeze_", "progressive_", "distill_", "optimizer_", "schedule_")
+
+
+def config_labels(configs: Sequence[Settings]) -> list[str]:
+    """One name per config, such as `selective 6L192d gate+up normal`; names of different configs differ.
+
+    A setting is named if it differs among configs of one data, family and optimiser, and one of a recipe's own section
+    if it differs within the recipe. Among twenty configs and more, a value that over half of
+    them have goes without saying, outside such sections.
+    """
+    named = [column for column in _NAMES if _says_more(column, (), configs)]
+    others = sorted({column for config in configs for column in config if column.startswith("cfg_")})
+    others = [column for column in others if column not in (*_NAMES, *_SHAPE)]
+    others.sort(key=lambda column: not column.startswith(_SECTION_PREFIXES))
+    named += [column for column in others if _says_more(column, _fixed_by(column), configs)]
+    usual = {column: _usual(column, configs) for column in named if not column.startswith(_SECTION_PREFIXES)}
+    return _made_unique([_label(config, named, usual) for config in configs], configs)
+
+
+def _fixed_by(column: str) -> tuple[str, ...]:
+    """The columns that a reader expects to decide this one."""
+    if column.startswith(_SECTION_PREFIXES):
+        return ("recipe",)
+    return _NAMES + _SHAPE if column in _OF_SHAPE else _NAMES
+
+
+def _says_more(column: str, known: Sequence[str], configs: Sequence[Settings]) -> bool:
+    """Whether the column takes two values among configs that are alike in the known columns."""
+    seen: dict[tuple[Any, ...], Any] = {}
+    return any(
+        seen.setdefault(tuple(map(config.get, known)), config.get(column)) != config.get(column) for config in configs
+    )
+
+
+def _usual(column: str, configs: Sequence[Settings]) -> Any:
+    """The value that goes without saying; an object that no value is where there is none."""
+    value, count = Counter(config.get(column) for config in configs).most_common(1)[0]
+    return value if 2 * count > len(configs) >= _MANY else object()
+
+
+def _label(config: Settings, named: Sequence[str], usual: Settings) -> str:
+    parts = [str(config.get("recipe") or "?"), _shape(config)]
+    for column in named:
+        value = config.get(column)
+        if not (column in usual and value == usual[column]) and not _in_absent_section(column, config):
+            parts.append(_setting(column, value))
+    return " ".join(filter(None, parts))
+
+
+def _in_absent_section(column: str, config: Settings) -> bool:
+    """Whether the column belongs to a section that the config's recipe does not read: all of it is null."""
+    prefix = next((prefix for prefix in _SECTION_PREFIXES if column.startswith(prefix)), None)
+    return prefix is not None and all(value is None for name, value in config.items() if name.startswith(prefix))
+
+
+def _shape(config: Settings) -> str:
+    layers, dim = config.get("cfg_model_num_layers"), config.get("cfg_model_dim")
+    return f"{layers}L{dim}d" if layers is not None and dim is not None else str(config.get("config_id"))[:6]
+
+
+def _setting(column: str, value: Any) -> str:
+    if (column, value) in _WORDS:
+        return _WORDS[column, value]
+    if column == "cfg_freeze_matrices" and not value:
+        return "none frozen"
+    if value is None:
+        return f"{_short(column)} null"
+    if isinstance(value, bool):
+        return _short(column) if value else f"no {_short(column)}"
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text.replace(",", "+") if column in _BARE else f"{_short(column)} {text}"
+
+
+def _short(column: str) -> str:
+    name = column.removeprefix("cfg_")
+    section = next((section for section in _SECTIONS if name.startswith(section)), "")
+    return _SHORT.get(column, name.removeprefix(section).replace("_", " "))
+
+
+def _made_unique(labels: Sequence[str], configs: Sequence[Settings]) -> list[str]:
+    """Append first what tells equal names apart: the accelerator, the data's fingerprint, the config's id."""
+    marks: tuple[Callable[[Settings], str], ...] = (
+        lambda config: str(config.get("accelerator") or ""),
+        lambda config: f"data {str(config.get('data_sha256'))[:6]}",
+        lambda config: f"#{str(config.get('config_id'))[:6]}",
+    )
+    unique = list(labels)
+    for mark in marks:
+        counts = Counter(unique)
+        tails: dict[str, set[str]] = {}
+        for label, config in zip(unique, configs, strict=True):
+            tails.setdefault(label, set()).add(mark(config))
+        unique = [
+            f"{label} {mark(config)}" if counts[label] > 1 and len(tails[label]) > 1 else label
+            for label, config in zip(unique, configs, strict=True)
+        ]
+    return unique

@@ -1,0 +1,268 @@
+"""Info objects: all that tables, pictures and reports say, computed once from the tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+
+from results.analysis import replicate_groups as of
+from results.analysis.config_labels import config_labels
+from results.analysis.objectives import BUDGET, DEFAULT_OBJECTIVES, Constraint, Direction, nearest, parse_constraint
+from results.analysis.pareto import pareto_rank
+from results.analysis.replicate_groups import Control, Group, Replicate, Row
+from results.analysis.statistics import Estimate
+from results.errors import ResultsError
+from results.tables.load import Tables
+from results.tables.schema import STATUSES, TRIALS
+
+# Losses per token compare only where the same tokens were scored.
+_PER_TOKEN = frozenset({"ce", "ce_raw", "train_ce"})
+# What depends on the device compares only within one kind of it.
+_PER_DEVICE = frozenset({"tokens_per_s", "peak_memory_bytes"})
+_NUMERIC = tuple(c.name for c in TRIALS if pa.types.is_integer(c.type) or pa.types.is_floating(c.type))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ParetoInfo:
+    """Groups of replicates, best CE first, with the front among those that keep the constraints."""
+
+    sweeps: tuple[str, ...]
+    objectives: Mapping[str, Direction]
+    constraints: tuple[Constraint, ...]
+    groups: tuple[Group, ...]
+    num_trials: int
+    status_counts: Mapping[str, int]
+    not_counted: Mapping[str, int]  # trials outside the groups, by reason
+    notes: tuple[str, ...]  # what a reader must know before comparing
+
+    @property
+    def front(self) -> tuple[Group, ...]:
+        return tuple(group for group in self.groups if group.on_front)
+
+    @property
+    def feasible(self) -> tuple[Group, ...]:
+        return tuple(group for group in self.groups if group.feasible)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; unknown numbers are None."""
+        return {
+            "sweeps": list(self.sweeps),
+            "objectives": dict(self.objectives),
+            "constraints": [str(constraint).replace(",", "") for constraint in self.constraints],
+            "num_trials": self.num_trials,
+            "status_counts": dict(self.status_counts),
+            "not_counted": dict(self.not_counted),
+            "notes": list(self.notes),
+            "groups": [_group_dict(group) for group in self.groups],
+        }
+
+
+def pareto_info(
+    tables: Tables,
+    objectives: Mapping[str, Direction] | None = None,
+    constraints: Sequence[Constraint | str] = (BUDGET,),
+) -> ParetoInfo:
+    """Group the completed trials, find which groups keep the constraints, the front among them, and each one's control.
+
+    Raises:
+        ResultsError: if an objective or constraint names no numeric column of the table of trials.
+    """
+    goals = dict(objectives or DEFAULT_OBJECTIVES)
+    bounds = tuple(parse_constraint(item) if isinstance(item, str) else item for item in constraints)
+    _check_columns([*goals, *(bound.column for bound in bounds)])
+    rows = of.to_rows(tables.trials)
+    counted, not_counted = _split(rows)
+    groups = _with_ranks(_groups(rows, counted, goals, bounds), goals)
+    counts = Counter(row["status"] or "unknown" for row in rows)
+    return ParetoInfo(
+        sweeps=tuple(sorted({row["sweep"] for row in rows if row["sweep"]})),
+        objectives=goals,
+        constraints=bounds,
+        groups=tuple(sorted(groups, key=lambda group: (group.ce.mean, group.artifact_bytes or 0, group.label))),
+        num_trials=len(rows),
+        status_counts={status: counts[status] for status in sorted(counts, key=_status_order)},
+        not_counted=not_counted,
+        notes=tuple(_notes(groups, goals)),
+    )
+
+
+def _check_columns(columns: Iterable[str]) -> None:
+    for column in columns:
+        if column not in _NUMERIC:
+            raise ResultsError(f"`{column}` is no numeric column of the table of trials{nearest(column, _NUMERIC)}")
+
+
+def _status_order(status: str) -> tuple[int, str]:
+    return (STATUSES.index(status) if status in STATUSES else len(STATUSES), status)
+
+
+def _is_scored(row: Row) -> bool:
+    return row["status"] == "completed" and row["config_id"] is not None and _finite(row["ce"])
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _split(rows: Iterable[Row]) -> tuple[list[Row], dict[str, int]]:
+    """Trials that count, and the number of others by reason."""
+    counted, reasons = [], Counter[str]()
+    for row in rows:
+        if _is_scored(row):
+            counted.append(row)
+        else:
+            reasons["completed without ce" if row["status"] == "completed" else row["status"] or "unknown"] += 1
+    return counted, {reason: reasons[reason] for reason in sorted(reasons, key=_status_order)}
+
+
+def _is_per_device(column: str) -> bool:
+    return column in _PER_DEVICE or column.endswith("_seconds")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Context:
+    """What building one group needs of all the others."""
+
+    columns: tuple[str, ...]  # whose values make a group
+    goals: Mapping[str, Direction]
+    bounds: Sequence[Constraint]
+    siblings: Mapping[tuple[Any, ...], list[Row]]  # all trials by config_id, whatever became of them
+    controls: Mapping[tuple[Any, ...], list[Row]]  # completed trials of the control recipe by what they share
+
+    @property
+    def by_device(self) -> bool:
+        return "accelerator" in self.columns
+
+    def control_key(self, row: Row) -> tuple[Any, ...] | None:
+        key = of.control_key(row)
+        return key and (*key, row["accelerator"] if self.by_device else None)
+
+
+def _groups(
+    rows: Sequence[Row], counted: Sequence[Row], goals: Mapping[str, Direction], bounds: Sequence[Constraint]
+) -> list[Group]:
+    by_device = any(map(_is_per_device, goals))
+    columns = ("config_id", "data_sha256", *(["accelerator"] if by_device else []))
+    siblings = of.by_key(rows, ["config_id"])
+    context = _Context(columns=columns, goals=goals, bounds=bounds, siblings=siblings, controls={})
+    controls: dict[tuple[Any, ...], list[Row]] = {}
+    for row in counted:
+        if row["recipe"] == of.CONTROL_RECIPE and (key := context.control_key(row)):
+            controls.setdefault(key, []).append(row)
+    context = dataclasses.replace(context, controls=controls)
+    groups = list(of.by_key(counted, columns).values())
+    # The accelerator is part of a config's name only where groups are split by it.
+    named = [{**members[0], **({} if by_device else {"accelerator": None})} for members in groups]
+    return [_group(label, members, context) for label, members in zip(config_labels(named), groups, strict=True)]
+
+
+def _group(label: str, members: Sequence[Row], context: _Context) -> Group:
+    first = members[0]
+    siblings = [
+        row for row in context.siblings[first["config_id"],] if row["data_sha256"] in (first["data_sha256"], None)
+    ]
+    refused = [row for row in siblings if row["status"] == "infeasible"]
+    estimates = {name: of.over_seeds(members, itemgetter(name)) for name in ("ce", "bpb", *context.goals)}
+    return Group(
+        label=label,
+        config_id=first["config_id"],
+        recipe=first["recipe"],
+        data=first["data"],
+        data_sha256=first["data_sha256"],
+        accelerators=tuple(sorted({row["accelerator"] for row in members if row["accelerator"]})),
+        settings={column: first[column] for column in of.CONFIG_COLUMNS},
+        replicates=tuple(sorted(map(_replicate, members), key=lambda one: (one.seed or 0, one.trial_id))),
+        num_not_completed=sum(not _is_scored(row) for row in siblings),
+        estimates={name: found for name, found in estimates.items() if found is not None},
+        values={name: _value(name, members, estimates[name]) for name in context.goals},
+        artifact_bytes=_largest("artifact_bytes", members),
+        code_bytes=_largest("code_bytes", members),
+        tokens_per_s=of.throughput(members),
+        feasible=of.keeps([*members, *refused], context.bounds),
+        scored_on=_scored_on(first, context),
+        control=_control(members, context),
+    )
+
+
+def _replicate(row: Row) -> Replicate:
+    return Replicate(row["seed"], row["accelerator"], row["ce"], row["artifact_bytes"], row["trial_id"])
+
+
+def _largest(column: str, rows: Sequence[Row]) -> Any:
+    values = [row[column] for row in rows]
+    return None if None in values else max(values)
+
+
+def _value(objective: str, rows: Sequence[Row], found: Estimate | None) -> float | None:
+    if objective.endswith("_bytes"):
+        return cast("float | None", _largest(objective, rows))
+    return found.mean if found else None
+
+
+def _scored_on(row: Row, context: _Context) -> tuple[Any, ...]:
+    text = [row["data"], row["data_sha256"], row["cfg_eval_tokens"]] if _PER_TOKEN & context.goals.keys() else []
+    return (*text, *([row["accelerator"]] if context.by_device else []))
+
+
+def _control(members: Sequence[Row], context: _Context) -> Control | None:
+    """The one control group of these trials; None for controls themselves, without one, or if two would do."""
+    first = members[0]
+    key = context.control_key(first)
+    rows = context.controls.get(key, []) if key else []
+    found = {row["config_id"] for row in rows}
+    if len(found) != 1 or first["recipe"] == of.CONTROL_RECIPE:
+        return None
+    return Control(config_id=found.pop(), ce_pct=of.compare(members, rows))
+
+
+def _with_ranks(groups: Sequence[Group], goals: Mapping[str, Direction]) -> list[Group]:
+    """Rank the feasible groups with known objectives, each among those that it can be compared with."""
+    ranks: dict[int, int] = {}
+    for scored_on in dict.fromkeys(group.scored_on for group in groups):
+        rivals = [i for i, group in enumerate(groups) if group.scored_on == scored_on and group.feasible]
+        values = [[_number(groups[i].values[name]) for name in goals] for i in rivals]
+        found = pareto_rank(np.reshape(values, (len(rivals), len(goals))), list(goals.values()))
+        ranks.update({i: int(rank) for i, rank in zip(rivals, found, strict=True) if rank >= 0})
+    return [dataclasses.replace(group, rank=ranks.get(i)) for i, group in enumerate(groups)]
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _notes(groups: Sequence[Group], goals: Mapping[str, Direction]) -> Iterable[str]:
+    if len({group.scored_on for group in groups}) > 1:
+        why = "; ".join(
+            (["losses per token compare on the same scored tokens only"] if _PER_TOKEN & goals.keys() else [])
+            + (["speed and memory compare within one accelerator only"] if any(map(_is_per_device, goals)) else [])
+        )
+        yield f"{len({group.scored_on for group in groups})} fronts: {why}"
+    if partial := sum(group.num_not_completed > 0 for group in groups):
+        yield f"{partial} of {len(groups)} groups have replicates that gave no score: their means are of the others"
+    if unknown := sum(group.feasible is None for group in groups):
+        yield f"{unknown} groups lack a value that a constraint needs: they are left out of the front"
+    if missing := sum(group.feasible is True and group.rank is None for group in groups):
+        yield f"{missing} groups lack a value of an objective: they are left out of the front"
+
+
+def _group_dict(group: Group) -> dict[str, Any]:
+    plain = dataclasses.asdict(group)
+    pct = group.control.ce_pct if group.control else None
+    plain |= {
+        "on_front": group.on_front,
+        "num_seeds": group.ce.num,
+        "control_config_id": group.control.config_id if group.control else None,
+        "ce_vs_control_pct": pct.mean if pct else None,
+        "ce_vs_control_half_width_pct": pct.half_width if pct else None,
+        "ce_vs_control_num_pairs": pct.num if pct else 0,
+    }
+    for name in ("control", "scored_on"):
+        del plain[name]
+    return plain

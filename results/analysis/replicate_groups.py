@@ -1,0 +1,151 @@
+"""Trials → groups: all replicates of one config, what they measured, and which control they compare with."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from results.analysis.objectives import Constraint
+from results.analysis.statistics import Estimate, estimate
+from results.tables.schema import RECIPE_SECTIONS, TRIALS
+
+Row = dict[str, Any]
+
+CONTROL_RECIPE = "baseline"
+CONFIG_COLUMNS = tuple(column.name for column in TRIALS if column.name.startswith("cfg_"))
+# Without these a config is not known well enough to name its control.
+_ESSENTIAL = ("data", "data_sha256", "cfg_model_num_layers", "cfg_model_dim", "cfg_train_steps")
+
+
+@dataclasses.dataclass(frozen=True)
+class Replicate:
+    """One completed trial of a group."""
+
+    seed: int | None
+    accelerator: str | None
+    ce: float
+    artifact_bytes: int | None
+    trial_id: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Control:
+    """A group against its control, paired by seed and accelerator; `ce_pct` is None where no pair exists."""
+
+    config_id: str
+    ce_pct: Estimate | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Group:
+    """All replicates of one config on one dataset (and on one accelerator, if an objective depends on the device).
+
+    Estimates are over seeds: two runs of one seed are averaged first, since they are no independent evidence.
+    """
+
+    label: str
+    config_id: str
+    recipe: str | None
+    data: str | None
+    data_sha256: str | None
+    accelerators: tuple[str, ...]
+    settings: Mapping[str, Any]  # the cfg_* columns
+    replicates: tuple[Replicate, ...]
+    num_not_completed: int  # trials of this config that gave no score
+    estimates: Mapping[str, Estimate]  # of ce, bpb and any other column asked for, where known
+    values: Mapping[str, float | None]  # of each objective: mean over seeds, or the largest for a size in bytes
+    artifact_bytes: int | None  # largest of the replicates
+    code_bytes: int | None  # of the code that scores them; the same, unless they come from several versions
+    tokens_per_s: Mapping[str, float]  # mean by accelerator
+    feasible: bool | None  # all artifacts keep all constraints; None if unknown
+    scored_on: tuple[Any, ...]  # groups are only compared where this is equal
+    rank: int | None = None  # layer of non-dominated sorting among the feasible; 0 is the front
+    control: Control | None = None
+
+    @property
+    def on_front(self) -> bool:
+        return self.rank == 0
+
+    @property
+    def ce(self) -> Estimate:
+        return self.estimates["ce"]
+
+
+def to_rows(trials: pd.DataFrame) -> list[Row]:
+    """Rows as plain Python values, None where a value is missing."""
+    plain = trials.astype(object)
+    return [{str(k): v for k, v in row.items()} for row in plain.where(plain.notna(), None).to_dict("records")]
+
+
+def by_key(rows: Iterable[Row], columns: Sequence[str]) -> dict[tuple[Any, ...], list[Row]]:
+    """Rows by the values of some columns, in order of first appearance."""
+    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[column] for column in columns)].append(row)
+    return dict(groups)
+
+
+def over_seeds(rows: Sequence[Row], value: Callable[[Row], float | None]) -> Estimate | None:
+    """Estimate of a value over seeds; None unless every row has it (survivors alone would flatter)."""
+    seeds: dict[Any, list[float]] = defaultdict(list)
+    for row in rows:
+        number = value(row)
+        if number is None:
+            return None
+        seeds[row["seed"] if row["seed"] is not None else row["trial_id"]].append(float(number))
+    return estimate([sum(numbers) / len(numbers) for numbers in seeds.values()])
+
+
+def throughput(rows: Iterable[Row]) -> dict[str, float]:
+    """Mean tokens per second by accelerator: kinds of device are never mixed."""
+    speeds: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if row["tokens_per_s"] is not None:
+            speeds[row["accelerator"] or "unknown"].append(row["tokens_per_s"])
+    return {kind: sum(numbers) / len(numbers) for kind, numbers in sorted(speeds.items())}
+
+
+def keeps(rows: Sequence[Row], constraints: Iterable[Constraint]) -> bool | None:
+    """Whether every trial of a config keeps every constraint.
+
+    `rows` are all trials of the config that were scored or that an earlier check called infeasible: one artifact too
+    large makes the config too large, whatever seed it belongs to. None if a value is missing and no other breaks it.
+    """
+    verdicts = [_keeps_one(rows, constraint) for constraint in constraints]
+    return False if False in verdicts else None if None in verdicts else True
+
+
+def _keeps_one(rows: Sequence[Row], constraint: Constraint) -> bool | None:
+    known = [row[constraint.column] for row in rows if row[constraint.column] is not None]
+    if not constraint.holds(known):
+        return False
+    return True if len(known) == len(rows) else None
+
+
+def control_key(row: Row) -> tuple[Any, ...] | None:
+    """What a trial shares with its control: everything but the recipe and its sections; None if too little is known."""
+    if any(row[column] is None for column in _ESSENTIAL):
+        return None
+    prefixes = tuple(f"cfg_{section}_" for section in RECIPE_SECTIONS)
+    shared = [column for column in CONFIG_COLUMNS if not column.startswith(prefixes)]
+    return tuple(row[column] for column in ("data", "data_sha256", *shared))
+
+
+def compare(rows: Sequence[Row], control_rows: Sequence[Row]) -> Estimate | None:
+    """Difference of CE against the control in percent, paired by seed and accelerator, estimated over seeds.
+
+    Negative is better than the control. None without a common pair.
+    """
+    controls = by_key(control_rows, ("seed", "accelerator"))
+    pairs = [row for row in rows if row["seed"] is not None and (row["seed"], row["accelerator"]) in controls]
+
+    def percent(row: Row) -> float:
+        twins = controls[row["seed"], row["accelerator"]]
+        control_ce = sum(twin["ce"] for twin in twins) / len(twins)
+        return float(100 * (row["ce"] - control_ce) / control_ce)
+
+    return over_seeds(pairs, percent)

@@ -1,0 +1,1 @@
+"""Reports: Markdown pages, terminal tables, and how numbers are written."""

@@ -1,0 +1,149 @@
+"""The rules between keys: which combinations are no trial, and where the file says what breaks them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from search_spaces.spec.combinations import Combination
+from search_spaces.spec.config_keys import find, keys_in_backticks, rule_in_words, shown_plain
+from search_spaces.spec.problem_list import Findings
+from search_spaces.spec.problems import Keys
+from search_spaces.spec.sweep_spec import Parameter, ResourcesConfig, SweepSpec, TrialPlaces, get
+from trainer.config.trial import TrialConfig
+
+_MAX_CHOICES_NAMED = 4
+
+
+def split(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The trial's part of a combination, and its resources."""
+    return {key: value for key, value in values.items() if key != "resources"}, values["resources"]
+
+
+def gpus_of(config: TrialConfig, resources: ResourcesConfig) -> float | None:
+    """As given, else by kind; a trial that names its device does not leave it to its node."""
+    if resources.gpus is not None:
+        return resources.gpus
+    if resources.accelerator == "CPU":
+        return 0.0
+    if resources.accelerator == "any":
+        return {"cpu": 0.0, "cuda": 1.0, "auto": None}[config.device]
+    # also with `device: cpu`, which is how a simulated cluster with imagined cards is run
+    return 1.0
+
+
+def broken_rules(values: dict[str, Any]) -> list[tuple[str, str]]:
+    """What is wrong with a combination: the section (or the key) and the rule, in words."""
+    trial, resources = split(values)
+    broken: list[tuple[str, str]] = []
+    config = given = None
+    try:
+        config = TrialConfig.model_validate(trial)
+    except ValidationError as error:
+        broken += in_words(error)
+    try:
+        given = ResourcesConfig.model_validate(resources)
+    except ValidationError as error:
+        broken += in_words(error, ("resources",))
+    if config is not None and given is not None:
+        broken += [("", rule) for rule in _rules_of_placement(config, given)]
+    return broken
+
+
+def in_words(error: ValidationError, prefix: Keys = ()) -> list[tuple[str, str]]:
+    """What pydantic found: the section (or key) and the rule, in words."""
+    found = []
+    for details in error.errors():
+        keys = [str(part) for part in (*prefix, *details["loc"]) if isinstance(part, str)]
+        found.append((".".join(keys), rule_in_words(details, None)))
+    return found
+
+
+def _rules_of_placement(config: TrialConfig, resources: ResourcesConfig) -> Iterator[str]:
+    kind, wanted = resources.accelerator, resources.gpus
+    if kind == "CPU" and wanted:
+        yield f"`resources.gpus` must be 0 where `resources.accelerator` is CPU, but got {wanted:g}"
+    if kind not in ("CPU", "any") and wanted == 0:
+        yield f"`resources.gpus` must be above 0 where `resources.accelerator` is {kind}, but got 0"
+    if resources.cpus is not None and config.num_threads > math.ceil(resources.cpus):
+        yield f"`num_threads` must be at most `resources.cpus`, but got {config.num_threads} and {resources.cpus:g}"
+    if config.device == "cuda" and gpus_of(config, resources) == 0:
+        yield f"`device` cuda needs a GPU, but its `resources.accelerator` is {kind}"
+    if config.device == "cpu" and wanted and kind == "any":
+        yield f"`device` cpu would leave a GPU idle: `resources.gpus` is {wanted:g} wherever the trial runs"
+
+
+def note_broken_rules(
+    spec: SweepSpec, combination: Combination, findings: Findings, doubtful: Collection[str] = ()
+) -> None:
+    """Note each rule that a combination breaks, but for those that read a section whose values are in doubt."""
+    broken = [
+        (section, rule)
+        for section, rule in broken_rules(combination.values)
+        if not doubtful or (section and section.partition(".")[0] not in doubtful)
+    ]
+    note_rules(broken, lambda key: _where(spec, combination, key), findings, ("base",), combination)
+
+
+def note_rules(
+    broken: Iterable[tuple[str, str]],
+    locate: Callable[[str], Keys | None],
+    findings: Findings,
+    otherwise: Keys,
+    combination: Combination | None = None,
+) -> None:
+    """Note broken rules (section, rule), each at the first key it names that the file sets."""
+    for section, rule in broken:
+        named = keys_in_backticks(rule)
+        mentioned = [_from_the_top(section, key) for key in named] or [section]
+        places = [locate(key) for key in mentioned]
+        where = next((place for place in places if place is not None), otherwise)
+        # What the line's key says already, the rule need not repeat.
+        text = rule.removeprefix(f"`{named[0]}` ") if named and where == places[0] else rule
+        hint = None if combination is None else _of_combination(combination, mentioned)
+        if not findings.has(where, text.replace("`", "")):
+            findings.add(where, text.replace("`", ""), hint=hint)
+
+
+def _from_the_top(section: str, key: str) -> str:
+    """A key as a rule names it (the rules of `model` say `dim`), from the top of the trial."""
+    inside = f"{section}.{key}"
+    return inside if section and find(TrialPlaces, inside) is not None else key
+
+
+def _where(spec: SweepSpec, combination: Combination, key: str) -> Keys | None:
+    """Where the file sets a trial's key: in the space as chosen here, else in `resources` or the base."""
+    for parameter, index, value in reversed(combination.chosen):
+        item: Keys = parameter.where if index is None else (*parameter.where, parameter.kind, index)
+        if parameter.key == key:
+            return parameter.where
+        if isinstance(value, dict) and key.startswith(f"{parameter.key}."):
+            sub = key.removeprefix(f"{parameter.key}.")
+            if get(value, sub, item) is not item:
+                return (*item, *sub.split("."))
+    root = "resources" if key.partition(".")[0] == "resources" else "base"
+    keys: tuple[str, ...] = tuple(key.split(".")) if root == "resources" else ("base", *key.split("."))
+    absent = object()
+    source = {"resources": spec.resources.model_dump(exclude_unset=True), "base": spec.base}
+    return keys if get(source, ".".join(keys), absent) is not absent else None
+
+
+def _of_combination(combination: Combination, mentioned: list[str]) -> str | None:
+    """Names the combination, where what varies has a part in what is wrong."""
+    part = [choice for choice in combination.chosen if any(_touches(choice[0], key) for key in mentioned)]
+    if not part:
+        return None
+    others = [choice for choice in combination.chosen if choice not in part]
+    named = [f"{parameter.key}: {shown_plain(value)}" for parameter, _, value in [*part, *others]]
+    return (
+        "in the combination "
+        + ", ".join(named[:_MAX_CHOICES_NAMED])
+        + (", …" if len(named) > _MAX_CHOICES_NAMED else "")
+    )
+
+
+def _touches(parameter: Parameter, key: str) -> bool:
+    return key in parameter.leaves or key == parameter.key or parameter.key.startswith(f"{key}.")

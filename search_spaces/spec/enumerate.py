@@ -1,0 +1,162 @@
+"""The valid trial configs of a sweep: every combination of a grid, or draws from a space. Pure, and lazy."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Collection, Iterator, Sequence
+from itertools import count, islice
+
+from search_spaces.spec.combinations import Combination, Option, Options, all_options, combinations
+from search_spaces.spec.cross_field_rules import broken_rules, note_broken_rules, split
+from search_spaces.spec.draws import draw
+from search_spaces.spec.errors import SpecError
+from search_spaces.spec.problem_list import Findings
+from search_spaces.spec.sweep_spec import Parameter, ResourcesConfig, SweepSpec
+from trainer.config.trial import TrialConfig
+
+# A draw that breaks a rule between keys is drawn again; a space where this many in a row do is a mistake.
+MAX_ATTEMPTS = 1_000
+# Draws in a row that only repeat what is planned already: the space is used up, or as good as.
+MAX_STALE_DRAWS = 1_000
+MAX_ARMS = 10_000
+MAX_COMBINATIONS_CHECKED = 2_000
+MAX_DRAWS_CHECKED = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A combination that keeps every rule."""
+
+    config: TrialConfig
+    resources: ResourcesConfig
+    suffix: str
+
+
+def candidates(spec: SweepSpec) -> Iterator[Candidate]:
+    """Every valid config of a sweep once, in the order of its plan.
+
+    Raises:
+        SpecError: if a combination of a grid, or nearly every draw, breaks a rule of the config.
+    """
+    return _distinct(_drawn(spec) if spec.search.method == "random" else _grid(spec))
+
+
+def candidates_of_space(spec: SweepSpec) -> Iterator[Candidate]:
+    """Every valid config of the space once, whatever the method, leaving out combinations that break a rule."""
+    valid = (one for one in combinations(spec, all_options) if not broken_rules(one.values))
+    return _distinct(_candidate(spec, one) for one in valid)
+
+
+def num_combinations(spec: SweepSpec) -> int:
+    """How many combinations a grid has at most: cases are counted as if all held."""
+    return math.prod(parameter.num_options for parameter in spec.parameters if _is_crossed(spec, parameter))
+
+
+def check_combinations(
+    spec: SweepSpec,
+    findings: Findings,
+    doubtful: Collection[str] = (),
+    num_checked: int = MAX_COMBINATIONS_CHECKED,
+) -> None:
+    """Note what is wrong with combinations: of a grid the first ones, of a random search the first draws.
+
+    Args:
+        doubtful: sections with values that are wrong by themselves; rules that read them are not tried.
+        num_checked: how many are looked at; what is wrong with others is told by the plan.
+    """
+    if spec.search.method == "grid":
+        for combination in islice(combinations(spec, all_options), num_checked):
+            note_broken_rules(spec, combination, findings, doubtful)
+        return
+    num_drawn = 0
+    for number in range(MAX_DRAWS_CHECKED if _has_draws(spec) and not doubtful else 1):
+        try:
+            num_drawn += len(_draw_of_valid_arms(spec, number))
+        except SpecError as error:
+            findings.problems += () if doubtful else error.problems
+            return
+        if num_drawn >= min(num_checked, spec.budget.trials or 1):
+            return
+
+
+def _distinct(candidates: Iterator[Candidate | None]) -> Iterator[Candidate]:
+    """Each candidate once; the end when too many draws (each marked by None) brought nothing new."""
+    seen: set[str] = set()
+    stale = 0
+    for candidate in candidates:
+        if candidate is None:
+            stale += 1
+            if stale > MAX_STALE_DRAWS:
+                return
+            continue
+        name = candidate.config.config_id + candidate.suffix
+        if name not in seen:
+            seen.add(name)
+            stale = 0
+            yield candidate
+
+
+def _grid(spec: SweepSpec) -> Iterator[Candidate]:
+    for combination in combinations(spec, all_options):
+        findings = Findings(spec.document)
+        note_broken_rules(spec, combination, findings)
+        findings.raise_any()
+        yield _candidate(spec, combination)
+
+
+def _drawn(spec: SweepSpec) -> Iterator[Candidate | None]:
+    """The arms (combinations of the grid parameters) of draw after draw, a None behind each draw."""
+    for number in count() if _has_draws(spec) else range(1):
+        yield from _draw_of_valid_arms(spec, number)
+        yield None
+
+
+def _draw_of_valid_arms(spec: SweepSpec, number: int) -> list[Candidate]:
+    """One draw, crossed with the grid. It counts only if all its arms are valid: arms are compared on equal draws."""
+    findings = Findings(spec.document)
+    for attempt in range(MAX_ATTEMPTS if _has_draws(spec) else 1):
+        arms: list[Candidate] = []
+        for combination in combinations(spec, _options_of_draw(spec.search.seed, number, attempt)):
+            if broken_rules(combination.values):
+                break
+            arms.append(_candidate(spec, combination))
+        else:
+            return arms
+    note_broken_rules(spec, combination, findings)
+    if _has_draws(spec):
+        hint = f"{MAX_ATTEMPTS:,} draws in a row break a rule, the last one this: narrow the space"
+        findings.problems = [dataclasses.replace(problem, hint=hint) for problem in findings.problems]
+    raise SpecError(findings.problems)
+
+
+def _options_of_draw(seed: int, number: int, attempt: int) -> Options:
+    def options(parameter: Parameter) -> Sequence[Option]:
+        return all_options(parameter) if parameter.kind == "grid" else [draw(parameter, seed, number, attempt)]
+
+    return options
+
+
+def _has_draws(spec: SweepSpec) -> bool:
+    return any(parameter.kind != "grid" for parameter in spec.parameters)
+
+
+def _is_crossed(spec: SweepSpec, parameter: Parameter) -> bool:
+    return parameter.is_listed if spec.search.method == "grid" else parameter.kind == "grid"
+
+
+def _candidate(spec: SweepSpec, combination: Combination) -> Candidate:
+    trial, resources = split(combination.values)
+    given = ResourcesConfig.model_validate(resources)
+    return Candidate(TrialConfig.model_validate(trial), given, _suffix(spec, given))
+
+
+def _suffix(spec: SweepSpec, resources: ResourcesConfig) -> str:
+    """What tells trials of one config apart that are given different resources."""
+    searched = {leaf for parameter in spec.parameters for leaf in parameter.leaves}
+    parts = {
+        "resources.accelerator": f"-{resources.accelerator}",
+        "resources.cpus": "" if resources.cpus is None else f"-{resources.cpus:g}cpu",
+        "resources.gpus": "" if resources.gpus is None else f"-{resources.gpus:g}gpu",
+    }
+    return "".join(part for key, part in parts.items() if key in searched)

@@ -1,0 +1,179 @@
+"""The commands that read a run: their table, JSON, messages and exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from orchestrator.cli import results
+from results.tables import schema
+
+SWEEP = "name: demo\nobjectives: {ce: min, artifact_bytes: min}\nconstraints: ['artifact_bytes <= 1_000_000']\n"
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    app = typer.Typer()
+    results.register(app)
+    return app
+
+
+def trial(recipe: str, layers: int, seed: int, ce: float | None, **changes: Any) -> dict[str, Any]:
+    return {
+        "sweep": "demo",
+        "trial_id": f"{recipe}-{layers}-s{seed}",
+        "config_id": f"{recipe}-{layers}",
+        "seed": seed,
+        "recipe": recipe,
+        "data": "stdlib",
+        "data_sha256": "d" * 64,
+        "status": "completed" if ce is not None else "diverged",
+        "accelerator": "CPU",
+        "ce": ce,
+        "bpb": ce and ce / 1.66,
+        "artifact_bytes": layers * 100_000 + (20_000 if recipe == "baseline" else 0),
+        "total_bytes": layers * 100_000 + (60_000 if recipe == "baseline" else 40_000),
+        "tokens_per_s": 12_345.0,
+        "cfg_model_num_layers": layers,
+        "cfg_model_dim": 64,
+        "cfg_train_steps": 100,
+        "cfg_freeze_matrices": "gate,up" if recipe == "selective" else None,
+        **changes,
+    }
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A finished run: two recipes, three sizes (the largest breaks the constraint), two seeds, one lost trial."""
+    rows = [
+        trial(recipe, layers, seed, 5 - layers / 10 + seed / 100 + (0.02 if recipe == "selective" else 0))
+        for recipe in ("baseline", "selective")
+        for layers in (2, 4, 12)
+        for seed in (1, 2)
+    ]
+    folder = tmp_path / "runs" / "demo"
+    (folder / "tables" / "trials").mkdir(parents=True)
+    table = schema.trials_table([*rows, trial("baseline", 2, 3, None, error="loss is nan")])
+    pq.write_table(table, folder / "tables" / "trials" / "trials-000000.parquet")
+    (folder / "sweep.yaml").write_text(SWEEP)
+    return folder
+
+
+def invoke(app: typer.Typer, *arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_table_under_the_sweeps_budget(app: typer.Typer, run: Path) -> None:
+    """The table lists feasible configs, best first, with interval, difference from control, and what did not count."""
+    lines = invoke(app, "pareto", run).splitlines()
+    assert lines[0] == "demo: ce min, artifact_bytes min under artifact_bytes <= 1,000,000"
+    assert [line.split()[:3] for line in lines[2:6]] == [
+        ["*", "baseline", "4L64d"],
+        ["*", "selective", "4L64d"],
+        ["*", "baseline", "2L64d"],
+        ["*", "selective", "2L64d"],
+    ]
+    assert "4.6150 ± 0.0635" in lines[2] and "control" in lines[2] and "12,345 CPU" in lines[2]
+    assert "+0.43 ± 0.01 %" in lines[3] and "2 (1 lost)" in lines[4]
+    assert "12L64d" not in "\n".join(lines)
+    assert lines[-1] == "1 of 13 trials is not counted: 1 diverged"
+    assert max(map(len, lines[:6])) <= 100
+
+
+def test_limit_and_all(app: typer.Typer, run: Path) -> None:
+    """--limit replaces the sweep's constraints; --all lists what breaks them, marked."""
+    assert "* baseline 12L64d" in " ".join(invoke(app, "pareto", run, "--limit", 1_260_000).split())
+    listed = invoke(app, "pareto", run, "--all")
+    assert sum(line.startswith("x") for line in listed.splitlines()) == 2
+    assert "None of 6 configs keeps total_bytes <= 10" in invoke(app, "pareto", run, "--limit", 10)
+
+
+def test_json_holds_every_config(app: typer.Typer, run: Path) -> None:
+    """--json prints one object, with all configs whatever is feasible."""
+    plain = json.loads(invoke(app, "pareto", run, "--json", "-o", "bpb", "-o", "artifact_bytes=min"))
+    assert plain["objectives"] == {"bpb": "min", "artifact_bytes": "min"}
+    assert len(plain["groups"]) == 6 and sum(group["on_front"] for group in plain["groups"]) == 4
+    assert plain["status_counts"] == {"completed": 12, "diverged": 1}
+
+
+def test_many_configs_are_cut(app: typer.Typer, run: Path) -> None:
+    """Of many dominated configs the nearest to the front are listed, and how many are not."""
+    rows = [trial("baseline", i + 1, 1, 4.0 + i, config_id=f"c{i}", artifact_bytes=10 + i) for i in range(60)]
+    pq.write_table(schema.trials_table(rows), run / "tables" / "trials" / "trials-000000.parquet")
+    output = invoke(app, "pareto", run)
+    assert output.count("12,345 CPU") == 20
+    assert "not listed: 40 dominated or infeasible (--all lists them)" in output
+    assert "not listed" not in invoke(app, "pareto", run, "--all")
+
+
+def test_several_runs(app: typer.Typer, run: Path) -> None:
+    """A pattern takes several runs together; runs with other constraints need a limit of one's own."""
+    other = run.parent / "other"
+    (other / "tables" / "trials").mkdir(parents=True)
+    pq.write_table(
+        schema.trials_table([trial("baseline", 3, 1, 4.0, sweep="other")]), other / "tables" / "trials" / "a.parquet"
+    )
+    (other / "sweep.yaml").write_text(SWEEP.replace("1_000_000", "2_000_000"))
+    result = CliRunner().invoke(app, ["pareto", f"{run.parent}/*"])
+    assert result.exit_code == 2 and "give --objective and --limit" in result.output
+    output = invoke(app, "pareto", f"{run.parent}/*", "--limit", 16_000_000, "-o", "ce", "-o", "artifact_bytes")
+    assert output.startswith("demo, other:") and "baseline 3L64d" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["pareto", "{run}/absent"], "does not exist"),
+        (["pareto", "{run}/tables"], "holds no tables/trials"),
+        (["pareto", "{run}", "-o", "cee"], "did you mean ce?"),
+        (["pareto", "{run}", "-o", "ce=least"], "must read like `ce=min`"),
+        (["report", "{run}/sweep.yaml"], "is a file"),
+    ],
+)
+def test_errors_are_one_line(app: typer.Typer, run: Path, arguments: list[str], message: str) -> None:
+    """Bad input ends with one line on standard error and exit code 2, and nothing on standard output."""
+    result = CliRunner().invoke(app, [argument.replace("{run}", str(run)) for argument in arguments])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: ") and message in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_report_says_where_it_is(app: typer.Typer, run: Path) -> None:
+    """`report` writes page and pictures and prints their paths."""
+    lines = invoke(app, "report", run).splitlines()
+    pictures = [f"picture: {run}/report/{name}.png" for name in ("controls", "pareto")]
+    assert lines == [f"report: {run}/report/report.md", *pictures]
+    assert all(Path(line.split(": ")[1]).stat().st_size > 500 for line in lines)
+
+
+def test_terminal_table_fits_100_columns(run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    """On a terminal of 100 columns no number of the table is cut."""
+    monkeypatch.setenv("COLUMNS", "100")
+    from results import load
+    from results.analysis.pareto_info import pareto_info
+    from results.report import formatting
+
+    groups = pareto_info(load(run)).groups
+    results._print_rich("title", groups)
+    printed = capsys.readouterr().out
+    assert "…" not in printed and max(map(len, printed.splitlines())) <= 100
+    assert all(cell in printed for group in groups for cell in formatting.group_cells(group)[2:7])
+
+
+def test_help_shows_examples_and_imports_little(app: typer.Typer) -> None:
+    """--help holds an example, and the module loads neither pandas, pyarrow nor matplotlib."""
+    assert "frostline pareto runs/quickstart" in " ".join(invoke(app, "pareto", "--help").split())
+    code = (
+        "import sys, typer, orchestrator.cli.results as c; c.register(typer.Typer());"
+        "assert not {'pandas', 'pyarrow', 'numpy', 'matplotlib', 'torch', 'ray'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import io
+import math
+
+from rich.console import Console
+
+from orchestrator.progress.display import Display, duration, headline, render
+from orchestrator.progress.sweep_status import SweepStatus
+
+
+def row(
+    trial_id: str, *, status: str = "completed", ce: float = 3.0, feasible: bool | None = True
+) -> dict[str, object]:
+    values = {"ce": ce, "artifact_bytes": 1000, "tokens_per_s": 5000.0, "accelerator": "CPU", "error": None}
+    return {"trial_id": trial_id, "status": status, "feasible": feasible, **values}
+
+
+def new_status(num_trials: int = 4, direction: str = "min") -> SweepStatus:
+    return SweepStatus(num_trials=num_trials, objective=("ce", direction), started_seconds=0.0)
+
+
+def test_counts_follow_the_events() -> None:
+    """Waiting, running and finished always add up to what was planned."""
+    status = new_status()
+    status.already_finished(row("old"))
+    status.started("a", "CPU")
+    status.started("b", "CPU")
+    status.finished(row("a", status="diverged"))
+    status.lost("b", died=True)
+    assert (status.num_finished, len(status.running), status.num_waiting) == (2, 0, 2)
+    assert (status.counts["completed"], status.counts["diverged"], status.num_deaths) == (1, 1, 1)
+
+
+def test_the_best_is_feasible_completed_and_a_number() -> None:
+    """Over budget, failed, NaN: none of these is the best so far, whatever its value."""
+    status = new_status()
+    for candidate in (
+        row("over", ce=1.0, feasible=False),
+        row("nan", ce=math.nan),
+        row("failed", status="failed", ce=1.0),
+    ):
+        status.finished(candidate)
+    assert status.best is None
+    status.finished(row("good", ce=2.5))
+    status.finished(row("worse", ce=2.6))
+    assert status.best is not None and status.best.trial_id == "good"
+    upward = new_status(direction="max")
+    upward.finished(row("low", ce=1.0))
+    upward.finished(row("high", ce=2.0))
+    assert upward.best is not None and upward.best.trial_id == "high"
+
+
+def test_remaining_time_comes_from_this_sessions_pace() -> None:
+    """Two of four done in 100 s, and trials of an earlier session do not count as speed."""
+    status = new_status(num_trials=6)
+    status.already_finished(row("old1"))
+    status.already_finished(row("old2"))
+    assert status.remaining_seconds(100.0) is None
+    status.finished(row("a"))
+    status.finished(row("b"))
+    assert status.remaining_seconds(100.0) == 100.0
+
+
+def test_durations_read_as_people_say_them() -> None:
+    """Seconds, minutes and hours in the two largest units."""
+    assert [duration(s) for s in (None, 0, 59.6, 200, 25_500)] == ["?", "0 s", "1 min 00 s", "3 min 20 s", "7 h 05 min"]
+
+
+def test_a_terminal_sees_the_running_trials_and_the_headline() -> None:
+    """The live picture names each running trial with step, ce and speed, and counts the rest."""
+    status = new_status(num_trials=40)
+    for i in range(20):
+        status.started(f"trial-{i}", "H100")
+    status.reported("trial-3", {"step": 50, "total_steps": 200, "ce": 3.21, "tokens_per_s": 123456.0})
+    console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
+    console.print(render(status, 30.0))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "trial-3" in text and "50/200" in text and "3.210" in text and "123,456" in text
+    assert "… and 4 more" in text and "0/40 done, 20 running, 20 waiting" in text
+
+
+def test_without_a_terminal_there_are_plain_lines_at_a_calm_pace() -> None:
+    """A log gets one line per finished trial and a headline every ten seconds, however often the driver ticks."""
+    now = [0.0]
+    status = new_status()
+    console = Console(file=io.StringIO(), width=80)
+    with Display(status, console, clock=lambda: now[0]) as display:
+        for second in range(25):
+            now[0] = float(second)
+            display.tick()
+        status.finished(row("done"))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert [line.startswith("done: ce 3.0000") for line in lines] == [False, False, False, True]
+    assert "\x1b" not in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_finished_line_says_what_the_id_does_not() -> None:
+    """Behind the id stand the settings that tell its config from others of the sweep, whatever became of the trial."""
+    status = SweepStatus(num_trials=2, objective=("ce", "min"), started_seconds=0.0, varied={"a": "gate+up", "b": ""})
+    for finished in (row("a"), row("a", status="diverged"), row("b")):
+        status.finished(finished)
+    assert [line.partition(":")[0] for line in status.finished_lines] == ["a (gate+up)", "a (gate+up)", "b"]
+
+
+def test_a_stopping_sweep_says_so() -> None:
+    """After Ctrl-C the headline tells what is being waited for."""
+    status = new_status()
+    status.stop("interrupted")
+    assert "stopping (interrupted): running trials checkpoint" in headline(status, 1.0)

@@ -1,0 +1,1 @@
+"""The artifact file: pack, read, its format, quantization, compression, and its size before training."""

@@ -1,0 +1,87 @@
+"""How large an artifact can be, from its config's shapes alone: what admission knows before a device is taken.
+
+Free of torch and numpy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from statistics import NormalDist
+
+from trainer.artifact.header import header_bytes
+from trainer.config.trial import TrialConfig
+from trainer.recipes.storage import FP16, PACKABLE, Stored, parts_bytes, stored_weights
+
+NORMAL = NormalDist()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """No artifact of a config is smaller than `lower_bytes` or larger than `upper_bytes`, whatever its weights.
+
+    `expected_bytes` is what one of bell-shaped weights comes to: an estimate, no bound.
+    """
+
+    lower_bytes: int
+    expected_bytes: int
+    upper_bytes: int
+
+
+def byte_bounds(config: TrialConfig) -> Bounds:
+    """The least and the most bytes an artifact of this config can have, of any recipe, and about what it will have.
+
+    Above: the header, which is exact, and every stored weight at its full width with its scales. No compressor adds
+    to that, as `trainer.artifact.pack` keeps packed weights as they are where compressing does not help.
+
+    Below: the header and one byte. Hashes and the config's text are always there; of the weights nothing is certain,
+    since equal weights compress to next to nothing in any number. So no real limit is certain to be broken.
+
+    Expected: codes count their entropy where weights are normal and independent within a row, which compressors reach
+    to one or two in a hundred; scales and fp16 weights count in full. Trained weights have longer tails, which raise a
+    row's largest magnitude, so without clipping they come out smaller by some per cent.
+    """
+    header, weights = header_bytes(config), list(stored_weights(config).values())
+    parts = parts_bytes(weights, PACKABLE)
+    body = sum(parts.values())
+    bits = sum(
+        count * columns * _entropy_bits(weight, columns)
+        for weight in weights
+        if weight.bits != FP16
+        for count, columns in _groups(weight)
+    )
+    expected = math.ceil(bits / 8) + parts["scales"] + parts["halves"]
+    return Bounds(
+        lower_bytes=header + min(body, 1), expected_bytes=header + min(expected, body), upper_bytes=header + body
+    )
+
+
+def _groups(weight: Stored) -> list[tuple[int, int]]:
+    """Number and columns of the groups that share a scale: full ones, and the shorter ones at the ends of rows."""
+    rows, columns = weight.shape
+    size = weight.group_size or columns
+    return [(rows * (columns // size), size)] + ([(rows, columns % size)] if columns % size else [])
+
+
+def _entropy_bits(weight: Stored, columns: int) -> float:
+    return _normal_entropy_bits(weight.bits, columns, weight.clip_std, weight.clip_percentile)
+
+
+@functools.lru_cache(maxsize=4096)
+def _normal_entropy_bits(bits: int, columns: int, clip_std: float | None, clip_percentile: float | None) -> float:
+    """Entropy in bits of the codes of standard normal weights, so many to a scale."""
+    largest = 2 ** (bits - 1) - 1
+    # The median of the largest of `columns` magnitudes.
+    limit = _magnitude_quantile(0.5 ** (1 / columns))
+    if clip_percentile is not None and clip_percentile < 100:
+        limit = min(limit, _magnitude_quantile(clip_percentile / 100))
+    scale = (clip_std or limit) / largest
+    below = [NORMAL.cdf((code - 0.5) * scale) for code in range(-largest + 1, largest + 1)]
+    shares = [after - before for before, after in zip([0.0, *below], [*below, 1.0], strict=True)]
+    return -sum(share * math.log2(share) for share in shares if share > 0)
+
+
+def _magnitude_quantile(share: float) -> float:
+    """The magnitude that this share of standard normal numbers stays below."""
+    return NORMAL.inv_cdf((1 + share) / 2)

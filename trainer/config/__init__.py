@@ -1,0 +1,1 @@
+"""The config tree of one trial, a file per section; `trial.py` puts them together."""

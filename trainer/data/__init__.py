@@ -1,0 +1,1 @@
+"""A prepared dataset: open and check it, take batches and validation rows from it."""

@@ -1,0 +1,44 @@
+"""Every exception of a trial that its caller may meet.
+
+ValueError
+├── DataError         a dataset is missing, damaged, or not what the config asks for
+├── DeviceError       the config asks for a device that this process does not have
+├── TrialFolderError  a trial's folder cannot be used
+└── ArtifactError     a file is no artifact, is damaged, or does not fit this version
+RuntimeError
+└── Busy              another process works in this folder
+ArithmeticError
+└── Diverged          the loss stopped being a finite number
+Exception
+└── Interrupted       the trial was asked to stop; its checkpoint is written
+"""
+
+from __future__ import annotations
+
+
+class DataError(ValueError):
+    """Something is wrong with data: the message names the file, the value, and what to do."""
+
+
+class DeviceError(ValueError):
+    """The config asks for a device that this process does not have."""
+
+
+class TrialFolderError(ValueError):
+    """A trial's folder cannot be used."""
+
+
+class ArtifactError(ValueError):
+    """A file is no artifact, is damaged, or does not fit this version; the message is one line naming the file."""
+
+
+class Busy(RuntimeError):
+    """Another process works in this folder."""
+
+
+class Diverged(ArithmeticError):
+    """The loss stopped being a finite number."""
+
+
+class Interrupted(Exception):
+    """The trial was asked to stop; its checkpoint is written."""

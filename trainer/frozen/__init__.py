@@ -1,0 +1,1 @@
+"""Frozen random maps: regenerated from a seed, the same bytes on every machine."""

@@ -1,0 +1,1 @@
+"""The torch networks of a trial: GPT, linear maps, losses, initial weights."""

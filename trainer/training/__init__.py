@@ -1,0 +1,1 @@
+"""Training: the loop, optimizers, learning-rate schedule and checkpoints."""

@@ -1,0 +1,53 @@
+"""The files of a trial's folder, each named once."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialFiles:
+    """Names of the files of one trial under `root`. A trial is finished when, and only when, `result_file` is there."""
+
+    root: Path
+
+    @property
+    def config_file(self) -> Path:
+        """Every setting of the trial, as YAML."""
+        return self.root / "config.yaml"
+
+    @property
+    def result_file(self) -> Path:
+        """The outcome, as JSON; written last."""
+        return self.root / "result.json"
+
+    @property
+    def curve_file(self) -> Path:
+        """Losses over steps, as Parquet."""
+        return self.root / "curve.parquet"
+
+    @property
+    def artifact_file(self) -> Path:
+        """The packed model."""
+        return self.root / "artifact.frost"
+
+    @property
+    def log_file(self) -> Path:
+        """Lines of text with their time."""
+        return self.root / "log.txt"
+
+    @property
+    def checkpoint_file(self) -> Path:
+        """The state of training; removed when the trial is finished."""
+        return self.root / "checkpoint" / "state.pt"
+
+    @property
+    def progress_file(self) -> Path:
+        """Step, seconds and resumes at the last report, as JSON."""
+        return self.root / "progress.json"
+
+    @property
+    def placement_file(self) -> Path:
+        """Where a sweep's trial ran last, as JSON; written by the orchestrator."""
+        return self.root / "placement.json"
