@@ -1,4 +1,4 @@
-"""Bytes per stored parameter of each codec, on the weights of artifacts that were really trained.
+"""Bytes per stored parameter of each codec, on the weights of trained artifacts.
 
 python benchmarks/codecs.py runs/quickstart/trials/*/artifact.frost
 """

@@ -1,4 +1,4 @@
-"""Peak memory of training with frozen matrices beside the fully learned control of the same shape.
+"""Peak memory of training with frozen matrices against the fully learned control of the same shape.
 
 Each is trained for a few steps on the same tokens, compiled, in a fresh process, and in turns (A B A B …). On CUDA the
 figure is the allocator's peak, on a CPU how far the resident memory rose above what it was before the model was built;

@@ -1,4 +1,4 @@
-"""How long the slots of a run stood idle between two trials, and what the driver itself cost.
+"""How long the slots of a run were idle between two trials, and what the driver cost.
 
     frostline run SPEC --out RUN
     python benchmarks/slots.py RUN

@@ -1,4 +1,4 @@
-"""Training tokens per second of the study's model beside transformers' LlamaForCausalLM of the same shape.
+"""Training tokens per second against transformers' LlamaForCausalLM of the same shape.
 
 Both are compiled, both train in the same precision with fused AdamW on the same tokens, in one process and in turns
 (A B A B …), so that a machine whose speed drifts slows both. Prints the median of each and of the pairwise ratio.

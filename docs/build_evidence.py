@@ -1,4 +1,4 @@
-"""What docs/evidence.md rests on: its texts, from a package of public-domain works, and its table and pictures.
+"""Makes docs/evidence.md: its texts, from a package of public-domain works, its table and its plots.
 
     python docs/build_evidence.py texts build/texts
     frostline data prepare gutenberg --text build/texts --vocab 512 --val-files …

@@ -1,4 +1,4 @@
-"""The list of every file in docs/ARCHITECTURE.md, from the files' own first lines: `make docs`."""
+"""Writes the list of files in docs/ARCHITECTURE.md from the files' own first lines."""
 
 from __future__ import annotations
 

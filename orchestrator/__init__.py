@@ -1,1 +1,1 @@
-"""Many trials: the spec, the search, the driver on Ray Tune, the recorder and the command line."""
+"""Runs sweeps: search, scheduling, the Ray backend, the files of a run, progress and the command line."""

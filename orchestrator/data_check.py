@@ -1,4 +1,4 @@
-"""Checks that the data a plan needs is there, before anything starts."""
+"""Checks the datasets that a plan needs, before anything starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sweep would train, config by config, from shapes alone: weights by kind, phases, expected and most bytes."""
+"""The rows of `frostline plan`: weights by kind, phases and bytes of every config, from shapes alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`frostline replay RUN TRIAL`: train a trial again from its row of the table alone, and compare."""
+"""`frostline replay`: the config that a row of the table describes, and the comparison with its new result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One call of `frostline run` as values: its options, and the context that every step of it needs."""
+"""The options of `frostline run`, and the context that every step of a sweep needs."""
 
 from __future__ import annotations
 

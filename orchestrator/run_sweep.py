@@ -1,4 +1,4 @@
-"""`frostline run`, top to bottom: spec, plan, what is finished, what cannot fit, driver, summary."""
+"""The main path of a sweep: spec, plan, what is finished, what cannot fit, driver, summary."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _run_backlog(run: RunContext, backlog: Backlog, address: str | None) -> int:
 
 @contextmanager
 def _one_driver(folder: RunFolder) -> Iterator[None]:
-    """Hold the run folder for this driver alone."""
+    """Lock the run folder for this driver."""
     try:
         with sole_owner(folder.root):
             yield

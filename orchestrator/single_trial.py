@@ -1,4 +1,4 @@
-"""Train, evaluate or replay one trial in this process, without Ray, and print what came of it."""
+"""Train, evaluate or replay one trial in this process, without Ray, and print the result."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def evaluate_artifact(path: Path, *, data: str | None, data_root: Path, device: 
 
 
 def _device_of_trial(artifact: Path) -> str | None:
-    """The device that the artifact was scored on by its own trial, if its result lies beside it."""
+    """The device that the artifact was scored on by its own trial, if its result is in the same folder."""
     try:
         return TrialResult.load(artifact.with_name("result.json")).device or None
     except (OSError, ValueError):

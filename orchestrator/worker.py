@@ -1,4 +1,4 @@
-"""What runs on a worker: one trial, called by Ray Tune, told what to do by one plain mapping."""
+"""Runs one trial on a worker; what a failure, an interrupt or a full disk leads to."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def run_job(job: Job, *, node: str, report: Callable[[dict[str, Any]], None]) ->
         pass
     except Busy:
         raise  # an owner that outlives its driver: the trial is sent out again
-    except Exception as error:  # any fault of one trial must cost that trial alone, and leave its evidence
+    except Exception as error:  # an error of one trial must not end the sweep; its traceback is kept
         if isinstance(error, OSError) and error.errno in DISK_FAULTS:
             raise  # no fault of the trial: the driver stops the sweep
         with folder.log_file.open("a") as log:

@@ -1,4 +1,4 @@
-"""Tables of a sweep and what is computed from them: Pareto front, pictures, report.
+"""The tables of a run, and what is computed from them: Pareto front, plots, report.
 
 Example:
     >>> import results

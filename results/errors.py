@@ -1,4 +1,4 @@
-"""The one error of this package: bad input from outside."""
+"""ResultsError: bad input to this package."""
 
 
 class ResultsError(ValueError):

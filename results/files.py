@@ -1,4 +1,4 @@
-"""Pictures and pages that appear whole or not at all."""
+"""Atomic writes of pictures and pages."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Sweep files, one YAML per question, and the loader that keeps the line number of every key."""
+"""Sweep files, and the package `spec` that reads them."""

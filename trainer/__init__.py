@@ -1,1 +1,1 @@
-"""One trial: a config goes in, a trained model packed into one artifact and scored from that artifact comes out."""
+"""One trial: train a model, pack it into an artifact, reload the artifact and score it."""

@@ -1,4 +1,4 @@
-"""One attempt at one trial: what is known of it grows as it goes on, so that any end leaves a full row."""
+"""One attempt at a trial: its device, data, counters and log, and the result row made from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The device of a trial: choice, threads, precision, clocks and memory, the same words for CPU and CUDA."""
+"""The device of a trial: choice, threads, precision, memory; the same functions for CPU and CUDA."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from trainer.model.gpt import GPT
 
 
 def select_device(config: TrialConfig, *, has_gpu: bool) -> torch.device:
-    """The torch device of a trial. `has_gpu` says whether the scheduler lent it one.
+    """The torch device of a trial. `has_gpu`: the scheduler assigned it a GPU.
 
-    A trial that was lent a GPU never falls back to the CPU on its own: its row would claim a GPU's name and price.
+    A trial with a GPU never falls back to the CPU by itself: its row would have a GPU's name and price.
 
     Raises:
         DeviceError: if CUDA is wanted and torch sees none.
@@ -33,7 +33,7 @@ def select_device(config: TrialConfig, *, has_gpu: bool) -> torch.device:
 
 
 def prepare_device(device: torch.device, config: TrialConfig) -> None:
-    """Set what one trial must not inherit from the last one in the same process: threads, peaks."""
+    """Reset what a trial must not inherit from the one before it in the same process: threads, peak memory."""
     torch.set_num_threads(config.num_threads)
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -80,7 +80,7 @@ def _has_bfloat16_units(device: torch.device) -> bool:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until everything that was launched has run, so that a clock read after it means something."""
+    """Wait until all work on the device is done, so that a clock can be read."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

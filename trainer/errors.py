@@ -1,4 +1,4 @@
-"""Every exception of a trial that its caller may meet.
+"""The exceptions that a trial raises.
 
 ValueError
 ├── DataError         a dataset is missing, damaged, or not what the config asks for

@@ -1,4 +1,4 @@
-"""Locks between processes: one works in a folder at a time."""
+"""File locks between processes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from trainer.errors import Busy
 
 
 def sole_owner(folder: Path, *, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
-    """Hold `folder` for this process alone, see `locked`."""
+    """Lock `folder` for this process, see `locked`."""
     return locked(folder / ".lock", wait_seconds=wait_seconds)
 
 
 @contextmanager
 def locked(path: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
-    """Hold the lock file `path`; the kernel lets go of it however the process ends.
+    """Lock the file `path`; the kernel releases it however the process ends.
 
     Raises:
-        Busy: if another process still holds it after `wait_seconds`.
+        Busy: if another process still has the lock after `wait_seconds`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + wait_seconds

@@ -1,4 +1,4 @@
-"""What a trial gives back: plain values, free of torch, ready for JSON and Parquet."""
+"""TrialResult: the outcome of one trial as plain values, saved as JSON; and its loss curve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main path of one trial, top to bottom: data, networks, training, artifact, reload, score, result."""
+"""The main path of one trial: data, networks, training, artifact, reload, score, result."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Workspace:
             is running, `checkpoint/`.
         data_root: folder of the prepared datasets.
         data_sha256: fingerprint that the dataset must have; None accepts any.
-        has_gpu: whether the scheduler lent the trial a GPU.
+        has_gpu: whether the scheduler assigned the trial a GPU.
     """
 
     folder: Path
@@ -162,7 +162,7 @@ def _score(attempt: Attempt) -> None:
 
 
 def _check_folder(config: TrialConfig, files: TrialFiles) -> None:
-    """A folder serves one trial: another one's result or checkpoint would pass for this one's."""
+    """Refuse a folder of another trial: its result or checkpoint would be taken for this one's."""
     if not files.config_file.exists():
         return
     try:

@@ -1,4 +1,4 @@
-"""Reload an artifact into a clean model and score it: what a trial's row and `frostline eval` both say."""
+"""Reload an artifact into a clean model and score it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/settings.md: every setting of a trial with its values and its default; written by `make docs`."""
+"""Writes docs/settings.md: every setting of a trial with its values and its default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a trial's folder, each named once."""
+"""The names of the files in a trial's folder."""
 
 from __future__ import annotations
 

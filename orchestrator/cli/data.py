@@ -1,4 +1,4 @@
-"""`frostline data …`: prepare text, fetch FineWeb, check and list what is there."""
+"""`frostline data`: prepare text, download FineWeb, check and list datasets."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def prepare(
     from trainer.corpus.prepare import prepare
     from trainer.corpus.prepare_request import PrepareRequest
 
-    with _errors_on_one_screen():
+    with _data_errors():
         request = PrepareRequest(
             name=name,
             text=tuple(text or ()),
@@ -88,7 +88,7 @@ def fetch(
     """
     from trainer.corpus.download import FetchRequest, fetch
 
-    with _errors_on_one_screen():
+    with _data_errors():
         request = FetchRequest(variant=variant, num_train_shards=train_shards, repo=repo, prefix=prefix)
         fetched = fetch(request, root, say=_note)
         dataset = fetched.dataset
@@ -108,7 +108,7 @@ def check(
     from trainer.data.dataset import check_shards, open_dataset
     from trainer.errors import DataError
 
-    with _errors_on_one_screen():
+    with _data_errors():
         rows = check_shards(name, root)
         for path, num_tokens, problem in rows:
             typer.echo(f"{path.name}  {'?' if num_tokens is None else f'{num_tokens:,}':>15} tokens  {problem or 'ok'}")
@@ -124,7 +124,7 @@ def ls(root: Root = Path("data")) -> None:
     from trainer.data.manifest import MANIFEST, entry_named, load_manifest
     from trainer.errors import DataError
 
-    with _errors_on_one_screen():
+    with _data_errors():
         names = dataset_names(root)
         if not names:
             _note(f"{root}: holds no datasets yet; try `frostline data prepare stdlib`")
@@ -153,7 +153,7 @@ def _note(line: str) -> None:
 
 
 @contextmanager
-def _errors_on_one_screen() -> Iterator[None]:
+def _data_errors() -> Iterator[None]:
     """Bad data, bad values and a full disk are one message and exit code 2; anything else is our mistake."""
     from trainer.errors import DataError
 

@@ -1,4 +1,4 @@
-"""The command line: every verb registers itself here. Heavy libraries are loaded inside the commands."""
+"""The command `frostline`: all its verbs, and how errors end a command. Loads no heavy library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`frostline table`: a run in the layout of the study's own tables, the published figures beside it."""
+"""`frostline table`: a run in the layout of the study's tables, with the published figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs: a live table on a terminal, plain lines elsewhere."""
+"""The progress display of a sweep: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MAX_RUNNING_ROWS = 16
 
 
 class Display:
-    """Shows a `SweepStatus`; the driver calls `tick` as often as it likes."""
+    """Shows a `SweepStatus`; `tick` may be called at any rate."""
 
     def __init__(self, status: SweepStatus, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.status, self.console, self.clock = status, console, clock
         self._live: Live | None = None
         self._last_frame = -math.inf
         self._last_line = -math.inf
-        self._num_told = 0
+        self._num_printed = 0
 
     def __enter__(self) -> Display:
         if self.console.is_terminal:
@@ -39,7 +39,7 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._tell_finished()
+        self._print_finished()
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -51,7 +51,7 @@ class Display:
     def tick(self) -> None:
         """Draw, if it is time."""
         now = self.clock()
-        self._tell_finished()
+        self._print_finished()
         if self._live is not None and now - self._last_frame >= SECONDS_BETWEEN_FRAMES:
             self._last_frame = now
             self._live.update(render(self.status, now), refresh=True)
@@ -59,10 +59,10 @@ class Display:
             self._last_line = now
             self.note(headline(self.status, now))
 
-    def _tell_finished(self) -> None:
-        for line in self.status.finished_lines[self._num_told :]:
+    def _print_finished(self) -> None:
+        for line in self.status.finished_lines[self._num_printed :]:
             self.note(line)
-        self._num_told = len(self.status.finished_lines)
+        self._num_printed = len(self.status.finished_lines)
 
 
 def headline(status: SweepStatus, now_seconds: float) -> str:
@@ -86,7 +86,7 @@ def headline(status: SweepStatus, now_seconds: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as people say them: 48 s, 3 min 20 s, 7 h 05 min; a question mark for None."""
+    """Seconds as text: 48 s, 3 min 20 s, 7 h 05 min; a question mark for None."""
     if seconds is None:
         return "?"
     minutes, rest = divmod(round(seconds), 60)
@@ -98,7 +98,7 @@ def duration(seconds: float | None) -> str:
 
 
 def render(status: SweepStatus, now_seconds: float) -> Group:
-    """The live picture: the running trials, and the headline below them."""
+    """The live table: the running trials, and the headline below them."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("running", no_wrap=True)
     table.add_column("on", no_wrap=True)

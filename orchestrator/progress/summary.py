@@ -1,4 +1,4 @@
-"""What is printed before the first trial and after the last one, and the exit code."""
+"""The text printed before the first trial and after the last one, and the exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a sweep stands: a fold over its events. Pure; the display and the summary read it."""
+"""The status of a sweep: counts, running trials, the best so far, time left. Updated by events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-# Statuses in the order they are told; `waiting` and `running` are those of trials without a result.
+# Statuses in the order they are shown; `waiting` and `running` are those of trials without a result.
 OUTCOMES = ("completed", "failed", "diverged", "out_of_memory", "infeasible", "stopped_early", "deadline")
 
 TRAINING_SHARE = 0.9
@@ -16,7 +16,7 @@ TRAINING_SHARE = 0.9
 
 @dataclasses.dataclass(kw_only=True)
 class Running:
-    """One trial at work, as last heard."""
+    """One running trial, as last reported."""
 
     trial_id: str
     accelerator: str
@@ -73,7 +73,7 @@ class SweepStatus:
         return self.stop_reason is not None
 
     def stop(self, reason: str) -> None:
-        """Hand out no more trials; the first reason is the one that is shown."""
+        """Start no more trials; the first reason is the one that is shown."""
         self.stop_reason = self.stop_reason or reason
 
     @property
@@ -128,7 +128,7 @@ class SweepStatus:
 
 
 def _line(row: Mapping[str, Any], varied: str) -> str:
-    """What is told of a trial when it ends."""
+    """The line printed when a trial ends."""
     name = f"{row['trial_id']} ({varied})" if varied else row["trial_id"]
     if row["status"] != "completed":
         return f"{name}: {row['status']}: {row.get('error') or 'no reason known'}"

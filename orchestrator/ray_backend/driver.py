@@ -1,4 +1,4 @@
-"""The driver: hands trials to Ray Tune when a slot is free, and records what comes back."""
+"""The driver: starts Ray Tune with the searcher, and the function that Ray runs for each trial."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _tuner(searcher: PlanSearcher, run: RunContext) -> tune.Tuner:
 
 
 def run_trial(config: dict[str, Any]) -> None:
-    """The Tune trainable: one job, its reports passed on."""
+    """The Ray Tune trainable: runs one job and passes its reports to Ray."""
     run_job(Job(**json.loads(config["job"])), node=ray.get_runtime_context().get_node_id(), report=tune.report)
 
 

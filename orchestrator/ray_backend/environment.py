@@ -1,4 +1,4 @@
-"""Ray's settings that can be given only through the environment, and only before `ray` is first imported."""
+"""Ray's settings that must be in the environment before `ray` is imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is checked before anything starts: the cluster's nodes, and that each can do what it will be asked."""
+"""Checks of the cluster before the start: its nodes, and that each sees the files, the data and CUDA."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from orchestrator.search.planner import PlannedTrial
 ACCELERATOR_LABEL = "ray.io/accelerator-type"
 ACCELERATOR_RESOURCE = "accelerator_type:"
 PROBE_SECONDS = 120.0
-UNKNOWN_GPU = "GPU"  # a card whose name Ray does not tell; trials that run anywhere may use it
+UNKNOWN_GPU = "GPU"  # a card whose name Ray does not know; trials that run anywhere may use it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Answers Ray Tune: the next trial for a free slot, and what came of a trial that ended."""
+"""The Ray Tune searcher: the next trial for a free slot, results recorded, lost trials retried."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from orchestrator.worker import Job
 
 MAX_ATTEMPTS = 3
 SECONDS_BETWEEN_LOOKS = 1.0
-# A worker often dies with its node, and is heard of first: a trial placed on that node would wait for ever.
+# A worker often dies with its node, and its death is reported first: a trial placed there now would wait for ever.
 SECONDS_TO_PAUSE = 5.0
 
 
 class PlanSearcher(Searcher):
-    """Tune asks, the plan answers: one trial for each free slot, chosen when the slot is free.
+    """Gives Ray Tune one trial for each free slot, chosen when the slot is free.
 
     It holds no state that a restart needs. The plan is a pure function of the spec, and what is finished lies in the
     trial folders.
@@ -95,7 +95,7 @@ class PlanSearcher(Searcher):
             self.run.status.stop("there is a stop file in the run folder")
 
     def _look_at_nodes(self) -> None:
-        """Nodes come and go: place only on those that are there."""
+        """Update the pool with the nodes that are there now."""
         if time.monotonic() - self.last_look_seconds < SECONDS_BETWEEN_LOOKS:
             return
         nodes = cluster_nodes(ray.nodes())
@@ -118,6 +118,10 @@ class PlanSearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing: see `save`."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its searcher for a restore that is never made, and a live display cannot be pickled."""
+        return {}
 
     def _job(self, trial: PlannedTrial, slot: Slot) -> Job:
         return Job(

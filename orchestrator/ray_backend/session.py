@@ -1,4 +1,4 @@
-"""A connection to Ray for the length of one sweep, and what is noted of it."""
+"""The connection to Ray for one sweep, interrupt handlers, and the session's facts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PACKAGES = ("frostline", "torch", "ray", "numpy", "pyarrow", "sentencepiece")
 
 @contextlib.contextmanager
 def ray_session(address: str | None) -> Iterator[None]:
-    """A connection to the cluster at `address`, or a Ray of its own on this machine, left again at the end.
+    """Connect to the cluster at `address`, or start Ray on this machine; disconnect or stop it at the end.
 
     A Ray that this process has already joined (a notebook, a test) is used as it is.
 
@@ -60,7 +60,7 @@ def ray_session(address: str | None) -> Iterator[None]:
 
 
 def _require_answer(address: str | None) -> None:
-    """Ask a HOST:PORT for a connection: Ray itself takes minutes to find out that nobody is there."""
+    """Open a connection to HOST:PORT first: Ray itself takes minutes to notice that nothing answers."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         return

@@ -1,4 +1,4 @@
-"""Whether a trial is worth a device: known from its shapes and the sweep's limits in bytes, before anything is trained.
+"""Admission: whether a config can keep the byte budget, decided from its shapes before training.
 
 Two rules, and only upper limits (`<=`) on `artifact_bytes` and `total_bytes` count. A trial whose smallest possible
 artifact breaks a limit is refused for certain. One that is expected at more than `max_expected_ratio` times a limit is

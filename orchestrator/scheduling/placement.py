@@ -1,4 +1,4 @@
-"""Which trial goes where, now: decided when a slot is free, never earlier. Pure; knows nothing of Ray.
+"""Placement: which trial starts on which node, decided when a slot is free. Pure, without Ray.
 
 Deciding late is what keeps every kind of device busy: a trial that must wait for an H100 holds back no A40.
 """
@@ -29,7 +29,7 @@ class Node:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Slot:
-    """What one trial holds while it runs: a share of one node."""
+    """The resources that one trial occupies while it runs, on one node."""
 
     kind: str
     cpus: float
@@ -38,7 +38,7 @@ class Slot:
 
 
 class Pool:
-    """The nodes of a cluster and what of them is held, node by node. Nodes may come and go; see `set_nodes`."""
+    """The nodes of a cluster and the slots in use on each. Nodes may join and leave; see `set_nodes`."""
 
     def __init__(self, nodes: Iterable[Node]) -> None:
         self.nodes = tuple(nodes)
@@ -50,11 +50,11 @@ class Pool:
         return tuple(sorted({node.kind for node in self.nodes}, key=lambda kind: (kind == CPU, kind)))
 
     def set_nodes(self, nodes: Iterable[Node]) -> None:
-        """Take note of which nodes there are now. What is held on a lost node stays held until it is released."""
+        """Replace the list of nodes. A slot on a lost node stays in use until it is released."""
         self.nodes = tuple(nodes)
 
     def slot_for(self, trial: PlannedTrial, node: Node) -> Slot:
-        """What `trial` holds on `node`: one GPU where it names no number and the node has some."""
+        """The slot that `trial` takes on `node`: one GPU where it names no number and the node has some."""
         gpus = (0.0 if node.kind == CPU else 1.0) if trial.gpus is None else trial.gpus
         return Slot(kind=node.kind, cpus=trial.cpus, gpus=gpus, node_id=node.node_id)
 

@@ -1,4 +1,4 @@
-"""From a spec to its trials: every combination of a grid, or draws from a space, checked and named. Pure.
+"""The plan of a sweep by grid or random search: its trials in order. Pure.
 
 The plan is a function of the spec alone, so a sweep that is resumed computes it again, and a larger budget begins
 with the trials of a smaller one. Keys are visited by name, never in the order they were written.

@@ -1,4 +1,4 @@
-"""From finished trials to the Parquet tables. One writer; every fragment is replaced whole."""
+"""Writes the Parquet tables from finished trials. One writer; every file is replaced whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run folder: where everything of one sweep lies. The trial folders are the truth, all else can be rebuilt."""
+"""The run folder: names of the files of one sweep, and the check that it is the same sweep."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RunFolder:
 
     @property
     def tune_folder(self) -> Path:
-        """Where Ray Tune keeps what it wants to keep. Never read, removed at the end."""
+        """Ray Tune's own files. Never read, removed at the end."""
         return self.root / ".tune"
 
     @property

@@ -1,4 +1,4 @@
-"""The folder of one trial as the driver and the worker use it: what it is, where it ran, what came of it."""
+"""The folder of one trial in a run: config, placement, result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short names for configs that say recipe and shape, and beyond these only settings that differ."""
+"""Short names of configs: recipe, shape, and the settings in which they differ."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _SECTIONS = ("model_", "train_", "freeze_", "progressive_", "distill_", "optimiz
 def config_labels(configs: Sequence[Settings]) -> list[str]:
     """One name per config, such as `selective 6L192d gate+up normal`; names of different configs differ.
 
-    A setting is named if it differs among configs of one data, family and optimiser, and one of a recipe's own section
+    A setting is named if it differs among configs of one data, family and optimizer, and one of a recipe's own section
     if it differs within the recipe. Among twenty configs and more, a value that over half of
     them have goes without saying, outside such sections.
     """
@@ -63,7 +63,7 @@ def config_labels(configs: Sequence[Settings]) -> list[str]:
     others.sort(key=lambda column: not column.startswith(_SECTION_PREFIXES))
     named += [column for column in others if _says_more(column, _fixed_by(column), configs)]
     usual = {column: _usual(column, configs) for column in named if not column.startswith(_SECTION_PREFIXES)}
-    return _made_unique([_label(config, named, usual) for config in configs], configs)
+    return _with_unique_names([_label(config, named, usual) for config in configs], configs)
 
 
 def _fixed_by(column: str) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ def _short(column: str) -> str:
     return _SHORT.get(column, name.removeprefix(section).replace("_", " "))
 
 
-def _made_unique(labels: Sequence[str], configs: Sequence[Settings]) -> list[str]:
+def _with_unique_names(labels: Sequence[str], configs: Sequence[Settings]) -> list[str]:
     """Append first what tells equal names apart: the accelerator, the data's fingerprint, the config's id."""
     marks: tuple[Callable[[Settings], str], ...] = (
         lambda config: str(config.get("accelerator") or ""),

@@ -1,4 +1,4 @@
-"""What a run is judged by: objectives and constraints, as text and as values. Free of pandas."""
+"""Objectives and constraints: parsing them, and reading those of a run."""
 
 from __future__ import annotations
 

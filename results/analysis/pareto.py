@@ -1,4 +1,4 @@
-"""Pareto dominance on arrays. All orderings treat -inf and inf as ordinary, extreme values.
+"""Pareto dominance on arrays: front, ranks, hypervolume.
 
 A row dominates another if it is at least as good in every column and better in one. Equal rows do not dominate each
 other, so duplicates of a row on the front are all on the front. A row that holds a NaN has no place: it is never on the

@@ -1,4 +1,4 @@
-"""Info objects: all that tables, pictures and reports say, computed once from the tables."""
+"""ParetoInfo: all that tables, plots and reports show of a run, computed once."""
 
 from __future__ import annotations
 

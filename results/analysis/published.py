@@ -1,4 +1,4 @@
-"""Figures that others published, beside which a run's configs are put: read, matched by settings, and marked."""
+"""Published figures: read them, find the one of a config, mark what keeps the two from being compared."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def scale_of(folder: Path) -> Scale:
 
 
 def find(settings: Mapping[str, Any], sweep: str, scale: Scale, rows: Iterable[Published]) -> Published | None:
-    """The published row that a config stands beside; None where none has its settings.
+    """The published row with the settings of a config; None where there is none.
 
     Args:
         settings: recipe, data and the cfg_* columns of the config.
@@ -99,7 +99,7 @@ def percentage(row: Published, rows: Iterable[Published]) -> float | None:
 
 
 def marks(settings: Mapping[str, Any], scale: Scale, row: Published) -> str:
-    """Letters of MARKS for all that makes the published row another experiment."""
+    """Letters of MARKS for every difference between the published experiment and this one."""
     differing = _differing(row.alike, settings, scale)
     found = {
         "s": bool(scale.divide),

@@ -1,4 +1,4 @@
-"""Trials → groups: all replicates of one config, what they measured, and which control they compare with."""
+"""Groups of replicates: the trials of one config, their means, and their control."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def by_key(rows: Iterable[Row], columns: Sequence[str]) -> dict[tuple[Any, ...],
 
 
 def over_seeds(rows: Sequence[Row], value: Callable[[Row], float | None]) -> Estimate | None:
-    """Estimate of a value over seeds; None unless every row has it (survivors alone would flatter)."""
+    """Estimate of a value over seeds; None unless every row has it: a mean of the others would be too good."""
     seeds: dict[Any, list[float]] = defaultdict(list)
     for row in rows:
         number = value(row)

@@ -1,4 +1,4 @@
-"""Statistics of replicates: arrays in, numbers out."""
+"""Statistics of replicates: mean and 95 % t interval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layout of the study's own tables: each config against its control, measured bytes, and the published figure."""
+"""Each config of a run against its controls, of the same shape and of the same bytes, and as published."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class StudyRow:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyTable:
-    """All configs of one run, and the published rows of its sweep that no config stands for."""
+    """All configs of one run, and the published rows of its sweep that no config corresponds to."""
 
     sweep: str
     scale: Scale
@@ -75,7 +75,7 @@ class StudyTable:
 
 
 def study_table(tables: Tables, figures: Sequence[Published], scale: Scale) -> StudyTable:
-    """Every config of a run in the order of the run's table, beside what was published of it.
+    """Every config of a run in the order of the run's table, with what was published of it.
 
     A control is the learned config that is equal in all else; where there is none, the config that stands for the
     published table's own baseline, and the comparison is marked.
@@ -95,7 +95,7 @@ def study_table(tables: Tables, figures: Sequence[Published], scale: Scale) -> S
 
 
 def load_study_table(folder: Path, figures: Path) -> StudyTable:
-    """The table of a run folder, beside the figures of a file.
+    """The table of a run folder, with the published figures of a file.
 
     Raises:
         ResultsError: if either is missing or damaged.

@@ -1,1 +1,1 @@
-"""Pictures of what was computed."""
+"""Plots, as PNG files."""

@@ -1,4 +1,4 @@
-"""The picture of all comparisons: each config's difference of CE from its controls, with intervals."""
+"""The plot of all comparisons: each config's difference of CE from its controls, with intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of losses over training tokens: the front and its controls."""
+"""The plot of loss over training tokens: the front and its controls."""
 
 from __future__ import annotations
 

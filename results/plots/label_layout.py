@@ -1,4 +1,4 @@
-"""Names beside points so that they cover neither each other nor the points, as far as there is room."""
+"""Places labels beside points so that they overlap as little as possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of what was computed, by matplotlib's object API: no pyplot, no global state."""
+"""The plot of the Pareto front: CE over artifact bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all pictures share: colours, frame, title, legend and the way into a file."""
+"""What all plots share: colours, frame, title, legend, saving."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from results.files import write_atomically
 
-# Okabe and Ito's colours, told apart by colour-blind readers too; the marker says the same once more.
+# Okabe and Ito's colours, told apart by colour-blind readers too; the marker differs as well.
 STYLES: tuple[tuple[str, str], ...] = (
     ("#0072B2", "o"),
     ("#D55E00", "s"),

@@ -1,4 +1,4 @@
-"""Numbers of an info object as short texts, the same in the terminal and in the report."""
+"""Numbers as short texts, the same in the terminal and in the report."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def with_interval(found: Estimate | None, digits: int, sign: str = "") -> str:
 
 
 def difference(found: Estimate | None, num_seeds: int) -> str:
-    """`-1.25 ± 0.30` percent, with the number of pairs where not every seed has its twin; `–` without any."""
+    """`-1.25 ± 0.30` percent, with the number of pairs where some seeds have no control; `–` without any."""
     pairs = "" if found is None or found.num >= num_seeds else f" ({found.num} of {num_seeds} seeds)"
     return with_interval(found, 2, "+") + pairs
 
@@ -76,8 +76,8 @@ def headline(info: ParetoInfo) -> str:
     best: dict[tuple[object, ...], Group] = {}
     for group in info.feasible:
         best.setdefault(group.scored_on, group)  # losses on other tokens do not compare
-    told = "; ".join(_best(group) + (f" on {group.data}" if len(best) > 1 else "") for group in best.values())
-    return f"Best CE under {constraints_text(info)}: {told}."
+    text = "; ".join(_best(group) + (f" on {group.data}" if len(best) > 1 else "") for group in best.values())
+    return f"Best CE under {constraints_text(info)}: {text}."
 
 
 def _best(group: Group) -> str:

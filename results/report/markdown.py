@@ -1,4 +1,4 @@
-"""Texts as Markdown: tables whose cells hold anything."""
+"""Markdown tables and escaping."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """A table whose cells hold any text: pipes, line breaks and markup are shown, not obeyed."""
+    """A table whose cells hold any text: pipes, line breaks and markup are escaped."""
     lines = [f"| {' | '.join(headers)} |", f"|{' --- |' * len(headers)}"]
     return [*lines, *(f"| {' | '.join(escape(str(cell)) for cell in row)} |" for row in rows), ""]
 

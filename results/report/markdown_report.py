@@ -1,4 +1,4 @@
-"""The report of a run folder: one Markdown page and its pictures. Equal tables give equal bytes."""
+"""The report of a run folder: one Markdown page and its plots."""
 
 from __future__ import annotations
 

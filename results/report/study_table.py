@@ -1,4 +1,4 @@
-"""The study's own table as text: cells, remarks, and a Markdown page."""
+"""The table of `frostline table` as text and as Markdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parquet tables of one or several run folders → pandas frames in the present schema, however old the files."""
+"""Reads the Parquet tables of one or several runs into pandas, in today's schema."""
 
 from __future__ import annotations
 

@@ -1,22 +1,22 @@
-"""Reads the `cases` of a sweep: parameters that exist only where the config has certain values."""
+"""Reads the `cases` of a sweep file: parameters that exist only where the config has certain values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from search_spaces.spec.config_keys import Place, check_value, find, normalised_value
-from search_spaces.spec.problem_list import Findings, did_you_mean
+from search_spaces.spec.config_keys import ConfigKey, check_value, find_key, normalized_value
+from search_spaces.spec.problem_list import ProblemList, did_you_mean
 from search_spaces.spec.problems import Keys, dotted, shown
 from search_spaces.spec.space import hint_for_key, parse_space
-from search_spaces.spec.sweep_spec import Case, Parameter, TrialPlaces, get
+from search_spaces.spec.sweep_spec import Case, Parameter, TrialKeys, get
 
 MAX_CASES = 100
 
 Conditions = dict[str, tuple[Any, ...]]
 
 
-def parse_cases(raw: Any, base: dict[str, Any], space: Sequence[Parameter], findings: Findings) -> tuple[Case, ...]:
+def parse_cases(raw: Any, base: dict[str, Any], space: Sequence[Parameter], findings: ProblemList) -> tuple[Case, ...]:
     """The conditional spaces, in order; a case may rest on parameters of the cases before it."""
     if raw is None:
         return ()
@@ -49,7 +49,7 @@ def parse_cases(raw: Any, base: dict[str, Any], space: Sequence[Parameter], find
 
 
 def check_conflicts(
-    base: dict[str, Any], space: Sequence[Parameter], cases: Sequence[Case], findings: Findings
+    base: dict[str, Any], space: Sequence[Parameter], cases: Sequence[Case], findings: ProblemList
 ) -> None:
     """Note every parameter that sets what another one sets in the same trial."""
     earlier: list[tuple[Parameter, Conditions]] = []
@@ -79,7 +79,7 @@ def _without(base: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
 
 
 def _parse_when(
-    raw: Any, where: Keys, base: dict[str, Any], known: Sequence[Parameter], findings: Findings
+    raw: Any, where: Keys, base: dict[str, Any], known: Sequence[Parameter], findings: ProblemList
 ) -> dict[str, tuple[Any, ...]]:
     """The condition of a case: each dotted key with the values it may have, checked against what can occur."""
     if not isinstance(raw, dict) or not raw:
@@ -95,18 +95,18 @@ def _parse_when(
         if not values:
             findings.add(here, "must not be empty")
             continue
-        if all([check_value(TrialPlaces, place, value, here, findings) for value in values]):
-            when[key] = tuple(normalised_value(TrialPlaces, key, value) for value in values)
+        if all([check_value(TrialKeys, place, value, here, findings) for value in values]):
+            when[key] = tuple(normalized_value(TrialKeys, key, value) for value in values)
             _check_occurs(key, when[key], here, base, known, findings)
     return when
 
 
 def _conditions(
-    prefix: str, raw: dict[str, Any], where: Keys, findings: Findings
-) -> Iterator[tuple[str, Place, Any, Keys]]:
+    prefix: str, raw: dict[str, Any], where: Keys, findings: ProblemList
+) -> Iterator[tuple[str, ConfigKey, Any, Keys]]:
     for name, value in raw.items():
         key, here = f"{prefix}{name}", (*where, name)
-        place = find(TrialPlaces, key)
+        place = find_key(TrialKeys, key)
         if place is None:
             findings.add(here, "unknown key", hint=hint_for_key(prefix, name, is_list=False))
         elif place.section is not None and isinstance(value, dict):
@@ -123,7 +123,7 @@ def _check_occurs(
     where: Keys,
     base: dict[str, Any],
     known: Sequence[Parameter],
-    findings: Findings,
+    findings: ProblemList,
 ) -> None:
     missing = object()
     fixed = get(base, key, missing)

@@ -1,4 +1,4 @@
-"""Combinations: base, resources, one value of each parameter of the space, then the cases that hold. Pure, and lazy."""
+"""Combinations: base, resources, one value of each parameter, then the cases that hold. Pure, lazy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The places of a config tree: which dotted keys exist, what may stand there, and what is wrong with what does.
+"""The keys of the config tree: which exist, what values they take, and what is wrong with a value.
 
 Whatever pydantic finds is said in our own words here; its texts never reach a user.
 """
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from search_spaces.spec.problem_list import Findings, did_you_mean
+from search_spaces.spec.problem_list import ProblemList, did_you_mean
 from search_spaces.spec.problems import Keys, shown
 
 _NAMES_OF_TYPES: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -36,7 +36,7 @@ _RULES: dict[str, str] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class ConfigKey:
     """One key of the tree: a section, or a leaf with the types or choices it takes."""
 
     key: str
@@ -69,7 +69,7 @@ class Place:
         return self.owner.model_fields[self.field].description
 
 
-def find(root: type[BaseModel], key: str) -> Place | None:
+def find_key(root: type[BaseModel], key: str) -> ConfigKey | None:
     """The place of a dotted key under `root`, or None if there is no such key."""
     section: type[BaseModel] | None = root
     place = None
@@ -91,23 +91,23 @@ def leaf_keys(root: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield from leaf_keys(place.section, f"{place.key}.")
 
 
-def check_mapping(root: type[BaseModel], prefix: str, values: Any, where: Keys, findings: Findings) -> bool:
+def check_mapping(root: type[BaseModel], prefix: str, values: Any, where: Keys, findings: ProblemList) -> bool:
     """Check a part of a section, given as a mapping: every key, and every value by itself. True if all is well."""
     if not isinstance(values, dict):
         findings.add(where, "must be a mapping (lines of `key: value`)", value=values)
         return False
     well = True
     for name, value in values.items():
-        place = find(root, f"{prefix}{name}") if "." not in name else None
+        place = find_key(root, f"{prefix}{name}") if "." not in name else None
         if place is None:
-            findings.add((*where, name), "unknown key", hint=hint_for_unknown(root, prefix, name))
+            findings.add((*where, name), "unknown key", hint=hint_for_unknown_key(root, prefix, name))
             well = False
         else:
             well &= check_value(root, place, value, (*where, name), findings)
     return well
 
 
-def check_value(root: type[BaseModel], place: Place, value: Any, where: Keys, findings: Findings) -> bool:
+def check_value(root: type[BaseModel], place: ConfigKey, value: Any, where: Keys, findings: ProblemList) -> bool:
     """Check what stands at one place, without regard to its neighbours. True if all is well."""
     if place.section is not None:
         if value is None and place.nullable:
@@ -130,30 +130,30 @@ def check_value(root: type[BaseModel], place: Place, value: Any, where: Keys, fi
     return True
 
 
-def normalised(root: type[BaseModel], prefix: str, values: dict[str, Any]) -> dict[str, Any]:
+def normalized(root: type[BaseModel], prefix: str, values: dict[str, Any]) -> dict[str, Any]:
     """A checked mapping with numbers as their places take them: `1e3` steps are 1000, a learning rate of 1 is 1.0."""
-    return {name: normalised_value(root, f"{prefix}{name}", value) for name, value in values.items()}
+    return {name: normalized_value(root, f"{prefix}{name}", value) for name, value in values.items()}
 
 
-def normalised_value(root: type[BaseModel], key: str, value: Any) -> Any:
-    """As `normalised`, for the value at one dotted key."""
-    place = find(root, key)
+def normalized_value(root: type[BaseModel], key: str, value: Any) -> Any:
+    """As `normalized`, for the value at one dotted key."""
+    place = find_key(root, key)
     if place is None or value is None:
         return value
     if place.section is not None:
-        return normalised(root, f"{key}.", value)
+        return normalized(root, f"{key}.", value)
     if place.number is None or isinstance(value, bool) or not isinstance(value, int | float):
         return value
     return place.number(value)
 
 
-def hint_for_unknown(root: type[BaseModel], prefix: str, name: str) -> str | None:
+def hint_for_unknown_key(root: type[BaseModel], prefix: str, name: str) -> str | None:
     """The nearest right spelling of a key: among its neighbours, then in the whole tree, else the neighbours."""
-    parent = find(root, prefix.rstrip(".")) if prefix else None
+    parent = find_key(root, prefix.rstrip(".")) if prefix else None
     section = root if not prefix else parent.section if parent is not None else None
     known = list(section.model_fields) if section is not None else []
     first, _, last = name.partition(".")
-    if find(root, prefix + name) is not None:
+    if find_key(root, prefix + name) is not None:
         return f"write {first}: {{{last}: …}}"
     if last and (near := did_you_mean(prefix + name, leaf_keys(root))):
         return near
@@ -165,7 +165,7 @@ def hint_for_unknown(root: type[BaseModel], prefix: str, name: str) -> str | Non
     return "known keys: " + ", ".join(known) if 0 < len(known) <= _MAX_KEYS_LISTED else None
 
 
-def rule_in_words(details: ErrorDetails, place: Place | None) -> str:
+def rule_in_words(details: ErrorDetails, place: ConfigKey | None) -> str:
     """What a pydantic error says, in our words; without the value."""
     kind, context = details["type"], details.get("ctx", {})
     if kind == "too_short" and context["min_length"] == 1:
@@ -198,12 +198,12 @@ def shown_plain(value: Any) -> str:
     return value if isinstance(value, str) else shown(value)
 
 
-def _place(key: str, owner: type[BaseModel], field: str, info: FieldInfo) -> Place:
+def _place(key: str, owner: type[BaseModel], field: str, info: FieldInfo) -> ConfigKey:
     options = _options(info.annotation)
     sections = [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
     choices = tuple(choice for option in options if get_origin(option) is Literal for choice in get_args(option))
     kinds = {get_origin(option) or option for option in options if get_origin(option) is not Literal}
-    return Place(
+    return ConfigKey(
         key=key,
         owner=owner,
         field=field,
@@ -218,7 +218,7 @@ def _options(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
 
 
-def _changes_kind(place: Place, value: Any) -> bool:
+def _changes_kind(place: ConfigKey, value: Any) -> bool:
     """Whether pydantic would quietly make something else of a value: the text '64' or the word true a number."""
     if isinstance(value, bool):
         return bool not in place.types
@@ -227,7 +227,7 @@ def _changes_kind(place: Place, value: Any) -> bool:
     return isinstance(value, int | float) and place.types <= {bool, type(None)}
 
 
-def _hint_for_value(place: Place, value: Any, kind: str = "") -> str | None:
+def _hint_for_value(place: ConfigKey, value: Any, kind: str = "") -> str | None:
     if kind == "string_pattern_mismatch":
         return place.description
     if isinstance(value, str) and place.choices:

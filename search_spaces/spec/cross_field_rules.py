@@ -1,4 +1,4 @@
-"""The rules between keys: which combinations are no trial, and where the file says what breaks them."""
+"""Rules between keys: which combinations are invalid, and the line of the file that breaks a rule."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from search_spaces.spec.combinations import Combination
-from search_spaces.spec.config_keys import find, keys_in_backticks, rule_in_words, shown_plain
-from search_spaces.spec.problem_list import Findings
+from search_spaces.spec.config_keys import find_key, keys_in_backticks, rule_in_words, shown_plain
+from search_spaces.spec.problem_list import ProblemList
 from search_spaces.spec.problems import Keys
-from search_spaces.spec.sweep_spec import Parameter, ResourcesConfig, SweepSpec, TrialPlaces, get
+from search_spaces.spec.sweep_spec import Parameter, ResourcesConfig, SweepSpec, TrialKeys, get
 from trainer.config.trial import TrialConfig
 
 _MAX_CHOICES_NAMED = 4
@@ -77,13 +77,13 @@ def _rules_of_placement(config: TrialConfig, resources: ResourcesConfig) -> Iter
 
 
 def note_broken_rules(
-    spec: SweepSpec, combination: Combination, findings: Findings, doubtful: Collection[str] = ()
+    spec: SweepSpec, combination: Combination, findings: ProblemList, invalid_sections: Collection[str] = ()
 ) -> None:
     """Note each rule that a combination breaks, but for those that read a section whose values are in doubt."""
     broken = [
         (section, rule)
         for section, rule in broken_rules(combination.values)
-        if not doubtful or (section and section.partition(".")[0] not in doubtful)
+        if not invalid_sections or (section and section.partition(".")[0] not in invalid_sections)
     ]
     note_rules(broken, lambda key: _where(spec, combination, key), findings, ("base",), combination)
 
@@ -91,7 +91,7 @@ def note_broken_rules(
 def note_rules(
     broken: Iterable[tuple[str, str]],
     locate: Callable[[str], Keys | None],
-    findings: Findings,
+    findings: ProblemList,
     otherwise: Keys,
     combination: Combination | None = None,
 ) -> None:
@@ -111,7 +111,7 @@ def note_rules(
 def _from_the_top(section: str, key: str) -> str:
     """A key as a rule names it (the rules of `model` say `dim`), from the top of the trial."""
     inside = f"{section}.{key}"
-    return inside if section and find(TrialPlaces, inside) is not None else key
+    return inside if section and find_key(TrialKeys, inside) is not None else key
 
 
 def _where(spec: SweepSpec, combination: Combination, key: str) -> Keys | None:

@@ -1,4 +1,4 @@
-"""Values drawn from a space: pure functions of (seed, number of the draw, key), so a plan needs no memory.
+"""Random draws from a parameter: pure functions of seed, number of the draw, and key.
 
 The hash is BLAKE2b of those names, equal on every machine. Drawn fractions have six significant digits: the last bits
 of a logarithm differ between processors, and a trial's id must not.
@@ -10,8 +10,8 @@ import hashlib
 import math
 from typing import Any
 
-from search_spaces.spec.config_keys import find
-from search_spaces.spec.sweep_spec import Parameter, TrialPlaces
+from search_spaces.spec.config_keys import find_key
+from search_spaces.spec.sweep_spec import Parameter, TrialKeys
 
 _BITS = 128
 _BITS_OF_FRACTION = 53
@@ -32,7 +32,7 @@ def draw(parameter: Parameter, seed: int, number: int, attempt: int = 0) -> tupl
 
 def takes_whole_numbers(parameter: Parameter) -> bool:
     """Whether a range is one of whole numbers: where it stands in a place for those."""
-    place = find(TrialPlaces, parameter.key)
+    place = find_key(TrialKeys, parameter.key)
     return place is not None and place.number is int
 
 

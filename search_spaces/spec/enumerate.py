@@ -1,4 +1,4 @@
-"""The valid trial configs of a sweep: every combination of a grid, or draws from a space. Pure, and lazy."""
+"""The valid configs of a sweep: every combination of a grid, or random draws. Pure, lazy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from search_spaces.spec.combinations import Combination, Option, Options, all_op
 from search_spaces.spec.cross_field_rules import broken_rules, note_broken_rules, split
 from search_spaces.spec.draws import draw
 from search_spaces.spec.errors import SpecError
-from search_spaces.spec.problem_list import Findings
+from search_spaces.spec.problem_list import ProblemList
 from search_spaces.spec.sweep_spec import Parameter, ResourcesConfig, SweepSpec
 from trainer.config.trial import TrialConfig
 
@@ -55,26 +55,26 @@ def num_combinations(spec: SweepSpec) -> int:
 
 def check_combinations(
     spec: SweepSpec,
-    findings: Findings,
-    doubtful: Collection[str] = (),
+    findings: ProblemList,
+    invalid_sections: Collection[str] = (),
     num_checked: int = MAX_COMBINATIONS_CHECKED,
 ) -> None:
     """Note what is wrong with combinations: of a grid the first ones, of a random search the first draws.
 
     Args:
-        doubtful: sections with values that are wrong by themselves; rules that read them are not tried.
+        invalid_sections: sections with values that are wrong by themselves; rules that read them are not tried.
         num_checked: how many are looked at; what is wrong with others is told by the plan.
     """
     if spec.search.method == "grid":
         for combination in islice(combinations(spec, all_options), num_checked):
-            note_broken_rules(spec, combination, findings, doubtful)
+            note_broken_rules(spec, combination, findings, invalid_sections)
         return
     num_drawn = 0
-    for number in range(MAX_DRAWS_CHECKED if _has_draws(spec) and not doubtful else 1):
+    for number in range(MAX_DRAWS_CHECKED if _has_draws(spec) and not invalid_sections else 1):
         try:
             num_drawn += len(_draw_of_valid_arms(spec, number))
         except SpecError as error:
-            findings.problems += () if doubtful else error.problems
+            findings.problems += () if invalid_sections else error.problems
             return
         if num_drawn >= min(num_checked, spec.budget.trials or 1):
             return
@@ -99,7 +99,7 @@ def _distinct(candidates: Iterator[Candidate | None]) -> Iterator[Candidate]:
 
 def _grid(spec: SweepSpec) -> Iterator[Candidate]:
     for combination in combinations(spec, all_options):
-        findings = Findings(spec.document)
+        findings = ProblemList(spec.document)
         note_broken_rules(spec, combination, findings)
         findings.raise_any()
         yield _candidate(spec, combination)
@@ -114,7 +114,7 @@ def _drawn(spec: SweepSpec) -> Iterator[Candidate | None]:
 
 def _draw_of_valid_arms(spec: SweepSpec, number: int) -> list[Candidate]:
     """One draw, crossed with the grid. It counts only if all its arms are valid: arms are compared on equal draws."""
-    findings = Findings(spec.document)
+    findings = ProblemList(spec.document)
     for attempt in range(MAX_ATTEMPTS if _has_draws(spec) else 1):
         arms: list[Candidate] = []
         for combination in combinations(spec, _options_of_draw(spec.search.seed, number, attempt)):

@@ -1,4 +1,4 @@
-"""The one error of a sweep or trial file."""
+"""SpecError: all problems of a sweep or trial file."""
 
 from __future__ import annotations
 

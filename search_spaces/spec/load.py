@@ -1,4 +1,4 @@
-"""Reads sweep and trial files. Whatever is wrong is found before anything starts, and all of it is said at once."""
+"""Loads a sweep file or a trial file: checks everything, then raises all problems at once."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pydantic import Field, ValidationError
 
 from search_spaces.spec.base_values import parse_base, valid_part
 from search_spaces.spec.cases import check_conflicts, parse_cases
-from search_spaces.spec.config_keys import check_mapping, check_value, find, normalised
+from search_spaces.spec.config_keys import check_mapping, check_value, find_key, normalized
 from search_spaces.spec.cross_field_rules import in_words, note_rules
 from search_spaces.spec.enumerate import MAX_ARMS, MAX_COMBINATIONS_CHECKED, check_combinations, num_combinations
 from search_spaces.spec.errors import SpecError
-from search_spaces.spec.problem_list import Findings, did_you_mean, problem_at
+from search_spaces.spec.problem_list import ProblemList, did_you_mean, problem_at
 from search_spaces.spec.problems import Keys, Problem
 from search_spaces.spec.scales import FULL, apply_scale, scale_names
 from search_spaces.spec.space import parse_space
@@ -31,7 +31,7 @@ from search_spaces.spec.sweep_spec import (
     ResourcesConfig,
     SearchConfig,
     SweepSpec,
-    TrialPlaces,
+    TrialKeys,
     get,
 )
 from search_spaces.spec.yaml_document import Document, LoadError, plain_scalar, read
@@ -79,7 +79,7 @@ def load_sweep(path: Path, scale: str | None = None) -> SweepSpec:
     spec = _spec_at(FULL, document, num_checked, findings)
     known = {problem.key for problem in findings.problems}
     for name in names:
-        own = Findings(document, findings.problems[:num_of_file])
+        own = ProblemList(document, findings.problems[:num_of_file])
         scaled = _spec_at(name, document, num_checked, own)
         spec = scaled if name == wanted else spec
         findings.problems += [_told_at(name, problem) for problem in own.problems if problem.key not in known]
@@ -88,7 +88,7 @@ def load_sweep(path: Path, scale: str | None = None) -> SweepSpec:
     return spec
 
 
-def _spec_at(scale: str, document: Document, num_checked: int, findings: Findings) -> SweepSpec | None:
+def _spec_at(scale: str, document: Document, num_checked: int, findings: ProblemList) -> SweepSpec | None:
     """The sweep at one scale; None if one of its plain sections is wrong."""
     raw, scaled = apply_scale(document.values, scale, findings)
     for name in raw.keys() - {*KEYS, "scaled"}:
@@ -119,9 +119,11 @@ def _spec_at(scale: str, document: Document, num_checked: int, findings: Finding
         document=document,
     )
     _check_search(spec, raw, findings)
-    doubtful = _doubtful_sections(findings)
-    if doubtful is not None and (spec.search.method == "random" or all(one.is_listed for one in spec.parameters)):
-        check_combinations(spec, findings, doubtful, num_checked)
+    invalid_sections = _invalid_sections(findings)
+    if invalid_sections is not None and (
+        spec.search.method == "random" or all(one.is_listed for one in spec.parameters)
+    ):
+        check_combinations(spec, findings, invalid_sections, num_checked)
     return spec
 
 
@@ -146,8 +148,12 @@ def load_trial(path: Path) -> TrialConfig:
     try:
         config = TrialConfig.model_validate(values)
     except ValidationError as error:
-        doubtful = {str(keys[0]) for keys in findings.keys}
-        rules = [(section, rule) for section, rule in in_words(error) if well or (section and section not in doubtful)]
+        invalid_sections = {str(keys[0]) for keys in findings.keys}
+        rules = [
+            (section, rule)
+            for section, rule in in_words(error)
+            if well or (section and section not in invalid_sections)
+        ]
         absent = object()
 
         def locate(key: str) -> Keys | None:
@@ -159,21 +165,21 @@ def load_trial(path: Path) -> TrialConfig:
     return config
 
 
-def _read(path: Path) -> tuple[Document, Findings]:
+def _read(path: Path) -> tuple[Document, ProblemList]:
     try:
         document, problems = read(path)
     except LoadError as error:
         raise SpecError(error.problems) from None
-    return document, Findings(document, problems)
+    return document, ProblemList(document, problems)
 
 
 def _hint_for_top(name: str) -> str | None:
-    if find(TrialPlaces, name) is not None:
+    if find_key(TrialKeys, name) is not None:
         return "give `seeds: [1, 2]` instead" if name == "seed" else "belongs in `base`"
     return did_you_mean(name, KEYS) or f"known keys: {', '.join(KEYS)}"
 
 
-def _sections(raw: dict[str, Any], path: Path, findings: Findings) -> _Sections | None:
+def _sections(raw: dict[str, Any], path: Path, findings: ProblemList) -> _Sections | None:
     """Name, search, budget, admission and resources; None if any of them is wrong."""
     values: dict[str, Any] = {"name": path.stem}
     values.update({key: raw[key] for key in _Sections.model_fields if key in raw})
@@ -182,10 +188,10 @@ def _sections(raw: dict[str, Any], path: Path, findings: Findings) -> _Sections 
         return None
     if not check_mapping(_Sections, "", values, (), findings):
         return None
-    return _Sections.model_validate(normalised(_Sections, "", values))
+    return _Sections.model_validate(normalized(_Sections, "", values))
 
 
-def _objectives(raw: Any, findings: Findings) -> dict[str, Direction]:
+def _objectives(raw: Any, findings: ProblemList) -> dict[str, Direction]:
     if raw is None:
         return dict(DEFAULT_OBJECTIVES)
     if not isinstance(raw, dict) or not raw:
@@ -200,7 +206,7 @@ def _objectives(raw: Any, findings: Findings) -> dict[str, Direction]:
     return raw
 
 
-def _constraints(raw: Any, findings: Findings) -> tuple[Constraint, ...]:
+def _constraints(raw: Any, findings: ProblemList) -> tuple[Constraint, ...]:
     if raw is None:
         raw = list(DEFAULT_CONSTRAINTS)
     if not isinstance(raw, list):
@@ -211,7 +217,7 @@ def _constraints(raw: Any, findings: Findings) -> tuple[Constraint, ...]:
     return tuple(constraint for constraint in parsed if constraint is not None)
 
 
-def _constraint(text: Any, where: Keys, findings: Findings) -> Constraint | None:
+def _constraint(text: Any, where: Keys, findings: ProblemList) -> Constraint | None:
     match = _CONSTRAINT.fullmatch(text) if isinstance(text, str) else None
     bound = plain_scalar(match[3]) if match else None
     if match is None or isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
@@ -223,13 +229,13 @@ def _constraint(text: Any, where: Keys, findings: Findings) -> Constraint | None
     return Constraint(column, "<=" if op == "<=" else ">=", bound)
 
 
-def _check_column(column: str, where: Keys, findings: Findings) -> None:
+def _check_column(column: str, where: Keys, findings: ProblemList) -> None:
     if column not in OBJECTIVES:
         hint = did_you_mean(column, OBJECTIVES) or f"known columns: {', '.join(OBJECTIVES)}"
         findings.add(where, "is no result column that a sweep can be after", value=column, hint=hint)
 
 
-def _seeds(raw: Any, findings: Findings) -> tuple[int, ...]:
+def _seeds(raw: Any, findings: ProblemList) -> tuple[int, ...]:
     """The replicates; a number n stands for 1 to n."""
     if raw is None:
         return (1,)
@@ -244,14 +250,14 @@ def _seeds(raw: Any, findings: Findings) -> tuple[int, ...]:
     if not raw:
         findings.add(("seeds",), "must not be empty")
     for index, seed in enumerate(raw):
-        place = find(TrialPlaces, "seed")
+        place = find_key(TrialKeys, "seed")
         assert place is not None
-        if check_value(TrialPlaces, place, seed, ("seeds", index), findings) and seed in raw[:index]:
+        if check_value(TrialKeys, place, seed, ("seeds", index), findings) and seed in raw[:index]:
             findings.add(("seeds", index), "listed twice", value=seed)
     return tuple(raw)
 
 
-def _check_search(spec: SweepSpec, raw: dict[str, Any], findings: Findings) -> None:
+def _check_search(spec: SweepSpec, raw: dict[str, Any], findings: ProblemList) -> None:
     """Note what does not fit between method, space and budget."""
     if spec.search.method == "grid":
         if "seed" in raw.get("search", {}):
@@ -273,7 +279,7 @@ def _check_search(spec: SweepSpec, raw: dict[str, Any], findings: Findings) -> N
         findings.add(("space",), rule, hint="use choice, range or steps for most of them")
 
 
-def _doubtful_sections(findings: Findings) -> set[str] | None:
+def _invalid_sections(findings: ProblemList) -> set[str] | None:
     """The sections of a trial with values that are wrong by themselves; None if no combination can be formed at all."""
     sections: set[str] = set()
     if len(findings.problems) > len(findings.keys):  # some came with the file: it is not what its writer sees

@@ -1,4 +1,4 @@
-"""Collects what is wrong in a document, each finding at its key's line, so that all of it is said at once."""
+"""Collects the problems of a file, each with the line of its key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class HasDocument(Protocol):
     def document(self) -> Document | None: ...
 
 
-class Findings:
+class ProblemList:
     """The problems of one document, in the order they were found; without a document they have no lines."""
 
     def __init__(self, document: Document | None, problems: Iterable[Problem] = ()) -> None:
@@ -80,7 +80,7 @@ def problem_at(
     values = {} if document is None else document.values
     found = (_keys_of(values, place + key) for place in _PLACES_OF_TRIAL_KEYS)
     keys = next((keys for keys in found if keys is not None), tuple(key.split(".")))
-    findings = Findings(document)
+    findings = ProblemList(document)
     findings.add(keys, rule, value=value, hint=hint)
     return SpecError(findings.problems)
 

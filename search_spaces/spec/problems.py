@@ -1,4 +1,4 @@
-"""What is wrong in a file, as a value: found by many checks, sorted, and shown on one screen."""
+"""One problem of a file as a value, and problems as text of one screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One sweep file at several sizes: `scale` names one of its `scales`, which divides sizes and sets what else differs.
+"""Scales: one sweep file at several sizes, with numbers divided and settings replaced.
 
 Divided and not replaced, so that all rows of a table shrink alike and each still stands for its row at full size.
 """
@@ -8,17 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 from search_spaces.spec.base_values import parse_base
-from search_spaces.spec.config_keys import find, hint_for_unknown
-from search_spaces.spec.problem_list import Findings, did_you_mean
+from search_spaces.spec.config_keys import find_key, hint_for_unknown_key
+from search_spaces.spec.problem_list import ProblemList, did_you_mean
 from search_spaces.spec.problems import Keys
 from search_spaces.spec.space import KINDS
-from search_spaces.spec.sweep_spec import Scaled, TrialPlaces
+from search_spaces.spec.sweep_spec import Scaled, TrialKeys
 
 FULL = "published"  # the scale of a file's own numbers
 _KEYS = ("set", "divide")
 
 
-def scale_names(raw: dict[str, Any], wanted: Any, findings: Findings) -> list[str]:
+def scale_names(raw: dict[str, Any], wanted: Any, findings: ProblemList) -> list[str]:
     """The scales of a file beside its own numbers; noted if there is none of the name that is wanted."""
     scales = raw.get("scales") or {}
     if not isinstance(scales, dict) or not all(isinstance(entry, dict) for entry in scales.values()):
@@ -33,7 +33,7 @@ def scale_names(raw: dict[str, Any], wanted: Any, findings: Findings) -> list[st
     return known[1:]
 
 
-def apply_scale(raw: dict[str, Any], name: str, findings: Findings) -> tuple[dict[str, Any], Scaled | None]:
+def apply_scale(raw: dict[str, Any], name: str, findings: ProblemList) -> tuple[dict[str, Any], Scaled | None]:
     """The sweep at one of its scales, and how it came about.
 
     A sweep that was scaled before it was written carries `scaled`; it is handed on.
@@ -43,7 +43,7 @@ def apply_scale(raw: dict[str, Any], name: str, findings: Findings) -> tuple[dic
     return _at_scale(raw, name, raw["scales"][name], findings)
 
 
-def _scaled_before(value: Any, findings: Findings) -> Scaled | None:
+def _scaled_before(value: Any, findings: ProblemList) -> Scaled | None:
     if value is None:
         return None
     if not isinstance(value, dict) or value.keys() != {"name", "divide"} or not isinstance(value["divide"], dict):
@@ -53,7 +53,7 @@ def _scaled_before(value: Any, findings: Findings) -> Scaled | None:
 
 
 def _at_scale(
-    raw: dict[str, Any], name: str, entry: dict[str, Any], findings: Findings
+    raw: dict[str, Any], name: str, entry: dict[str, Any], findings: ProblemList
 ) -> tuple[dict[str, Any], Scaled | None]:
     where: Keys = ("scales", name)
     for key in entry.keys() - set(_KEYS):
@@ -77,15 +77,15 @@ def _at_scale(
     return scaled, Scaled(name=name, divide=divider.divide)
 
 
-def _divisors(divide: dict[str, Any], where: Keys, findings: Findings) -> dict[str, int]:
+def _divisors(divide: dict[str, Any], where: Keys, findings: ProblemList) -> dict[str, int]:
     """The divisors that are whole numbers above 0, of keys that take numbers."""
     found: dict[str, int] = {}
     for key, divisor in divide.items():
-        place = find(TrialPlaces, key)
+        place = find_key(TrialKeys, key)
         if place is None:
             prefix, _, last = key.rpartition(".")
             findings.add(
-                (*where, key), "unknown key", hint=hint_for_unknown(TrialPlaces, prefix and f"{prefix}.", last)
+                (*where, key), "unknown key", hint=hint_for_unknown_key(TrialKeys, prefix and f"{prefix}.", last)
             )
         elif place.number is None:
             findings.add((*where, key), f"takes {place.expected}, which cannot be divided")
@@ -99,7 +99,7 @@ def _divisors(divide: dict[str, Any], where: Keys, findings: Findings) -> dict[s
 class _Divider:
     """Divides numbers wherever a sweep file may set them, and remembers which divisors were of use."""
 
-    def __init__(self, divide: dict[str, int], findings: Findings) -> None:
+    def __init__(self, divide: dict[str, int], findings: ProblemList) -> None:
         self.divide = divide
         self.findings = findings
         self.used: set[str] = set()
@@ -144,7 +144,7 @@ class _Divider:
             return [self._divided(key, item, (*where, index)) for index, item in enumerate(value)]
         if isinstance(value, bool) or not isinstance(value, int | float):
             return value
-        place, divisor = find(TrialPlaces, key), self.divide[key]
+        place, divisor = find_key(TrialKeys, key), self.divide[key]
         assert place is not None
         if place.number is float:
             return value / divisor

@@ -1,4 +1,4 @@
-"""Reads the `space` of a sweep: dotted or nested keys with what they may be, each checked in its place."""
+"""Reads the `space` of a sweep file: choice, grid, range, log_range and steps."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ import math
 from collections.abc import Iterator
 from typing import Any, get_args
 
-from search_spaces.spec.config_keys import Place, check_value, find, hint_for_unknown, leaf_keys, normalised_value
-from search_spaces.spec.problem_list import Findings, did_you_mean
+from search_spaces.spec.config_keys import (
+    ConfigKey,
+    check_value,
+    find_key,
+    hint_for_unknown_key,
+    leaf_keys,
+    normalized_value,
+)
+from search_spaces.spec.problem_list import ProblemList, did_you_mean
 from search_spaces.spec.problems import Keys
-from search_spaces.spec.sweep_spec import Kind, Parameter, TrialPlaces, num_steps, stepped
+from search_spaces.spec.sweep_spec import Kind, Parameter, TrialKeys, num_steps, stepped
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 KINDS_OF_SECTIONS = ("choice", "grid")
@@ -25,7 +32,7 @@ _EXAMPLES: dict[str, str] = {
 }
 
 
-def parse_space(raw: Any, where: Keys, findings: Findings) -> tuple[Parameter, ...]:
+def parse_space(raw: Any, where: Keys, findings: ProblemList) -> tuple[Parameter, ...]:
     """The parameters of one space; those with a problem are noted and left out."""
     if raw is None:
         return ()
@@ -35,10 +42,10 @@ def parse_space(raw: Any, where: Keys, findings: Findings) -> tuple[Parameter, .
     return tuple(_parameters("", raw, where, findings))
 
 
-def _parameters(prefix: str, raw: dict[str, Any], where: Keys, findings: Findings) -> Iterator[Parameter]:
+def _parameters(prefix: str, raw: dict[str, Any], where: Keys, findings: ProblemList) -> Iterator[Parameter]:
     for name, value in raw.items():
         key, here = f"{prefix}{name}", (*where, name)
-        place = find(TrialPlaces, key)
+        place = find_key(TrialKeys, key)
         if key == "seed":
             findings.add(here, "belongs to `seeds` at the top of the file", hint="write seeds: [1, 2, 3]")
         elif place is None:
@@ -63,13 +70,13 @@ def hint_for_key(prefix: str, name: str, is_list: bool) -> str | None:
     if prefix and is_list and kind is not None:
         return kind
     parent, _, last = name.rpartition(".")
-    if parent and find(TrialPlaces, parent) is not None:
-        hint = hint_for_unknown(TrialPlaces, f"{parent}.", last)
+    if parent and find_key(TrialKeys, parent) is not None:
+        hint = hint_for_unknown_key(TrialKeys, f"{parent}.", last)
         return hint.replace("did you mean ", f"did you mean {parent}.") if hint and "." not in hint else hint
-    return hint_for_unknown(TrialPlaces, prefix, name) or did_you_mean(name, leaf_keys(TrialPlaces))
+    return hint_for_unknown_key(TrialKeys, prefix, name) or did_you_mean(name, leaf_keys(TrialKeys))
 
 
-def _parameter(place: Place, value: Any, where: Keys, findings: Findings) -> Parameter | None:
+def _parameter(place: ConfigKey, value: Any, where: Keys, findings: ProblemList) -> Parameter | None:
     """The parameter at one place, or None with its problems noted."""
     if not isinstance(value, dict):
         example = "{choice: [a, b]}" if isinstance(value, list) else None
@@ -97,21 +104,21 @@ def _parameter(place: Place, value: Any, where: Keys, findings: Findings) -> Par
     if not check(place, kind, values, here, findings):
         return None
     if kind in ("choice", "grid"):
-        values = [normalised_value(TrialPlaces, place.key, item) for item in values]
+        values = [normalized_value(TrialKeys, place.key, item) for item in values]
         if not _check_distinct(values, here, findings):
             return None
     return Parameter(place.key, kind, tuple(values), where)
 
 
-def _check_listed(place: Place, kind: str, values: list[Any], where: Keys, findings: Findings) -> bool:
+def _check_listed(place: ConfigKey, kind: str, values: list[Any], where: Keys, findings: ProblemList) -> bool:
     if len(values) > MAX_OPTIONS:
         findings.add(where, f"must not list more than {MAX_OPTIONS:,} values", value=len(values))
         return False
-    checks = [check_value(TrialPlaces, place, item, (*where, index), findings) for index, item in enumerate(values)]
+    checks = [check_value(TrialKeys, place, item, (*where, index), findings) for index, item in enumerate(values)]
     return all(checks)
 
 
-def _check_distinct(values: list[Any], where: Keys, findings: Findings) -> bool:
+def _check_distinct(values: list[Any], where: Keys, findings: ProblemList) -> bool:
     seen: dict[str, int] = {}
     for index, value in enumerate(values):
         text = json.dumps(value, sort_keys=True)
@@ -122,7 +129,7 @@ def _check_distinct(values: list[Any], where: Keys, findings: Findings) -> bool:
     return True
 
 
-def _check_numbers(place: Place, kind: str, values: list[Any], where: Keys, findings: Findings) -> bool:
+def _check_numbers(place: ConfigKey, kind: str, values: list[Any], where: Keys, findings: ProblemList) -> bool:
     """Whether `values` are a range, log-range or steps of numbers that may stand at `place`."""
     num_expected = 3 if kind == "steps" else 2
     if place.number is None:
@@ -142,7 +149,7 @@ def _check_numbers(place: Place, kind: str, values: list[Any], where: Keys, find
     for index, end in enumerate(ends):
         # A value between the ends of steps has no place of its own in the file.
         at = (*where, index) if kind != "steps" else where
-        if not check_value(TrialPlaces, place, end, at, findings):
+        if not check_value(TrialKeys, place, end, at, findings):
             return False
     return True
 

@@ -1,4 +1,4 @@
-"""What a sweep file says, as plain frozen values: the sections, the parameters of the space, and the whole spec."""
+"""SweepSpec: what a sweep file says, as frozen values."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class ResourcesConfig(Section):
         return gpus
 
 
-class TrialPlaces(TrialConfig):
+class TrialKeys(TrialConfig):
     """The tree of keys that a space may name: a trial's, and its resources."""
 
     resources: ResourcesConfig = Field(default_factory=ResourcesConfig)

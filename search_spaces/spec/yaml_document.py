@@ -1,4 +1,4 @@
-"""YAML files as plain mappings that know the line of every key. Reads what people write, not what YAML 1.1 makes of it.
+"""Reads YAML into plain values that know the line of every key; YAML 1.2 scalars; bounded in size.
 
 Plain words follow YAML 1.2 with underscores in numbers: `1e-3` is a float, `16_000_000` an integer, `010` is ten;
 `no`, `on`, `1:30` and dates are text. Keys are always text. Anchors and merge keys (`<<`) work; tags are refused.

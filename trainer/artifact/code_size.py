@@ -1,4 +1,4 @@
-"""What the code weighs that a cold process needs to score an artifact."""
+"""Code bytes: the compressed size of the code that scoring an artifact needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Four general compressors behind two functions; decompression never takes more memory than was declared."""
+"""Compressors (zlib, zstd, brotli, lzma); decompression is bounded in memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CodecError(ValueError):
 
 
 def compress(codec: str, data: bytes) -> bytes:
-    """`data` by the codec at its smallest setting, the same for the same library versions. Nothing stays nothing."""
+    """`data` by the codec at its smallest setting, the same for the same library versions. Empty data stays empty."""
     return _BY_NAME[codec][0](data) if data else b""
 
 
@@ -35,7 +35,7 @@ def decompress(codec: str, data: bytes, raw_bytes: int) -> bytes:
     """
     assert raw_bytes >= 0
     try:
-        # An empty frame is a case of its own to some libraries, which then forget to look behind it.
+        # Some libraries treat an empty frame apart and then ignore the bytes after it.
         raw, finished = _BY_NAME[codec][1](data, raw_bytes) if raw_bytes else (b"", not data)
     except LIBRARY_ERRORS as error:
         raise CodecError(f"{codec} data is damaged: {str(error) or 'no reason given'}") from error
@@ -45,7 +45,7 @@ def decompress(codec: str, data: bytes, raw_bytes: int) -> bytes:
 
 
 def huffman_bytes(data: bytes) -> int:
-    """Bytes of `data` by Huffman coding alone: what its distribution says, at a hundredth of a codec's time."""
+    """Bytes of `data` by Huffman coding alone: its entropy, at a hundredth of a codec's time."""
     return len(_deflate_by(zlib.Z_HUFFMAN_ONLY, data))
 
 

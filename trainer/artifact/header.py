@@ -1,4 +1,4 @@
-"""The header of an artifact: fixed fields, then the trial's config as compressed JSON. Free of numpy.
+"""The header of the artifact format: fixed fields, then the trial's config as compressed JSON.
 
 Layout of the file, little-endian: `PREFIX` and `FIELDS` below, the config, and the compressed payload (`payload.py`).
 Every length follows from the config, so none is taken on trust.
@@ -20,7 +20,7 @@ HEADER_BYTES = PREFIX.size + FIELDS.size
 CONFIG_CODEC = "brotli"  # knows English words and brackets: 10 to 15 % below the others on so short a text
 CODEC_NAMES = ("zlib", "zstd", "brotli", "lzma", RAW)  # a codec's place is its number in the file: only ever append
 
-# What a reader is ready to hold, so that a hostile file cannot take the machine's memory.
+# The most weights a reader accepts, so that a malicious file cannot use up the machine's memory.
 MAX_PARAMS = 1 << 28
 
 

@@ -1,4 +1,4 @@
-"""Pack a trained model into its artifact: one file with all that scoring needs, apart from code and tokenizer.
+"""Pack a trained model into its artifact file: quantize, compress, write.
 
 Quantize, compress, write. Seeded weights are not in the file: the header holds the hash of what `read.py` must
 regenerate. There is no pickle. `header.py` gives the layout.
@@ -44,7 +44,7 @@ class PackReport:
 
 
 def pack(config: TrialConfig, weights: Weights, *, data_sha256: str, path: Path) -> PackReport:
-    """Quantise, compress and write `weights` (float32, every one that is not seeded) to `path`; canonical bytes.
+    """Quantize, compress and write `weights` (float32, every one that is not seeded) to `path`; canonical bytes.
 
     `data_sha256` identifies the data whose tokenizer the model needs: 64 hex digits.
 

@@ -1,6 +1,6 @@
-"""The payload of an artifact before compression: weights as codes, scales and fp16 numbers, in one canonical order.
+"""The payload of the artifact format: all stored weights as codes, scales and fp16 numbers.
 
-The codes of every quantised weight come first, in stored order; then all scales; then all fp16 weights, these two as
+The codes of every quantized weight come first, in stored order; then all scales; then all fp16 weights, these two as
 a plane of low bytes and a plane of high ones. Every length follows from the config alone.
 """
 
@@ -42,8 +42,8 @@ def encode_payload(
     Raises:
         ValueError: naming the weight, if one holds NaN, infinity, or more than fp16 can where it is kept as that.
     """
-    quantised = {name: _quantised(name, w, weights[name]) for name, w in stored.items() if w.bits != FP16}
-    codes_of = {name: part.codes for name, part in quantised.items()}
+    quantized = {name: _quantized(name, w, weights[name]) for name, w in stored.items() if w.bits != FP16}
+    codes_of = {name: part.codes for name, part in quantized.items()}
     if layout is None:
         layout = frozenset(
             bits
@@ -51,12 +51,12 @@ def encode_payload(
             if _packs_well([codes for name, codes in codes_of.items() if stored[name].bits == bits], bits)
         )
     codes = [_laid_out(codes, stored[name].bits, layout) for name, codes in codes_of.items()]
-    scales = [bfloat16_bits(part.scales).reshape(-1) for part in quantised.values()]
+    scales = [bfloat16_bits(part.scales).reshape(-1) for part in quantized.values()]
     halves = [to_half(weights[name], name=name).reshape(-1).view("<u2") for name, w in stored.items() if w.bits == FP16]
     return layout, b"".join([*codes, _planes(scales), _planes(halves)])
 
 
-def _quantised(name: str, weight: Stored, values: npt.NDArray[np.float32]) -> Quantized:
+def _quantized(name: str, weight: Stored, values: npt.NDArray[np.float32]) -> Quantized:
     return quantize(
         values,
         weight.bits,
@@ -72,7 +72,7 @@ def _laid_out(codes: Codes, bits: int, layout: Layout) -> bytes:
 
 
 def _packs_well(codes: list[Codes], bits: int) -> bool:
-    """Whether Huffman coding makes less of packed codes than of a byte a code; it speaks for all codecs.
+    """Whether packed codes take fewer bytes by Huffman coding than codes of a byte each; true for all codecs alike.
 
     Bell-shaped codes of 2 and 4 bits, which fill whole bytes, pack 1 to 12 % better; those of 3, 5, 6 and 7 straddle
     bytes, which hides their distribution from every codec, and do 8 to 25 % worse.
@@ -85,7 +85,7 @@ def _packs_well(codes: list[Codes], bits: int) -> bool:
 
 
 def _planes(parts: list[npt.NDArray[np.uint16]]) -> bytes:
-    """All low bytes, then all high ones, which resemble each other and so compress."""
+    """All low bytes, then all high ones: high bytes are alike and compress well."""
     words = np.concatenate(parts).astype("<u2") if parts else np.empty(0, dtype="<u2")
     return words.view(np.uint8).reshape(-1, 2).T.tobytes()
 
@@ -102,10 +102,10 @@ def decode_payload(stored: Mapping[str, Stored], layout: Layout, payload: bytes)
     Raises:
         PayloadError: if a code, scale or value is one that no weight has.
     """
-    quantised = [weight for weight in stored.values() if weight.bits != FP16]
-    sizes = [weight.scales_shape for weight in quantised]
+    quantized = [weight for weight in stored.values() if weight.bits != FP16]
+    sizes = [weight.scales_shape for weight in quantized]
     num_scales = sum(rows * groups for rows, groups in sizes)
-    view, start = memoryview(payload), sum(weight.code_bytes(layout) for weight in quantised)
+    view, start = memoryview(payload), sum(weight.code_bytes(layout) for weight in quantized)
     scales = from_bfloat16_bits(_words(view[start : start + 2 * num_scales]))
     halves = _words(view[start + 2 * num_scales :]).view(np.float16)
     # A scale has no sign, so that each matrix has one form; this also finds NaN.
@@ -120,7 +120,7 @@ def decode_payload(stored: Mapping[str, Stored], layout: Layout, payload: bytes)
             codes, view = _codes(name, weight, layout, view)
             rows, groups = weight.scales_shape
             part_scales, scales = scales[: rows * groups].reshape(rows, groups), scales[rows * groups :]
-            with np.errstate(over="ignore", invalid="ignore"):  # of a hostile scale: found below
+            with np.errstate(over="ignore", invalid="ignore"):  # of a malicious scale: found below
                 values = dequantize(Quantized(codes=codes, scales=part_scales, group_size=weight.group_size))
         if not np.isfinite(values).all():
             raise PayloadError(f"holds values in `{name}` that are not finite")

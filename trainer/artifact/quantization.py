@@ -1,4 +1,4 @@
-"""Matrices of floats as small integers and one scale a row or group of columns; small integers as packed bytes."""
+"""Quantization: a matrix as integers of 2 to 8 bits with a scale for each row or group of columns."""
 
 from __future__ import annotations
 

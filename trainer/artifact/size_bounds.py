@@ -1,4 +1,4 @@
-"""How large an artifact can be, from its config's shapes alone: what admission knows before a device is taken.
+"""Artifact size before training: lower bound, estimate and upper bound from a config's shapes.
 
 Free of torch and numpy.
 """
@@ -21,7 +21,7 @@ NORMAL = NormalDist()
 class Bounds:
     """No artifact of a config is smaller than `lower_bytes` or larger than `upper_bytes`, whatever its weights.
 
-    `expected_bytes` is what one of bell-shaped weights comes to: an estimate, no bound.
+    `expected_bytes` is the estimate for normally distributed weights: no bound.
     """
 
     lower_bytes: int

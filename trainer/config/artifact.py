@@ -1,4 +1,4 @@
-"""The section that says how learned weights become bytes: widths, scales and the compressor."""
+"""Settings of the artifact: bit widths, scales, compressor."""
 
 from __future__ import annotations
 

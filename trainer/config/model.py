@@ -1,4 +1,4 @@
-"""The model of a trial: shape and kind, and the two families that fill what is not given."""
+"""Settings of the model: its shape, and the two families that fill what is not given."""
 
 from __future__ import annotations
 

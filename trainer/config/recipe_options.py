@@ -1,4 +1,4 @@
-"""Sections that only some recipes read: what each recipe freezes and adds, and which sections are its own."""
+"""Settings that only some recipes read: freeze, adapter, progressive, low_rank, distill, ensemble."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class ProgressiveConfig(Section):
     )
     restart: bool = Field(
         default=True,
-        description="a new optimiser and schedule after the freeze, as the study's code; or carry on across it",
+        description="a new optimizer and schedule after the freeze, as the study's code; or carry on across it",
     )
     learning_rate_ratio: float = Field(
         default=1.0,

@@ -1,4 +1,4 @@
-"""What a section of a config is, and the sections that say how a trial trains and is scored.
+"""Settings of training and scoring: optimizer, learning-rate schedule, train, eval.
 
 Every section is frozen, keyword-only and checked on construction.
 """
@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from trainer.config.section import Section, with_presets
 
-# What naming an optimiser means: the study's AdamW, and the competition baseline's Muon with Adam for the rest.
+# What naming an optimizer means: the study's AdamW, and the competition baseline's Muon with Adam for the rest.
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adamw": {"learning_rate": 3e-4, "weight_decay": 0.1, "beta1": 0.9, "beta2": 0.999},
     "muon": {"learning_rate": 0.04, "weight_decay": 0.0, "beta1": 0.9, "beta2": 0.95},
@@ -22,7 +22,7 @@ class OptimizerConfig(Section):
     """AdamW for everything, or Muon for the block matrices and Adam for the rest."""
 
     name: Literal["adamw", "muon"] = "adamw"
-    learning_rate: float = Field(gt=0, description="peak; of the block matrices when the optimiser is muon")
+    learning_rate: float = Field(gt=0, description="peak; of the block matrices when the optimizer is muon")
     weight_decay: float = Field(ge=0, description="decoupled; under muon on the block matrices only")
     beta1: float = Field(ge=0, lt=1)
     beta2: float = Field(ge=0, lt=1)
@@ -49,11 +49,11 @@ class ScheduleConfig(Section):
 
 
 class TrainConfig(Section):
-    """How long, on how much, and how carefully."""
+    """Steps, batch size, clipping, precision, compilation, checkpoints."""
 
-    steps: int = Field(default=3000, ge=1, description="optimiser steps")
+    steps: int = Field(default=3000, ge=1, description="optimizer steps")
     sequence_tokens: int = Field(default=512, ge=2, le=65_536, description="tokens of one training row")
-    batch_sequences: int = Field(default=64, ge=1, description="rows of one optimiser step")
+    batch_sequences: int = Field(default=64, ge=1, description="rows of one optimizer step")
     micro_batches: int = Field(default=1, ge=1, description="parts a step is computed in; must divide batch_sequences")
     clip_norm: float = Field(default=1.0, ge=0, description="largest gradient norm; 0 = no clipping")
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="of the matrix products (autocast)")

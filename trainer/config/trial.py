@@ -1,4 +1,4 @@
-"""The config of one trial: frozen, keyword-only, checked on construction, free of torch.
+"""TrialConfig: every setting of one trial, checked, and the ids made from them. Free of torch.
 
 A `TrialConfig` says everything that decides a trial's bits; where it runs and where its files lie is said elsewhere.
 Two families of model live in one tree: naming a family fills every model setting that is not given.
@@ -18,7 +18,7 @@ from trainer.recipes.weight_shapes import weight_shapes
 
 
 class TrialConfig(TrialSettings):
-    """One trial, whole. Same config, same device class, same data: the same bits of `ce`.
+    """The config of one trial. Same config, same device class, same data: the same bits of `ce`.
 
     Raises:
         pydantic.ValidationError: with every broken rule at once, each naming its key and value.

@@ -1,4 +1,4 @@
-"""Every setting of a trial, and the rules between its sections. Free of torch.
+"""The fields of a trial's config, and the rules between its sections. Free of torch.
 
 Recipes read these settings. `TrialConfig` in `trial.py` adds the checks that need to know what a recipe makes of them.
 """

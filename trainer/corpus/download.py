@@ -1,4 +1,4 @@
-"""Download of prepared FineWeb from a dataset repository of the Hugging Face hub, with every file checked."""
+"""Download prepared FineWeb from the Hugging Face hub, with every file checked."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def _silent_bar(advance: Advance) -> type[Any]:
 
 
 def _described(hub: _Hub, root: Path) -> tuple[Entry, Entry, Entry]:
-    """Entries of dataset and tokenizer, and the other keys, of the repository's manifest; or what is usual.
+    """Entries of dataset and tokenizer, and the other keys, of the repository's manifest; or the usual ones.
 
     Raises:
         DataError: if the manifest has fewer training shards than are asked for, or paths that leave the data folder.
@@ -275,7 +275,7 @@ def _shard_names(hub: _Hub, dataset: Entry) -> list[str]:
 
 
 def _whole_shard(hub: _Hub, path: str, advance: Advance, say: Say) -> Path:
-    """Download a shard, once again if it arrives broken. Raises DataError if it does so twice."""
+    """Download a shard, a second time if it is damaged. Raises DataError if it is damaged twice."""
     arrived = hub.download(path, advance)
     if not _is_whole(arrived):
         say(f"{arrived.name}: arrived broken, getting it again")

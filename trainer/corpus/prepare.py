@@ -1,4 +1,4 @@
-"""Text → tokenizer → shards → manifest, streaming, and going on after any death where it stopped."""
+"""Prepare a dataset from text: tokenizer, shards, manifest; a killed preparation continues where it stopped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.corpus.prepare_request import STDLIB, PrepareRequest, describe, difference
-from trainer.corpus.publish import RECORD, WORK, Survey, heal, publish, read_json
+from trainer.corpus.publish import RECORD, WORK, Survey, publish, read_json, repair_publication
 from trainer.corpus.readers import Sample, Source, read_documents, split_by_hash, text_digest
 from trainer.corpus.shard_writer import (
     Document,
@@ -50,9 +50,9 @@ def prepare(
     force: bool = False,
     say: Say = lambda _: None,
 ) -> Prepared:
-    """Make a dataset in the data folder `root`, or go on with an unfinished one, or find it finished.
+    """Make a dataset in the data folder `root`, continue an unfinished one, or return the finished one.
 
-    The bytes written follow from the request and the text alone, whatever `num_workers` and however often it died.
+    The bytes written follow from the request and the text alone, whatever `num_workers` and however often it was killed.
     `force` replaces a dataset of the same name that was made otherwise.
 
     Raises:
@@ -65,7 +65,7 @@ def prepare(
     with exclusive(folder.with_name(f".{request.name}.lock"), busy=busy):
         if folder.is_dir() and not force:
             _require_same(folder, request, sources)
-            heal(folder, root)
+            repair_publication(folder, root)
             return Prepared(dataset=open_dataset(request.name, root), fresh=False)
         partial = folder.with_name(f".{request.name}.partial")
         described = _begin(partial, request, sources, force)
@@ -90,7 +90,7 @@ def _require_same(folder: Path, request: PrepareRequest, sources: Sequence[Sourc
 
 
 def _begin(partial: Path, request: PrepareRequest, sources: Sequence[Source], force: bool) -> dict[str, Any]:
-    """Take up unfinished work of the same request, or begin anew.
+    """Continue unfinished work of the same request, or start over.
 
     Raises:
         DataError: if another request has finished shards there; less than that is dropped.

@@ -1,4 +1,4 @@
-"""What a preparation was asked for, and whether a later one asks for the same."""
+"""The request for a preparation, and whether a later one asks for the same."""
 
 from __future__ import annotations
 

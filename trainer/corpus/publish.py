@@ -1,4 +1,4 @@
-"""The last steps of a preparation: tokenizer, dataset and manifest become visible."""
+"""The last steps of a preparation: tokenizer, dataset folder and manifest become visible."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Survey:
     tokens_per_byte: float
 
 
-def heal(folder: Path, root: Path) -> None:
-    """Do what a death between two of the last steps left undone."""
+def repair_publication(folder: Path, root: Path) -> None:
+    """Complete a publication that was killed between two of its steps."""
     record = read_json(folder / RECORD)
     assert record is not None
     shutil.rmtree(folder / WORK, ignore_errors=True)
@@ -49,14 +49,14 @@ def publish(
     survey: Survey,
     progress: dict[Split, Progress],
 ) -> None:
-    """Make finished work visible: tokenizer, folder, manifest, in this order. `heal` covers a death in between."""
+    """Make finished work visible: tokenizer, folder, manifest, in this order; `repair_publication` completes it."""
     tokenizer = _publish_tokenizer(partial / WORK / "tokenizer.model", root, request)
     dataset = _dataset_entry(request, tokenizer, survey, progress)
     facts: scan_cache.Facts = {}
     for split, one in progress.items():
         for index, shard in enumerate(one.shards):
-            scan_cache.note_shard(facts, partial / shard_name(request.name, split, index), shard)
-    scan_cache.note_tokenizer(facts, root / tokenizer["model_path"])
+            scan_cache.cache_shard(facts, partial / shard_name(request.name, split, index), shard)
+    scan_cache.cache_tokenizer(facts, root / tokenizer["model_path"])
     scan_cache.save_facts(partial, facts)
     record = {"request": described, "dataset": dataset, "tokenizer": tokenizer}
     write_atomically(partial / RECORD, json.dumps(record).encode())

@@ -1,4 +1,4 @@
-"""Documents out of files: plain text, JSON lines (also compressed), Parquet, and Python's own standard library."""
+"""Readers of documents: plain text, JSON lines (also compressed), Parquet, Python's standard library."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def split_by_hash(digest: bytes, val_fraction: float) -> Split:
 
 
 class Sample:
-    """A random part of a stream of documents, bounded in bytes, that rests on their contents and order alone.
+    """A random sample of a stream of documents, bounded in bytes; it depends on their contents and order alone.
 
     It keeps the documents of smallest hash (a bottom-k sample), so no document is favoured by where it stands.
     """

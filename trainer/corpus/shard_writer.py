@@ -1,4 +1,4 @@
-"""Documents to shards: parallel, in order, with bounded memory, and able to go on after any death."""
+"""Tokenize documents in parallel and write shards, in order, with bounded memory."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Progress:
 class ShardWriter:
     """Cuts the documents of one split into shards of `shard_tokens`, the last one shorter; documents may span shards.
 
-    Holds the tokens of one shard in memory. `progress` speaks of finished shards alone, so going on from it gives the
+    Holds the tokens of one shard in memory. `progress` covers finished shards alone, so continuing from it gives the
     same bytes as never having stopped.
     """
 

@@ -1,4 +1,4 @@
-"""Datasets of tokens, as a trial uses them: batches as a pure function of (seed, step), and validation rows."""
+"""Training batches as a pure function of (seed, step), and the rows that are scored."""
 
 from __future__ import annotations
 

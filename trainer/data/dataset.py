@@ -1,4 +1,4 @@
-"""Opening a dataset, with every check, and checking one shard by shard.
+"""Open a dataset with every check, or check it shard by shard.
 
 Layout (the competition's): `<root>/manifest.json`, `<root>/datasets/<name>/<prefix>_{train,val}_%06d.bin`,
 `<root>/tokenizers/*.model`. A folder of FineWeb that others downloaded opens like one of ours, with a manifest or not.
@@ -90,8 +90,8 @@ def open_dataset(name: str, root: Path) -> Dataset:
     paths = _listed_shards(folder, entry)
     facts = scan_cache.load_facts(folder)
     before = dict(facts)
-    if scan_cache.remembered(facts, tokenizer) is None:
-        scan_cache.note_tokenizer(facts, tokenizer)
+    if scan_cache.cached(facts, tokenizer) is None:
+        scan_cache.cache_tokenizer(facts, tokenizer)
     scan_cache.scan_new(facts, [*paths["train"], *paths["val"]])
     if facts != before:
         scan_cache.save_facts(folder, facts)
@@ -122,7 +122,7 @@ def check_shards(name: str, root: Path) -> list[tuple[Path, int | None, str | No
     entry = entry_named(manifest, "datasets", name) or {}
     tokenizer = _find_tokenizer(name, root, manifest, entry)
     facts: scan_cache.Facts = {}
-    scan_cache.note_tokenizer(facts, tokenizer)
+    scan_cache.cache_tokenizer(facts, tokenizer)
     _check_tokenizer(tokenizer, facts, manifest, entry)
     vocab_size = int(facts[tokenizer.name]["vocab_size"])
     rows: list[tuple[Path, int | None, str | None]] = []
@@ -134,7 +134,7 @@ def check_shards(name: str, root: Path) -> list[tuple[Path, int | None, str | No
             except DataError as error:
                 rows.append((path, None, str(error)))
                 continue
-            scan_cache.note_shard(facts, path, found)
+            scan_cache.cache_shard(facts, path, found)
             rows.append((path, found.num_tokens, _shard_problem(path, facts, vocab_size, entry)))
     scan_cache.save_facts(folder, facts)
     return rows

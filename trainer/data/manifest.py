@@ -1,4 +1,4 @@
-"""`manifest.json`: what lies in a data folder, with the competition's keys.
+"""`manifest.json` of a data folder, with the competition's keys.
 
 One manifest serves all datasets of a folder. Entries that frostline writes carry, beside the competition's keys,
 `files` (name → bytes, tokens, SHA-256) in a dataset, and `bytes` and `sha256` in a tokenizer.

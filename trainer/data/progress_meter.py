@@ -1,4 +1,4 @@
-"""How far a long piece of work is: a bar on a terminal, a line now and then elsewhere. All of it on stderr."""
+"""Progress of long work on stderr: a progress bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 

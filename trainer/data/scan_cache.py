@@ -1,7 +1,7 @@
-"""Facts about files that take a whole read to find out, remembered beside the data by size and time of change.
+"""A cache of facts that take a whole read of a file, keyed by size and time of change.
 
 A trial opens its dataset thousands of times a sweep; only the first open reads every byte. Where the folder cannot be
-written, facts are remembered within the process alone.
+written, facts are cached within the process alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TOKENIZER_KEYS = {"vocab_size", "sha256"}
 
 
 def load_facts(folder: Path) -> Facts:
-    """What is remembered; nothing where the sidecar is absent or damaged, since all of it can be found out again."""
+    """What is cached; nothing where the sidecar is absent or damaged, since all of it can be found out again."""
     try:
         facts = json.loads((folder / SIDECAR).read_bytes())
     except (OSError, ValueError):
@@ -43,35 +43,35 @@ def save_facts(folder: Path, facts: Facts) -> None:
         write_atomically(folder / SIDECAR, json.dumps(facts, indent=1).encode())
 
 
-def remembered(facts: Mapping[str, Mapping[str, int | str]], path: Path) -> dict[str, int | str] | None:
+def cached(facts: Mapping[str, Mapping[str, int | str]], path: Path) -> dict[str, int | str] | None:
     """What is known of `path`, if it has not changed since."""
     known = facts.get(path.name, {})
     complete = known.keys() >= (_SHARD_KEYS if path.suffix == ".bin" else _TOKENIZER_KEYS)
     return dict(known) if complete and _stamp(path).items() <= known.items() else None
 
 
-def note_shard(facts: Facts, path: Path, found: ShardFacts) -> None:
+def cache_shard(facts: Facts, path: Path, found: ShardFacts) -> None:
     """Remember what was found out about a shard."""
     facts[path.name] = {
         **_stamp(path), "num_tokens": found.num_tokens, "max_id": found.max_id, "sha256": found.sha256,
     }  # fmt: skip
 
 
-def note_tokenizer(facts: Facts, path: Path) -> None:
+def cache_tokenizer(facts: Facts, path: Path) -> None:
     """Find out and remember size of vocabulary and SHA-256 of a sentencepiece model. Raises DataError."""
     vocab_size = load_tokenizer(path).vocab_size()
     facts[path.name] = {**_stamp(path), "vocab_size": vocab_size, "sha256": file_sha256(path)}
 
 
 def scan_new(facts: Facts, paths: list[Path]) -> None:
-    """Read every shard of `paths` that is not remembered, with a progress bar, and remember it. Raises DataError."""
-    new = [path for path in paths if remembered(facts, path) is None]
+    """Read every shard of `paths` that is not cached, with a progress bar, and remember it. Raises DataError."""
+    new = [path for path in paths if cached(facts, path) is None]
     for path in new:
         read_header(path)  # a truncated last shard shows before the first gigabytes are read
     with meter("checking shards", sum(path.stat().st_size for path in new)) as advance:
         for path in new:
             stamp = _stamp(path)
-            note_shard(facts, path, _scan(path, stamp["bytes"], stamp["mtime_ns"], advance))
+            cache_shard(facts, path, _scan(path, stamp["bytes"], stamp["mtime_ns"], advance))
 
 
 def file_sha256(path: Path, advance: Advance = lambda _: None) -> str:

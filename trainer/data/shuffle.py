@@ -1,4 +1,4 @@
-"""A shuffled order that needs no memory: each position is computed by itself, from integers alone."""
+"""A shuffle without memory: each position is computed by itself, with integers."""
 
 from __future__ import annotations
 

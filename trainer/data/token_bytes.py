@@ -1,4 +1,4 @@
-"""How many bytes of text a token stands for, by the competition's rule; bits per byte rest on it."""
+"""Bytes of text per token, by the competition's rule: what bits per byte are computed with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frozen random maps from integers: the same bytes on every processor, thread count, numpy and torch.
+"""Frozen random maps from a seed: the same bytes on every processor, thread count, numpy and torch.
 
 Words come from numpy's Philox bit stream, which numpy guarantees; `Generator` methods, `log` and `cos` are not used,
 because their results may change between releases and processors. Floats are made by + - * / and sqrt alone, one ufunc

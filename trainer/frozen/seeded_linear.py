@@ -1,4 +1,4 @@
-"""A linear layer whose weight comes from a seed: never trained, never stored, the same bytes everywhere."""
+"""A linear layer whose weight is a frozen random map: never trained, never stored."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from trainer.recipes.recipe import Scheme
 class SeededLinear(nn.Module):
     """`x @ weight.T` with the frozen map of (scheme, seed, layer, shape); no bias.
 
-    The weight is a non-persistent buffer: no optimiser, weight decay, checkpoint or artifact sees it. It is made in
+    The weight is a non-persistent buffer: no optimizer, weight decay, checkpoint or artifact sees it. It is made in
     float32 on the CPU and rounded once to `dtype`, the precision of the forward pass, which is the layer's own:
     moving a model between devices takes the weight along, but `half()`, `bfloat16()`, `to(dtype)` or `to_empty()` on
-    a parent leave its values as they are. So no detour through another precision can change a bit of it.
+    a parent leave its values as they are. So no conversion through another precision can change a bit of it.
     """
 
     weight: Tensor  # (out, in)
@@ -52,7 +52,7 @@ class SeededLinear(nn.Module):
         return torch.from_numpy(map_values(self.scheme, shape=shape, seed=self.seed, layer=self.layer)).to(self.dtype)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SeededLinear:
-        """Go where `fn` sends tensors (`to`, `cuda`, `half`, `to_empty`), but keep the values out of its hands."""
+        """Move to the device that `fn` (of `to`, `cuda`, `half`, `to_empty`) moves tensors to, values unchanged."""
         device = fn(torch.empty(0, dtype=self.dtype, device=self.weight.device)).device
         # Values that went to the meta device are gone; they are made anew when the layer comes back.
         self.weight = (self._make() if self.weight.is_meta else self.weight).to(device)

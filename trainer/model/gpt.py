@@ -1,4 +1,4 @@
-"""The GPT, both families in one file: the study's (PR #1301) and the competition baseline's.
+"""The GPT in both families: the study's (PR #1301) and the competition baseline's.
 
 Shapes in comments: b sequences, t tokens, d width, h heads, k key/value heads, e head width, f MLP width, v vocabulary.
 Which weights are learned and which are regenerated from a seed comes from the recipe's network; the forward pass does

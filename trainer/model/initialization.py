@@ -1,4 +1,4 @@
-"""Where training starts from: the first values of every learned weight."""
+"""Initial values of every learned weight."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from trainer.recipes.weight_shapes import is_matrix
 CORRECTION_STD = 0.02
 
 
-def initialise(model: GPT, *, seed: int, prefix: str = "") -> None:
-    """Give every learned weight its start, each from its own generator.
+def initialize(model: GPT, *, seed: int, prefix: str = "") -> None:
+    """Set the initial value of every learned weight, each from its own generator.
 
     A weight's start depends on the seed, the network's prefix and its name alone: freezing one matrix leaves the start
     of all others as it was, so a frozen trial and its control begin at the same point.

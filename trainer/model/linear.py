@@ -1,4 +1,4 @@
-"""Linear maps as the model takes them: fused where they share an input, frozen and learned apart, with corrections."""
+"""Linear maps: fused where they share an input; corrections beside frozen ones (gain, LoRA, VeRA)."""
 
 from __future__ import annotations
 

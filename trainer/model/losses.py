@@ -1,4 +1,4 @@
-"""From the stream to logits and losses: cross-entropy, and learning from a teacher."""
+"""Logits and losses: cross-entropy, distillation from a teacher."""
 
 from __future__ import annotations
 

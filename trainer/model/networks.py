@@ -1,4 +1,4 @@
-"""The networks of a trial: built from its recipe, scored as one, and in and out of plain arrays."""
+"""The networks of a trial: build them, score them as one, export and load their weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainer.config.trial import TrialConfig
 from trainer.model.gpt import GPT
-from trainer.model.initialization import initialise
+from trainer.model.initialization import initialize
 from trainer.model.losses import cross_entropies
 from trainer.recipes.recipe import Recipe
 from trainer.recipes.variants import plan
@@ -34,11 +34,11 @@ Scored = GPT | Ensemble
 
 
 def build_networks(config: TrialConfig, *, compute_dtype: torch.dtype = torch.float32) -> dict[str, GPT]:
-    """Every network of a trial's recipe at its start, on the CPU."""
+    """Every network of a trial's recipe with its initial weights, on the CPU."""
     networks = {}
     for name, network in plan(config).networks.items():
         networks[name] = GPT(network, compute_dtype=compute_dtype)
-        initialise(networks[name], seed=config.seed, prefix=network.prefix)
+        initialize(networks[name], seed=config.seed, prefix=network.prefix)
     return networks
 
 

@@ -1,4 +1,4 @@
-"""What a recipe is: its networks, their weights by kind, and its phases in order. Free of torch."""
+"""What a recipe is: its networks, the kind of each weight, and its phases. Free of torch."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ class Network:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Phase:
-    """One stretch of training of one network: a row of a recipe.
+    """One phase of training of one network: a row of a recipe.
 
     Args:
         network: the network that is trained.
-        steps: optimiser steps.
+        steps: optimizer steps.
         loss: `ce`, or `distill` from the logits of `teacher`.
         copies_teacher: the teacher is the network as it stands when the phase begins (self-distillation).
         freezes: weights that keep their values from here on.
-        restarts: begin with a new optimiser; else the last phase's state is carried on.
+        restarts: begin with a new optimizer; else the last phase's state is carried on.
         rate: peak learning rate over the config's.
         schedule_start, schedule_steps: where in which schedule the phase runs.
     """

@@ -1,4 +1,4 @@
-"""How each weight of a trial is kept in its artifact, and what that weighs before compression; free of numpy.
+"""How each weight is stored in the artifact (bits, scales), and its bytes before compression.
 
 One rule lays out codes: those of a width lie one a byte, or packed; fp16 weights and scales take two bytes.
 """
@@ -24,7 +24,7 @@ PACKABLE: Layout = frozenset(range(2, 8))
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stored:
-    """How one weight is kept: as codes of 2 to 8 bits with a scale a row or group of columns, or as fp16 (16 bits)."""
+    """How one weight is stored: as codes of 2 to 8 bits, a scale for each row or group of columns; or as fp16."""
 
     shape: Shape
     bits: int
@@ -38,7 +38,7 @@ class Stored:
 
     @property
     def scales_shape(self) -> tuple[int, int]:
-        """(rows, scales a row) of a matrix that is kept as codes."""
+        """(rows, scales a row) of a matrix that is stored as codes."""
         assert self.bits != FP16
         rows, columns = self.shape
         return rows, -(-columns // self.group_size) if self.group_size else 1
@@ -65,12 +65,12 @@ def stored_weights(config: TrialSettings) -> dict[str, Stored]:
     """
     weights = {name: weight.shape for name, weight in plan(config).weights.items() if weight.kind != "seeded"}
     widths = {name: _bits(config.artifact, name) for name in weights}
-    widths |= _widths_by_pattern(config.artifact, [name for name in weights if _is_quantised(name)])
+    widths |= _widths_by_pattern(config.artifact, [name for name in weights if _is_quantized(name)])
     return {name: _stored(config.artifact, shape, widths[name]) for name, shape in weights.items()}
 
 
 def raw_bytes(config: TrialSettings, layout: Layout = PACKABLE) -> dict[str, int]:
-    """Bytes of a body before compression, by part, from shapes alone."""
+    """Bytes of a payload before compression, by part, from shapes alone."""
     return parts_bytes(stored_weights(config).values(), layout)
 
 
@@ -103,7 +103,7 @@ def _stored(artifact: ArtifactConfig, shape: Shape, bits: int) -> Stored:
     )
 
 
-def _is_quantised(name: str) -> bool:
+def _is_quantized(name: str) -> bool:
     return _is_embedding(name) or is_matrix(name)
 
 

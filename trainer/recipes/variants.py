@@ -1,4 +1,4 @@
-"""Recipes: a named variant is a function from a config to phases and to the kind of every weight. Free of torch.
+"""The recipes: functions from a config to networks and phases. Free of torch.
 
 A new variant is a new row in `RECIPES`, never a new loop.
 """

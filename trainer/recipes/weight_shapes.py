@@ -1,4 +1,4 @@
-"""Names and shapes of every weight of a model, from its config alone: the ground of counting parameters and bytes."""
+"""Names and shapes of every weight of a model, from its config alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one checkpoint of a trial: everything that the rest of its training depends on, nothing else.
+"""The checkpoint of a trial: networks, optimizers and counters.
 
 Batches and dropout are pure functions of (seed, step), so no generator's state needs keeping; seeded weights are
 regenerated, so they are not in it.
@@ -21,9 +21,9 @@ from trainer.model.gpt import GPT
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Where a trial's checkpoint lies, and whose it is: it serves that trial, on that data, on that device alone.
+    """Path of a trial's checkpoint, and its owner: one trial, on one dataset, on one device.
 
-    Going on elsewhere would mix two trials, two datasets or two devices in one row.
+    Continuing elsewhere would mix two trials, two datasets or two devices in one row.
     """
 
     path: Path
@@ -39,7 +39,7 @@ class Checkpoint:
 def save_checkpoint(
     checkpoint: Checkpoint, networks: Mapping[str, GPT], optimizers: Sequence[Optimizer], progress: dict[str, Any]
 ) -> None:
-    """Write networks, the present phase's optimisers and `progress` (plain values), whole or not at all."""
+    """Write networks, the current phase's optimizers and `progress` (plain values) atomically."""
     state = {
         "networks": {name: network.state_dict() for name, network in networks.items()},
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
@@ -68,7 +68,7 @@ def load_checkpoint(checkpoint: Checkpoint, networks: Mapping[str, GPT]) -> dict
 
 
 def _fits(state: Any, networks: Mapping[str, GPT]) -> bool:
-    """Whether all of `state` can be restored: half a restore would train on from a point that never was."""
+    """Whether all of `state` can be restored; a partial restore would continue from a wrong state."""
     if not isinstance(state, dict) or state.keys() != {"networks", "optimizers", "progress", "owner"}:
         return False
     shapes = {name: _shapes(network.state_dict()) for name, network in networks.items()}

@@ -1,4 +1,4 @@
-"""The one training loop. Every recipe's phases run through it."""
+"""The training loop. Every recipe's phases run through it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class TrainingJob:
 
 
 def train(job: TrainingJob, state: TrainingState, checkpoint: Checkpoint, callbacks: LoopCallbacks) -> None:
-    """Train through the recipe's phases from wherever the checkpoint stands, counting in `state` what was done.
+    """Train through the recipe's phases from the checkpoint on, counting in `state` what was done.
 
     Every step is a pure function of the weights, the optimizers and (seed, step), so a resumed run has the same bits
     as an unbroken one. Throughput counts training steps alone: the first step of a phase in a process (which compiles

@@ -1,4 +1,4 @@
-"""Optimisers: AdamW for everything, or Muon for the block matrices and Adam for the rest."""
+"""Optimizers: AdamW for everything, or Muon for the block matrices and Adam for the rest."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from trainer.recipes.weight_shapes import is_matrix
 
 
 def build_optimizers(model: GPT, config: OptimizerConfig) -> list[Optimizer]:
-    """The optimisers of a model's learned weights; each group carries its `peak_rate`.
+    """The optimizers of a model's learned weights; each group carries its `peak_rate`.
 
     Muon's groups are those of the competition baseline: block matrices to Muon (Jordan et al., 2024), the tied
     embedding and all vectors to Adam at rates of their own, weight decay on the matrices alone. Frozen weights are
-    buffers and reach no optimiser, so neither decay nor momentum can move them.
+    buffers and reach no optimizer, so neither decay nor momentum can move them.
     """
     weights = {name: weight for name, weight in model.weights().items() if weight.requires_grad}
     if config.name == "adamw":

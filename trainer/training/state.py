@@ -1,4 +1,4 @@
-"""What a trial has done so far, over all its attempts, and the stopwatch that measures it."""
+"""The counters, seconds and loss curve of a trial over all its attempts, and its stopwatch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainer.result import CurvePoint
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
-    """Where a running trial stands. `ce` is the mean training loss since the last curve point, NaN before the first."""
+    """Progress of a running trial. `ce` is the mean training loss since the last curve point, NaN before the first."""
 
     step: int
     total_steps: int

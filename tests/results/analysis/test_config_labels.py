@@ -80,7 +80,7 @@ def test_words_of_settings() -> None:
 
 
 def test_a_family_is_named_and_not_all_it_fills() -> None:
-    """Settings that follow from family and optimiser go unnamed."""
+    """Settings that follow from family and optimizer go unnamed."""
     competition = {"cfg_model_family": "competition", "cfg_model_mlp": "relu2", "cfg_model_logit_softcap": 30.0}
     muon = {"cfg_optimizer_name": "muon", "cfg_optimizer_learning_rate": 0.04}
     assert config_labels([make_trial(), make_trial(**competition, **muon)]) == [

@@ -89,7 +89,7 @@ def test_zero_rows_and_empty_matrices(bits: int) -> None:
 
 @pytest.mark.parametrize("bits", BITS)
 def test_second_round_changes_nothing(bits: int) -> None:
-    """Quantising what was quantised loses at most the same half scale again, and exact grids lose nothing."""
+    """Quantising what was quantized loses at most the same half scale again, and exact grids lose nothing."""
     codes = np.arange(-LARGEST_CODE[bits], LARGEST_CODE[bits] + 1, dtype=np.int8)[None]
     grid = Quantized(codes=codes, scales=np.array([[0.0078125]], np.float32))
     again = quantize(dequantize(grid), bits)
@@ -120,7 +120,7 @@ def test_error_state_does_not_matter() -> None:
     assert np.array_equal(halves, np.array([0, 1], np.float16))
 
 
-def test_dequantisation_is_exact() -> None:
+def test_dequantization_is_exact() -> None:
     """Every code times every positive bfloat16 scale is a float32 number: the product in float64 is the same."""
     scales = from_bfloat16_bits(np.arange(0, 0x7C00, 7, dtype=np.uint16))
     codes = np.tile(np.arange(-127, 128, dtype=np.int8), (scales.size, 1))

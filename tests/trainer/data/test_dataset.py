@@ -64,7 +64,7 @@ def test_a_folder_with_an_official_manifest_opens(root: Path) -> None:
 
 
 def test_a_second_open_reads_no_shard(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the first open found is remembered beside the data, by size and time of change."""
+    """What the first open found is cached beside the data, by size and time of change."""
     first = open_dataset(NAME, root)
     monkeypatch.setattr(scan_cache, "scan_shard", lambda *_: pytest.fail("a shard was read again"))
     monkeypatch.setattr(scan_cache, "load_tokenizer", lambda *_: pytest.fail("the tokenizer was read again"))
@@ -74,7 +74,7 @@ def test_a_second_open_reads_no_shard(root: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_unwritable_folder_opens_twice_with_one_scan(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing can be remembered beside the data, one process still reads each shard once."""
+    """Where nothing can be cached beside the data, one process still reads each shard once."""
     monkeypatch.setattr(scan_cache, "write_atomically", lambda *_: (_ for _ in ()).throw(PermissionError()))
     first = open_dataset(NAME, root)
     assert not (root / "datasets" / NAME / scan_cache.SIDECAR).exists()

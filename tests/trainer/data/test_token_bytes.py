@@ -61,15 +61,15 @@ def test_every_pair_of_tokens_counts_by_the_rule(processor, tables: ByteTables) 
     assert count_bytes(tables, previous, target) == sum(map(sum, expected))
 
 
-def test_the_bytes_of_documents_are_those_of_their_normalised_text(processor, tables: ByteTables) -> None:
-    """Over documents of BOS and tokens, the rule counts exactly the UTF-8 bytes of the normalised text."""
+def test_the_bytes_of_documents_are_those_of_their_normalized_text(processor, tables: ByteTables) -> None:
+    """Over documents of BOS and tokens, the rule counts exactly the UTF-8 bytes of the normalized text."""
     stream = np.concatenate(encode(processor, TEXTS))
     expected = sum(len(processor.normalize(text).replace("▁", " ").encode()) for text in TEXTS)
     assert count_bytes(tables, stream[:-1], stream[1:]) == expected
 
 
 @given(text=st.text(alphabet=st.characters(exclude_characters="▁", exclude_categories=["Cs"]), max_size=40))
-def test_any_text_counts_its_normalised_bytes(text: str) -> None:
+def test_any_text_counts_its_normalized_bytes(text: str) -> None:
     """Whatever the text, bytes fall back to bytes and nothing is lost or counted twice."""
     processor = sentencepiece.SentencePieceProcessor(model_proto=small_model())
     stream = encode(processor, [text])[0]

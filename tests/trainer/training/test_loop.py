@@ -136,7 +136,7 @@ def test_a_freeze_compiles_one_graph_for_all_layers(
 
 @pytest.fixture
 def paid_for(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], set[str]]]:
-    """For every step: the weights that had a gradient before it, and those with state in an optimiser after it."""
+    """For every step: the weights that had a gradient before it, and those with state in an optimizer after it."""
     seen: list[tuple[set[str], set[str]]] = []
     real_build = loop.build_optimizers
 
@@ -161,7 +161,7 @@ def paid_for(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], set[str]]]
 
 @OPTIMIZERS
 @FREEZES
-def test_a_frozen_weight_has_no_gradient_and_no_optimiser_state(
+def test_a_frozen_weight_has_no_gradient_and_no_optimizer_state(
     recipe: str,
     sections: dict[str, Any],
     optimizer: str,
