@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import time
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,13 +18,11 @@ from orchestrator.ray_backend.preflight import (
 )
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.placement import Pool, Slot, choose, unplaceable
+from orchestrator.scheduling.retries import MAX_ATTEMPTS, Retries
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.worker import Job
 
-MAX_ATTEMPTS = 3
 SECONDS_BETWEEN_LOOKS = 1.0
-# A worker often dies with its node, and its death is reported first: a trial placed there now would wait for ever.
-SECONDS_TO_PAUSE = 5.0
 
 
 class PlanSearcher(Searcher):
@@ -40,9 +37,8 @@ class PlanSearcher(Searcher):
         self.run, self.pool = run, pool
         self.waiting = {trial.trial_id: trial for trial in waiting}
         self.running: dict[str, tuple[PlannedTrial, Job]] = {}  # by Tune's own trial id
-        self.attempts: Counter[str] = Counter()
+        self.retries = Retries()
         self.last_look_seconds = -math.inf
-        self.paused_until: dict[str, float] = {}  # kinds of node on which a worker died: nothing is placed there
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         return True
@@ -52,7 +48,7 @@ class PlanSearcher(Searcher):
         self._look_at_nodes()
         if not self.running and (self.run.status.is_stopping or not self.waiting or self._is_stuck()):
             return Searcher.FINISHED
-        paused = {kind for kind, until in self.paused_until.items() if until > time.monotonic()}
+        paused = self.retries.paused_kinds(time.monotonic())
         placed = None if self.run.status.is_stopping else choose(self.waiting.values(), self.pool, paused=paused)
         if placed is None:
             return None
@@ -61,7 +57,7 @@ class PlanSearcher(Searcher):
         del self.waiting[trial.trial_id]
         self.running[trial_id] = trial, job
         self.pool.acquire(trial_id, slot)
-        self.attempts[trial.trial_id] += 1
+        self.retries.started(trial.trial_id)
         self.run.status.started(trial.trial_id, slot.kind)
         return {"slot": dataclasses.asdict(slot), "job": json.dumps(dataclasses.asdict(job))}
 
@@ -78,7 +74,7 @@ class PlanSearcher(Searcher):
         try:
             folder = self.run.folder.trial(trial.trial_id)
             outcome = folder.result()
-            if outcome is None and error and self.attempts[trial.trial_id] >= MAX_ATTEMPTS:
+            if outcome is None and error and self.retries.is_exhausted(trial.trial_id):
                 reason = f"the worker died {MAX_ATTEMPTS} times while running this trial"
                 folder.write_failure(job.config, job.placement(node=None), reason)
                 outcome = folder.result()
@@ -89,7 +85,7 @@ class PlanSearcher(Searcher):
             self.run.status.stop(f"the run folder cannot be written ({fault})")
         self.run.status.lost(trial.trial_id, died=error)
         if error:
-            self.paused_until[job.accelerator] = time.monotonic() + SECONDS_TO_PAUSE
+            self.retries.worker_died(job.accelerator, time.monotonic())
         self.waiting = {trial.trial_id: trial, **self.waiting}  # it goes first: its checkpoint is the furthest on
         if self.run.folder.stop_file.exists():
             self.run.status.stop("there is a stop file in the run folder")

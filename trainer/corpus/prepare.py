@@ -52,7 +52,7 @@ def prepare(
 ) -> Prepared:
     """Make a dataset in the data folder `root`, continue an unfinished one, or return the finished one.
 
-    The bytes written follow from the request and the text alone, whatever `num_workers` and however often it was killed.
+    The bytes written depend on the request and the text alone, whatever `num_workers` and however often it was killed.
     `force` replaces a dataset of the same name that was made otherwise.
 
     Raises:

@@ -17,9 +17,11 @@ from orchestrator.errors import UsageError
 from orchestrator.progress.display import Display
 from orchestrator.progress.sweep_status import SweepStatus
 from orchestrator.ray_backend import searcher as searcher_module
-from orchestrator.ray_backend.searcher import MAX_ATTEMPTS, PlanSearcher
+from orchestrator.ray_backend.searcher import PlanSearcher
 from orchestrator.run_context import RunContext
+from orchestrator.scheduling import retries
 from orchestrator.scheduling.placement import CPU, Node, Pool
+from orchestrator.scheduling.retries import MAX_ATTEMPTS, Retries
 from orchestrator.search.planner import plan
 from orchestrator.store.recorder import Recorder
 from orchestrator.store.run_folder import RunFolder
@@ -46,7 +48,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     cluster = Cluster()
     monkeypatch.setattr(searcher_module.ray, "nodes", cluster.entries)
     monkeypatch.setattr(searcher_module, "SECONDS_BETWEEN_LOOKS", 0.0)
-    monkeypatch.setattr(searcher_module, "SECONDS_TO_PAUSE", 0.0)
+    monkeypatch.setattr(retries, "SECONDS_TO_PAUSE", 0.0)
     return cluster
 
 
@@ -130,11 +132,11 @@ def test_a_lost_node_ends_the_sweep_aloud_once_nothing_else_can_run(searcher: Pl
 
 def test_a_kind_on_which_a_worker_died_is_paused(searcher: PlanSearcher, monkeypatch: pytest.MonkeyPatch) -> None:
     """The node may be dead too, and not yet known to be: nothing is placed on its kind until that would be known."""
-    monkeypatch.setattr(searcher_module, "SECONDS_TO_PAUSE", 60.0)
+    monkeypatch.setattr(retries, "SECONDS_TO_PAUSE", 60.0)
     ask(searcher, "t0")
     searcher.on_trial_complete("t0", error=True)
     assert searcher.suggest("t1") is None
-    searcher.paused_until["CPU"] = 0.0
+    searcher.retries = Retries()
     ask(searcher, "t2")
 
 
