@@ -23,8 +23,8 @@ from pathlib import Path
 import pandas as pd
 
 import results
-from results.analysis.published import FIGURES
-from results.analysis.study_comparison import load_study_table
+from results.analysis.control_comparison import load_study_table
+from results.analysis.published_figures import FIGURES
 from results.report.markdown import markdown_table
 from results.report.markdown_report import write_report
 from results.report.study_table import markdown

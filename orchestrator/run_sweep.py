@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from orchestrator.data_check import check_data
+from orchestrator.dataset_check import check_data
 from orchestrator.errors import UsageError
 from orchestrator.plan_table import varied_settings
 from orchestrator.progress import summary

@@ -27,8 +27,8 @@ def table(
 
     Letters mark what keeps a published figure from being compared.
     """
-    from results.analysis.published import FIGURES
-    from results.analysis.study_comparison import load_study_table
+    from results.analysis.control_comparison import load_study_table
+    from results.analysis.published_figures import FIGURES
     from results.errors import ResultsError
     from results.report import study_table
 

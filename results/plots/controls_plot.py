@@ -7,8 +7,8 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
+from results.analysis.control_comparison import UNLIKE_CONTROL, StudyRow, StudyTable
 from results.analysis.statistics import Estimate
-from results.analysis.study_comparison import UNLIKE_CONTROL, StudyRow, StudyTable
 from results.plots.style import INK, legend, new_figure, save, style_of, title
 
 _MOST = 40

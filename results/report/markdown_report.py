@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from results.analysis.control_comparison import study_table
 from results.analysis.objectives import read_goals
 from results.analysis.pareto_info import ParetoInfo, pareto_info
-from results.analysis.published import FIGURES, load_published, scale_of
+from results.analysis.published_figures import FIGURES, load_published, scale_of
 from results.analysis.replicate_groups import Row, by_key, to_rows
-from results.analysis.study_comparison import study_table
 from results.files import write_atomically
 from results.plots.controls_plot import plot_controls
 from results.plots.curves_plot import plot_curves

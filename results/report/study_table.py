@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from results.analysis import published as published_figures
-from results.analysis.published import Published
-from results.analysis.study_comparison import SAME_BYTES_RATIO, StudyRow, StudyTable
+from results.analysis import published_figures
+from results.analysis.control_comparison import SAME_BYTES_RATIO, StudyRow, StudyTable
+from results.analysis.published_figures import Published
 from results.report.formatting import difference, with_interval
 from results.report.markdown import escape, markdown_table
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from search_spaces.spec.config_keys import ConfigKey, check_value, find_key, normalized_value
+from search_spaces.spec.parameters import hint_for_key, parse_space
 from search_spaces.spec.problem_list import ProblemList, did_you_mean
 from search_spaces.spec.problems import Keys, dotted, shown
-from search_spaces.spec.space import hint_for_key, parse_space
 from search_spaces.spec.sweep_spec import Case, Parameter, TrialKeys, get
 
 MAX_CASES = 100

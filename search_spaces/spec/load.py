@@ -14,12 +14,11 @@ from search_spaces.spec.base_values import parse_base, valid_part
 from search_spaces.spec.cases import check_conflicts, parse_cases
 from search_spaces.spec.config_keys import check_mapping, check_value, find_key, normalized
 from search_spaces.spec.cross_field_rules import in_words, note_rules
-from search_spaces.spec.enumerate import MAX_ARMS, MAX_COMBINATIONS_CHECKED, check_combinations, num_combinations
 from search_spaces.spec.errors import SpecError
+from search_spaces.spec.parameters import parse_space
 from search_spaces.spec.problem_list import ProblemList, did_you_mean, problem_at
 from search_spaces.spec.problems import Keys, Problem
 from search_spaces.spec.scales import FULL, apply_scale, scale_names
-from search_spaces.spec.space import parse_space
 from search_spaces.spec.sweep_spec import (
     DEFAULT_CONSTRAINTS,
     DEFAULT_OBJECTIVES,
@@ -34,6 +33,7 @@ from search_spaces.spec.sweep_spec import (
     TrialKeys,
     get,
 )
+from search_spaces.spec.valid_configs import MAX_ARMS, MAX_COMBINATIONS_CHECKED, check_combinations, num_combinations
 from search_spaces.spec.yaml_document import Document, LoadError, plain_scalar, read
 from trainer.config.section import Section
 from trainer.config.trial import TrialConfig

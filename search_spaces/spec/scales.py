@@ -9,9 +9,9 @@ from typing import Any
 
 from search_spaces.spec.base_values import parse_base
 from search_spaces.spec.config_keys import find_key, hint_for_unknown_key
+from search_spaces.spec.parameters import KINDS
 from search_spaces.spec.problem_list import ProblemList, did_you_mean
 from search_spaces.spec.problems import Keys
-from search_spaces.spec.space import KINDS
 from search_spaces.spec.sweep_spec import Scaled, TrialKeys
 
 FULL = "published"  # the scale of a file's own numbers

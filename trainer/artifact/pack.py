@@ -1,7 +1,7 @@
 """Pack a trained model into its artifact file: quantize, compress, write.
 
 Quantize, compress, write. Seeded weights are not in the file: the header holds the hash of what `read.py` must
-regenerate. There is no pickle. `header.py` gives the layout.
+regenerate. There is no pickle. `file_format.py` gives the layout.
 """
 
 from __future__ import annotations
@@ -12,13 +12,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from trainer.artifact.codecs import CODECS, RAW, compress, decompress
-from trainer.artifact.header import CODEC_NAMES, CONFIG_CODEC, FIELDS, HEADER_BYTES, MAX_PARAMS, config_text, sealed
+from trainer.artifact.file_format import (
+    CODEC_NAMES,
+    CONFIG_CODEC,
+    FIELDS,
+    HEADER_BYTES,
+    MAX_PARAMS,
+    config_text,
+    sealed,
+)
 from trainer.artifact.payload import Weights, encode_payload
 from trainer.config.trial import TrialConfig
 from trainer.files import write_atomically
 from trainer.frozen import random_maps
-from trainer.recipes.storage import Layout, Stored, packable_widths, parts_bytes, stored_weights
 from trainer.recipes.variants import plan
+from trainer.recipes.weight_storage import Layout, Stored, packable_widths, parts_bytes, stored_weights
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

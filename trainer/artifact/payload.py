@@ -25,7 +25,7 @@ from trainer.artifact.quantization import (
     to_half,
     unpack_codes,
 )
-from trainer.recipes.storage import FP16, Layout, Stored, packable_widths
+from trainer.recipes.weight_storage import FP16, Layout, Stored, packable_widths
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from trainer.recipes.storage import packed_bytes
+from trainer.recipes.weight_storage import packed_bytes
 
 LARGEST_CODE: dict[int, int] = {bits: 2 ** (bits - 1) - 1 for bits in range(2, 9)}
 

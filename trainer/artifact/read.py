@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from trainer.artifact.codecs import CodecError, decompress
-from trainer.artifact.header import (
+from trainer.artifact.file_format import (
     CODEC_NAMES,
     CONFIG_CODEC,
     FIELDS,
@@ -26,9 +26,9 @@ from trainer.artifact.payload import PayloadError, decode_payload
 from trainer.config.trial import TrialConfig
 from trainer.errors import ArtifactError
 from trainer.frozen import random_maps
-from trainer.recipes.storage import Layout, packable_widths, parts_bytes, stored_weights
 from trainer.recipes.variants import plan
 from trainer.recipes.weight_shapes import count_params
+from trainer.recipes.weight_storage import Layout, packable_widths, parts_bytes, stored_weights
 
 MAX_FILE_BYTES = 3 * MAX_PARAMS
 

@@ -10,9 +10,9 @@ import functools
 import math
 from statistics import NormalDist
 
-from trainer.artifact.header import header_bytes
+from trainer.artifact.file_format import header_bytes
 from trainer.config.trial import TrialConfig
-from trainer.recipes.storage import FP16, PACKABLE, Stored, parts_bytes, stored_weights
+from trainer.recipes.weight_storage import FP16, PACKABLE, Stored, parts_bytes, stored_weights
 
 NORMAL = NormalDist()
 

@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import model_validator
 
 from trainer.config.trial_settings import TrialSettings
-from trainer.recipes.storage import stored_weights
 from trainer.recipes.weight_shapes import weight_shapes
+from trainer.recipes.weight_storage import stored_weights
 
 
 class TrialConfig(TrialSettings):

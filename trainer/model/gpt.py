@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.frozen.seeded_linear import SeededLinear
-from trainer.model.linear import Correction, Map, fused_linear, linear
+from trainer.model.adapters import Correction
+from trainer.model.linear import Map, fused_linear, linear
 from trainer.model.losses import distill_losses, logits_of, rms_norm, token_losses
 from trainer.recipes.recipe import Network, Weight
 from trainer.recipes.weight_shapes import is_matrix

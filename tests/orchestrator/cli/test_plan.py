@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from orchestrator.cli import plan as plan_command
 from orchestrator.plan_table import plan_rows, varied_settings
 from orchestrator.search.planner import plan
-from results.analysis.published import FIGURES, Scale, find, load_published
+from results.analysis.published_figures import FIGURES, Scale, find, load_published
 from results.tables.schema import flatten_config
 from search_spaces.spec.load import load_sweep
 from trainer.config.trial import TrialConfig

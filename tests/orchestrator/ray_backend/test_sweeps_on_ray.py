@@ -27,8 +27,8 @@ pytestmark = pytest.mark.slow
 SCORE_ALONE = """
 import json, sys, torch
 from pathlib import Path
-from trainer.data import open_dataset
-from trainer.run import reload_and_score
+from trainer.data.dataset import open_dataset
+from trainer.score_artifact import reload_and_score
 torch.set_num_threads(1)
 dataset = open_dataset("tiny", Path(sys.argv[1]))
 print(json.dumps([reload_and_score(Path(path), dataset=dataset, device=torch.device("cpu")).score.ce

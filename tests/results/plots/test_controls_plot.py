@@ -9,8 +9,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from trial_builder import Row, make_tables, make_trial, quickstart_trials
 
-from results.analysis.published import FIGURES, Scale, load_published
-from results.analysis.study_comparison import study_table
+from results.analysis.control_comparison import study_table
+from results.analysis.published_figures import FIGURES, Scale, load_published
 from results.plots.controls_plot import plot_controls
 
 

@@ -59,9 +59,9 @@ def test_imports_of_every_form_are_found() -> None:
     source = (
         "import trainer.frozen.random_maps as r, numpy\nfrom trainer.artifact import payload, missing\n"
         "from trainer.config.trial import TrialConfig\nfrom numpy import trainer\n"
-        "def f():\n    from trainer.recipes.storage import Stored\n"
+        "def f():\n    from trainer.recipes.weight_storage import Stored\n"
     )
     files = {path.relative_to(PACKAGE).as_posix() for path in _imported_files(source)}
     folders = {f"{name}__init__.py" for name in ("", "artifact/", "config/", "frozen/", "recipes/")}
-    modules = {"artifact/payload.py", "config/trial.py", "frozen/random_maps.py", "recipes/storage.py"}
+    modules = {"artifact/payload.py", "config/trial.py", "frozen/random_maps.py", "recipes/weight_storage.py"}
     assert files == folders | modules

@@ -24,7 +24,7 @@ from trainer.artifact import pack as pack_module
 from trainer.artifact import read as read_module
 from trainer.artifact.code_size import code_bytes
 from trainer.artifact.codecs import CODECS, RAW, compress
-from trainer.artifact.header import CONFIG_CODEC, FIELDS, HEADER_BYTES, MAGIC, PREFIX, sealed
+from trainer.artifact.file_format import CONFIG_CODEC, FIELDS, HEADER_BYTES, MAGIC, PREFIX, sealed
 from trainer.artifact.pack import PackReport, pack
 from trainer.artifact.payload import PayloadError, decode_payload, encode_payload
 from trainer.artifact.quantization import dequantize, quantize
@@ -32,9 +32,9 @@ from trainer.artifact.read import read
 from trainer.config.trial import TrialConfig
 from trainer.errors import ArtifactError
 from trainer.frozen.random_maps import map_values
-from trainer.recipes.storage import Stored, raw_bytes, stored_weights
 from trainer.recipes.variants import plan
 from trainer.recipes.weight_shapes import weight_shapes
+from trainer.recipes.weight_storage import Stored, raw_bytes, stored_weights
 
 DATA = hashlib.sha256(b"data").hexdigest()
 SMALL = {"vocab_size": 32, "num_layers": 2, "dim": 16, "num_heads": 2}
@@ -394,7 +394,7 @@ def test_other_formats(tmp_path: Path, tiny: bytes) -> None:
 
 def test_no_pickle() -> None:
     """Neither the artifact nor its payload import anything that could run what a file says."""
-    for name in ("pack", "read", "header", "payload", "codecs", "quantization"):
+    for name in ("pack", "read", "file_format", "payload", "codecs", "quantization"):
         tree = ast.parse((Path(pack_module.__file__).parent / f"{name}.py").read_text())
         imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}

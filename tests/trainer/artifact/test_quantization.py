@@ -21,7 +21,7 @@ from trainer.artifact.quantization import (
     to_half,
     unpack_codes,
 )
-from trainer.recipes.storage import packed_bytes
+from trainer.recipes.weight_storage import packed_bytes
 
 LARGEST = float(np.finfo(np.float32).max)
 SMALLEST = float(np.finfo(np.float32).smallest_subnormal)

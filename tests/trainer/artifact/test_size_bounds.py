@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trainer.artifact.header import HEADER_BYTES
+from trainer.artifact.file_format import HEADER_BYTES
 from trainer.artifact.pack import pack
 from trainer.artifact.size_bounds import byte_bounds
 from trainer.config.trial import TrialConfig
-from trainer.recipes.storage import stored_weights
+from trainer.recipes.weight_storage import stored_weights
 
 DATA = "00" * 32
 SMALL = {"vocab_size": 32, "num_layers": 2, "dim": 16, "num_heads": 2}

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from trial_builder import Row, make_tables, make_trial, write_run
 
-from results.analysis.published import FIGURES, MARKS, Published, Scale, find, load_published, marks, percentage
-from results.analysis.study_comparison import StudyRow, load_study_table, study_table
+from results.analysis.control_comparison import StudyRow, load_study_table, study_table
+from results.analysis.published_figures import FIGURES, MARKS, Published, Scale, find, load_published, marks, percentage
 from results.errors import ResultsError
 from results.report.study_table import cells, remarks
 

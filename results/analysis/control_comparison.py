@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from results.analysis import published as published_figures
+from results.analysis import published_figures
 from results.analysis import replicate_groups as of
 from results.analysis.pareto_info import pareto_info
-from results.analysis.published import Published, Scale
+from results.analysis.published_figures import Published, Scale
 from results.analysis.replicate_groups import Group, Row
 from results.analysis.statistics import Estimate
 from results.tables.load import Tables
@@ -22,7 +22,7 @@ _SHAPE = frozenset(
     f"cfg_model_{name}" for name in ("num_layers", "dim", "num_heads", "num_kv_heads", "rope_dims", "mlp")
 )
 _MLP = "cfg_model_mlp"
-UNLIKE_CONTROL = "c"  # of published.MARKS
+UNLIKE_CONTROL = "c"  # of published_figures.MARKS
 # A learned model whose artifact is larger or smaller by more than this factor is no control of the same bytes.
 SAME_BYTES_RATIO = 1.2
 
@@ -57,7 +57,7 @@ class StudyRow:
     stored_frozen_share: float | None
     published: Published | None
     published_pct: float | None  # against the baseline of its own table
-    marks: str  # letters of published.MARKS
+    marks: str  # letters of published_figures.MARKS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

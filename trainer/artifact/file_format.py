@@ -1,4 +1,4 @@
-"""The header of the artifact format: fixed fields, then the trial's config as compressed JSON.
+"""The artifact file format: layout, header and limits.
 
 Layout of the file, little-endian: `PREFIX` and `FIELDS` below, the config, and the compressed payload (`payload.py`).
 Every length follows from the config, so none is taken on trust.

@@ -11,7 +11,7 @@ from results.analysis.objectives import read_sweep
 from results.errors import ResultsError
 
 # What PR #1301 published; a file of the same keys may stand in its place.
-FIGURES = Path(__file__).with_name("published.yaml")
+FIGURES = Path(__file__).with_name("published_figures.yaml")
 
 # What makes a comparison unlike, by the letter that a table shows.
 MARKS: dict[str, str] = {
