@@ -219,8 +219,8 @@ def test_the_twelve_wrong_specs(tmp_path: Path, content: str | bytes | None, ren
         ("space: {model: {range: [1, 2]}}\n", "1: space.model.range: unknown key"),
         ("space: {model: }\n", "1: space.model: must say what varies, but got null"),
         (
-            "space: {optimizer.beta1: {grid: [0.9]}}\n",
-            "1: space.optimizer.beta1: unknown key; did you mean optimizer.beta1?",
+            "space: {optimiser.beta1: {grid: [0.9]}}\n",
+            "1: space.optimiser.beta1: unknown key; did you mean optimizer.beta1?",
         ),
         ("space: {model.heads: {grid: [2]}}\n", "1: space.model.heads: unknown key; did you mean model.num_heads?"),
         ("space: {train.steps: {grid: [5, 5.0]}}\n", "1: space.train.steps.grid[1]: listed twice, but got 5"),
