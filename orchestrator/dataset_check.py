@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.search.planner import PlannedTrial
-from search_spaces.spec.problem_list import problem_at
+from search_spaces.spec.load import problem_at
 from search_spaces.spec.sweep_spec import SweepSpec
 from trainer.config.trial import TrialConfig
 from trainer.data.batches import batch, validation_rows

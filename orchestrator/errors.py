@@ -3,7 +3,7 @@
 FrostlineError            1   anything that is not a mistake in this code
 └── UsageError            2   a command was given something it cannot work with
 
-search_spaces.spec.errors.SpecError ends a command the same way: exit code 2, all problems of a file with their lines.
+search_spaces.spec.problems.SpecError ends a command the same way: exit code 2, all problems of a file with their lines.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import typer
 
 from orchestrator.cli import data, plan, results, run, study_table, trial
 from orchestrator.errors import FrostlineError
-from search_spaces.spec.errors import SpecError
+from search_spaces.spec.problems import SpecError
 
 app = typer.Typer(
     name="frostline",

@@ -11,6 +11,7 @@ from typing import Any
 from orchestrator.errors import UsageError
 from orchestrator.store.trial_folder import TrialFolder
 from search_spaces.spec import yaml_document
+from search_spaces.spec.problems import SpecError
 from trainer.files import write_atomically
 from trainer.result import TrialResult
 
@@ -112,7 +113,7 @@ class RunFolder:
     def _stored_spec(self) -> dict[str, Any]:
         try:
             return yaml_document.load(self.sweep_file).values
-        except yaml_document.LoadError as error:
+        except SpecError as error:
             raise UsageError(f"{self.sweep_file} is damaged: {error}; restore it, or choose another --out") from error
 
     def _environment(self) -> dict[str, Any]:

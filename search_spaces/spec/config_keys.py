@@ -1,25 +1,27 @@
-"""The keys of the config tree: which exist, what values they take, and what is wrong with a value.
+"""The keys of the config tree: which exist, what values they take, and what is wrong with a value, in plain words.
 
-Whatever pydantic finds is said in our own words here; its texts never reach a user.
+Values are checked by pydantic, each by itself: `part_of` makes of a section a model of the same keys in which each is
+optional and rules between keys are left out. pydantic's own texts never reach a user.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-import re
+import functools
+import json
+import math
 import types
-from collections.abc import Iterator
-from typing import Any, Literal, Union, get_args, get_origin
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError, create_model, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from search_spaces.spec.problem_list import ProblemList, did_you_mean
-from search_spaces.spec.problems import Keys, shown
-
-_NAMES_OF_TYPES: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-_MAX_KEYS_LISTED = 12
+from search_spaces.spec.problems import Keys, Problem, did_you_mean, plain
+from search_spaces.spec.sweep_spec import TrialKeys
+from trainer.config.section import Section
 
 # Bounds and lengths, by pydantic's name of the error; the field in braces is the error's own context.
 _RULES: dict[str, str] = {
@@ -29,211 +31,242 @@ _RULES: dict[str, str] = {
     "less_than_equal": "must be at most {le}",
     "finite_number": "must be a finite number",
     "too_short": "must not have fewer than {min_length} items",
-    "too_long": "must not have more than {max_length} items",
-    "string_too_short": "must not be shorter than {min_length} characters",
-    "string_too_long": "must not be longer than {max_length} characters",
+    "too_long": "must not have more than {max_length:,} items",
+    "string_too_long": "must not be longer than {max_length:,} characters",
+    "string_pattern_mismatch": "must look like {pattern}",
+    "missing": "is missing",
 }
+_WORDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_WORDS_OF_ERRORS = {"int_type": "a whole number", "int_from_float": "a whole number", "string_type": "text"}
+_MAPPING = "a mapping (lines of `key: value`)"
+_MAX_KEYS_LISTED = 12
+_LARGEST_EXACT = 2**53
+
+S = TypeVar("S", bound=Section)
+
+
+class RuleError(ValueError):
+    """A broken rule with a hint; validators of the models raise it."""
+
+    def __init__(self, rule: str, hint: str | None = None) -> None:
+        super().__init__(rule)
+        self.hint = hint
 
 
 @dataclasses.dataclass(frozen=True)
 class ConfigKey:
-    """One key of the tree: a section, or a leaf with the types or choices it takes."""
+    """A dotted key of a trial, or of `resources`: a section, or a leaf that takes values."""
 
-    key: str
-    owner: type[BaseModel]
-    field: str
-    section: type[BaseModel] | None
-    types: frozenset[type]
-    choices: tuple[Any, ...]
-    nullable: bool
+    name: str
+    info: FieldInfo
+    section: type[Section] | None
 
     @property
     def expected(self) -> str:
-        """What may stand here, in words."""
-        if self.section is not None:
-            return "a mapping (lines of `key: value`)"
-        if self.choices:
-            return "one of " + ", ".join(shown_plain(choice) for choice in self.choices)
-        names = [name for kind, name in _NAMES_OF_TYPES.items() if kind in self.types]
-        return (" or ".join(names) or "a list") + (" or null" if self.nullable else "")
+        return expected(self.info)
 
     @property
     def number(self) -> type[int] | type[float] | None:
         """int or float where a range of numbers makes sense, else None."""
-        if self.choices or self.section is not None:
+        options = _options(self.info.annotation)
+        if self.section is not None or _choices(self.info):
             return None
-        return float if float in self.types else int if int in self.types else None
+        return float if float in options else int if int in options else None
 
     @property
-    def description(self) -> str | None:
-        return self.owner.model_fields[self.field].description
+    def takes_list(self) -> bool:
+        return any(get_origin(option) is tuple for option in _options(self.info.annotation))
 
 
-def find_key(root: type[BaseModel], key: str) -> ConfigKey | None:
-    """The place of a dotted key under `root`, or None if there is no such key."""
-    section: type[BaseModel] | None = root
-    place = None
-    for part in key.split("."):
-        if section is None or part not in section.model_fields:
-            return None
-        place = _place(key, section, part, section.model_fields[part])
-        section = place.section
-    return place
+def expected(info: FieldInfo) -> str:
+    """What a field takes, in words; a field may say it itself, as `expected` in its extra."""
+    if isinstance(info.json_schema_extra, dict) and "expected" in info.json_schema_extra:
+        return str(info.json_schema_extra["expected"])
+    if choices := _choices(info):
+        return "one of " + ", ".join(map(plain, choices))
+    if section_of(info.annotation):
+        return _MAPPING
+    options = _options(info.annotation)
+    names = [_WORDS[option] for option in options if option in _WORDS] or ["a list"]
+    return " or ".join(names) + (" or null" if type(None) in options else "")
 
 
-def leaf_keys(root: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """The dotted keys of every leaf under `root`."""
-    for name, field in root.model_fields.items():
-        place = _place(prefix + name, root, name, field)
-        if place.section is None:
-            yield place.key
-        else:
-            yield from leaf_keys(place.section, f"{place.key}.")
+def section_of(annotation: Any) -> type[Section] | None:
+    """The section that a field holds, if it is one."""
+    return next((t for t in _options(annotation) if isinstance(t, type) and issubclass(t, Section)), None)
 
 
-def check_mapping(root: type[BaseModel], prefix: str, values: Any, where: Keys, findings: ProblemList) -> bool:
-    """Check a part of a section, given as a mapping: every key, and every value by itself. True if all is well."""
-    if not isinstance(values, dict):
-        findings.add(where, "must be a mapping (lines of `key: value`)", value=values)
-        return False
-    well = True
-    for name, value in values.items():
-        place = find_key(root, f"{prefix}{name}") if "." not in name else None
-        if place is None:
-            findings.add((*where, name), "unknown key", hint=hint_for_unknown_key(root, prefix, name))
-            well = False
-        else:
-            well &= check_value(root, place, value, (*where, name), findings)
-    return well
+@functools.cache
+def part_of(section: type[Section]) -> type[Section]:
+    """A model of the same keys, each optional, without the rules between them."""
+    # a validator of the same name takes the place of the section's own
+    names = section.__pydantic_decorators__.model_validators
+    no_rules: dict[str, Any] = {name: model_validator(mode="after")(lambda self: self) for name in names}
+    fields: dict[str, Any] = {}
+    for name, field in section.model_fields.items():
+        inner, info = section_of(field.annotation), copy.copy(field)
+        info.default, info.default_factory, info.validate_default = None, None, False
+        annotation: Any = field.annotation if inner is None else part_of(inner)
+        is_nullable = inner is not None and type(None) in _options(field.annotation)
+        fields[name] = (annotation | None if is_nullable else annotation, info)
+    return create_model(f"{section.__name__}Part", __base__=section, __validators__=no_rules, **fields)
 
 
-def check_value(root: type[BaseModel], place: ConfigKey, value: Any, where: Keys, findings: ProblemList) -> bool:
-    """Check what stands at one place, without regard to its neighbours. True if all is well."""
-    if place.section is not None:
-        if value is None and place.nullable:
-            return True
-        return check_mapping(root, f"{place.key}.", value, where, findings)
-    if _changes_kind(place, value):
-        findings.add(where, f"must be {place.expected}", value=value, hint=_hint_for_value(place, value))
-        return False
-    try:
-        # The other fields take their defaults; what the rules between fields say of those does not matter here.
-        place.owner.model_validate({place.field: value})
-    except ValidationError as error:
-        own = [details for details in error.errors() if details["loc"][:1] == (place.field,)]
-        for details in own:
-            inner = tuple(part for part in details["loc"][1:] if isinstance(part, int))
-            rule = rule_in_words(details, place)
-            hint = _hint_for_value(place, details["input"], details["type"])
-            findings.add((*where, *inner), rule, value=details["input"], hint=hint)
-        return not own
-    return True
+@functools.cache
+def keys_of(root: type[Section]) -> dict[str, ConfigKey]:
+    """Every dotted key under a section, sections before what is in them."""
+
+    def walk(section: type[Section], prefix: str) -> Iterator[ConfigKey]:
+        for name, info in section.model_fields.items():
+            inner = section_of(info.annotation)
+            yield ConfigKey(f"{prefix}{name}", info, inner)
+            if inner is not None:
+                yield from walk(inner, f"{prefix}{name}.")
+
+    return {key.name: key for key in walk(root, "")}
 
 
-def normalized(root: type[BaseModel], prefix: str, values: dict[str, Any]) -> dict[str, Any]:
-    """A checked mapping with numbers as their places take them: `1e3` steps are 1000, a learning rate of 1 is 1.0."""
-    return {name: normalized_value(root, f"{prefix}{name}", value) for name, value in values.items()}
+def find_key(name: str) -> ConfigKey | None:
+    """The key of a trial or of its resources, None if there is none."""
+    return keys_of(TrialKeys).get(name)
 
 
-def normalized_value(root: type[BaseModel], key: str, value: Any) -> Any:
-    """As `normalized`, for the value at one dotted key."""
-    place = find_key(root, key)
-    if place is None or value is None:
-        return value
-    if place.section is not None:
-        return normalized(root, f"{key}.", value)
-    if place.number is None or isinstance(value, bool) or not isinstance(value, int | float):
-        return value
-    return place.number(value)
+def checked(model: type[S], values: Any) -> tuple[S, list[Problem]]:
+    """A model of the valid part of a mapping, and what is wrong with the rest."""
+    found: list[Problem] = []
+    while True:
+        try:
+            return model.model_validate_json(_to_json(values), strict=True), found
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+        found += [problem_of(model, one) for one in details]
+        for one in details:  # what was wrong may hide more
+            values = _without(values, _keys(one))
 
 
-def hint_for_unknown_key(root: type[BaseModel], prefix: str, name: str) -> str | None:
-    """The nearest right spelling of a key: among its neighbours, then in the whole tree, else the neighbours."""
-    parent = find_key(root, prefix.rstrip(".")) if prefix else None
-    section = root if not prefix else parent.section if parent is not None else None
-    known = list(section.model_fields) if section is not None else []
-    first, _, last = name.partition(".")
-    if find_key(root, prefix + name) is not None:
-        return f"write {first}: {{{last}: …}}"
-    if last and (near := did_you_mean(prefix + name, leaf_keys(root))):
-        return near
-    elsewhere = [key for key in leaf_keys(root) if key.rpartition(".")[2] == name.rpartition(".")[2]]
-    if near := did_you_mean(name, known):
-        return near
-    if elsewhere:
-        return f"did you mean {elsewhere[0]}?"
-    return "known keys: " + ", ".join(known) if 0 < len(known) <= _MAX_KEYS_LISTED else None
+def checked_value(name: str, value: Any) -> tuple[Any, list[Problem]]:
+    """The value at one key of a trial, normalized, and what is wrong with it; keys begin below the key's own."""
+    parts = name.split(".")
+    nested = functools.reduce(lambda inner, part: {part: inner}, parts[::-1], value)
+    valid, problems = checked(part_of(TrialKeys), nested)
+    if problems:
+        return None, [dataclasses.replace(one, keys=one.keys[len(parts) :]) for one in problems]
+    return functools.reduce(lambda values, part: values[part], parts, plain_values(valid)), []
 
 
-def rule_in_words(details: ErrorDetails, place: ConfigKey | None) -> str:
-    """What a pydantic error says, in our words; without the value."""
-    kind, context = details["type"], details.get("ctx", {})
+def plain_values(part: Section) -> dict[str, Any]:
+    """What was given to a part of a section, as plain values that pydantic has normalized."""
+    return part.model_dump(mode="json", exclude_unset=True)
+
+
+def problem_of(model: type[Section], details: ErrorDetails) -> Problem:
+    """What a pydantic error says, in our words."""
+    keys, kind, context, value = _keys(details), details["type"], details.get("ctx", {}), details["input"]
+    if kind == "extra_forbidden":
+        return unknown_key(model, keys)
+    if kind in ("value_error", "assertion_error"):
+        error = context["error"]
+        return Problem(keys=keys, rule=str(error), value=value, hint=getattr(error, "hint", None))
     if kind == "too_short" and context["min_length"] == 1:
-        return "must not be empty"
+        return Problem(keys=keys, rule="must not be empty")
+    info = _field_at(model, keys)
     if kind in _RULES:
         bounds = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in context.items()}
-        return _RULES[kind].format(**bounds)
-    if kind == "value_error":
-        return str(context["error"])
-    if kind == "missing":
-        return "is missing"
-    if kind == "extra_forbidden":
-        return "unknown key"
-    if kind == "string_pattern_mismatch":
-        return f"must look like {context['pattern']}"
-    if place is None:
-        return "is not valid here"
-    inside = any(isinstance(part, int) for part in details["loc"])
-    return "must be text" if inside else f"must be {place.expected}"
+        hint = info.description if kind == "string_pattern_mismatch" and info is not None else None
+        return Problem(keys=keys, rule=_RULES[kind].format(**bounds), value=value, hint=hint)
+    what = expected(info) if info is not None else _WORDS_OF_ERRORS.get(kind, _MAPPING)
+    return Problem(keys=keys, rule=f"must be {what}", value=value, hint=_hint(info, value))
 
 
-def keys_in_backticks(message: str) -> list[str]:
-    """The keys that a rule names: `dim / num_heads` gives dim, num_heads."""
-    quoted = re.findall(r"`([^`]*)`", message)
-    return [key for text in quoted for key in re.findall(r"[a-z_][a-z0-9_.]*", text)]
-
-
-def shown_plain(value: Any) -> str:
-    """A value as it is written in YAML where no quotes are needed."""
-    return value if isinstance(value, str) else shown(value)
-
-
-def _place(key: str, owner: type[BaseModel], field: str, info: FieldInfo) -> ConfigKey:
-    options = _options(info.annotation)
-    sections = [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
-    choices = tuple(choice for option in options if get_origin(option) is Literal for choice in get_args(option))
-    kinds = {get_origin(option) or option for option in options if get_origin(option) is not Literal}
-    return ConfigKey(
-        key=key,
-        owner=owner,
-        field=field,
-        section=sections[0] if sections else None,
-        types=frozenset({kind for kind in kinds if isinstance(kind, type)} | {type(choice) for choice in choices}),
-        choices=choices,
-        nullable=type(None) in options,
-    )
+def unknown_key(model: type[Section], keys: Keys) -> Problem:
+    """An unknown key with the nearest right spelling: among its neighbours, then in the whole tree of a trial."""
+    name, hint = str(keys[-1]), None
+    tree = keys_of(TrialKeys)
+    if len(keys) == 1 and name in tree:
+        return Problem(keys=keys, rule="unknown key", hint="belongs in `base`")
+    section = _section_at(model, keys[:-1])
+    neighbours = list(section.model_fields) if section is not None else []
+    first, _, last = name.partition(".")
+    if last and name in tree:
+        hint = f"write {first}: {{{last}: …}}"
+    elsewhere = next((key for key in tree if key.rpartition(".")[2] == name.rpartition(".")[2]), None)
+    hint = hint or did_you_mean(name, neighbours) or (f"did you mean {elsewhere}?" if elsewhere else None)
+    if hint is None and 0 < len(neighbours) <= _MAX_KEYS_LISTED:
+        hint = "known keys: " + ", ".join(neighbours)
+    return Problem(keys=keys, rule="unknown key", hint=hint)
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
 
 
-def _changes_kind(place: ConfigKey, value: Any) -> bool:
-    """Whether pydantic would quietly make something else of a value: the text '64' or the word true a number."""
-    if isinstance(value, bool):
-        return bool not in place.types
-    if isinstance(value, str):
-        return str not in place.types and not place.choices
-    return isinstance(value, int | float) and place.types <= {bool, type(None)}
+def _choices(info: FieldInfo) -> list[Any]:
+    options = _options(info.annotation)
+    return [choice for option in options if get_origin(option) is Literal for choice in get_args(option)]
 
 
-def _hint_for_value(place: ConfigKey, value: Any, kind: str = "") -> str | None:
-    if kind == "string_pattern_mismatch":
-        return place.description
-    if isinstance(value, str) and place.choices:
-        return did_you_mean(value, place.choices)
-    if isinstance(value, str) and place.number is not None and re.fullmatch(r"[-+0-9_.eE]+", value):
+def _keys(details: ErrorDetails) -> Keys:
+    """The place of an error; `[key]` is pydantic's mark of a mapping's key."""
+    return tuple(part for part in details["loc"] if part != "[key]")
+
+
+def _section_at(model: type[Section], keys: Keys) -> type[Section] | None:
+    """The section at keys, through lists and mappings of sections too."""
+    annotation: Any = model
+    for key in keys:
+        section = section_of(annotation)
+        if section is not None:
+            info = section.model_fields.get(str(key))
+            annotation = None if info is None else info.annotation
+        else:  # tuple[X, ...] or dict[str, X]
+            items = next((get_args(t) for t in _options(annotation) if get_origin(t) in (tuple, dict)), (None,))
+            annotation = items[-1] if items[-1] is not Ellipsis else items[0]
+    return section_of(annotation)
+
+
+def _field_at(model: type[Section], keys: Keys) -> FieldInfo | None:
+    """The field at keys; None inside lists and mappings, whose items are no fields."""
+    section = _section_at(model, keys[:-1]) if keys else None
+    return section.model_fields.get(str(keys[-1])) if section is not None else None
+
+
+def _hint(info: FieldInfo | None, value: Any) -> str | None:
+    if info is None:
+        return None
+    options = _options(info.annotation)
+    if isinstance(value, str) and (choices := _choices(info)):
+        return did_you_mean(value, choices)
+    if isinstance(value, str) and {int, float} & set(options) and value and not value.strip("-+0123456789_.eE"):
         return "write it without quotes"
-    if isinstance(value, int | float) and place.types == {str} and not place.choices:
+    if isinstance(value, int | float) and str in options and not isinstance(value, bool):
         return "put it in quotes"
     return None
+
+
+def _to_json(values: Any) -> str:
+    """JSON for pydantic's strict mode: a number without a fraction may stand where whole numbers do (`1e3` steps)."""
+    return json.dumps(_whole(values))
+
+
+def _whole(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {key: _whole(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_whole(value) for value in values]
+    is_whole = isinstance(values, float) and math.isfinite(values) and values.is_integer()
+    return int(values) if is_whole and abs(values) < _LARGEST_EXACT else values
+
+
+def _without(values: Any, keys: Keys) -> Any:
+    """Nested mappings without one key; of a list that holds it nothing is left."""
+    if not keys or not isinstance(values, Mapping):
+        return {}
+    first, rest = str(keys[0]), keys[1:]
+    if rest and isinstance(values.get(first), Mapping):
+        return {**values, first: _without(values[first], rest)}
+    return {key: value for key, value in values.items() if key != first}
+
+
+def placed_below(problems: Iterable[Problem], where: Keys) -> list[Problem]:
+    """Problems of a value, at the keys where the value stands."""
+    return [dataclasses.replace(problem, keys=(*where, *problem.keys)) for problem in problems]

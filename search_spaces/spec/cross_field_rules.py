@@ -1,21 +1,24 @@
-"""Rules between keys: which combinations are invalid, and the line of the file that breaks a rule."""
+"""Rules between keys: which combinations are invalid, and the keys of the file that break a rule."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
 
 from search_spaces.spec.combinations import Combination
-from search_spaces.spec.config_keys import find_key, keys_in_backticks, rule_in_words, shown_plain
-from search_spaces.spec.problem_list import ProblemList
-from search_spaces.spec.problems import Keys
-from search_spaces.spec.sweep_spec import Parameter, ResourcesConfig, SweepSpec, TrialKeys, get
+from search_spaces.spec.config_keys import find_key, problem_of
+from search_spaces.spec.problems import Keys, Problem, plain
+from search_spaces.spec.sweep_spec import Parameter, ResourcesConfig, SweepSpec, get
 from trainer.config.trial import TrialConfig
 
 _MAX_CHOICES_NAMED = 4
+
+# The section (or key) that a rule was found in, and the rule in words, its keys in backticks.
+BrokenRule = tuple[str, str]
 
 
 def split(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -35,31 +38,30 @@ def gpus_of(config: TrialConfig, resources: ResourcesConfig) -> float | None:
     return 1.0
 
 
-def broken_rules(values: dict[str, Any]) -> list[tuple[str, str]]:
-    """What is wrong with a combination: the section (or the key) and the rule, in words."""
+def broken_rules(values: dict[str, Any]) -> list[BrokenRule]:
+    """What is wrong with a combination."""
     trial, resources = split(values)
-    broken: list[tuple[str, str]] = []
-    config = given = None
-    try:
-        config = TrialConfig.model_validate(trial)
-    except ValidationError as error:
-        broken += in_words(error)
-    try:
-        given = ResourcesConfig.model_validate(resources)
-    except ValidationError as error:
-        broken += in_words(error, ("resources",))
+    config, broken = _validated(TrialConfig, trial)
+    given, of_resources = _validated(ResourcesConfig, resources)
+    broken += [(f"resources.{key}", rule) for key, rule in of_resources]
     if config is not None and given is not None:
         broken += [("", rule) for rule in _rules_of_placement(config, given)]
     return broken
 
 
-def in_words(error: ValidationError, prefix: Keys = ()) -> list[tuple[str, str]]:
-    """What pydantic found: the section (or key) and the rule, in words."""
-    found = []
-    for details in error.errors():
-        keys = [str(part) for part in (*prefix, *details["loc"]) if isinstance(part, str)]
-        found.append((".".join(keys), rule_in_words(details, None)))
-    return found
+def _validated(model: type[Any], values: dict[str, Any]) -> tuple[Any, list[BrokenRule]]:
+    try:
+        return model.model_validate(values), []
+    except ValidationError as error:
+        return None, in_words(error)
+
+
+def in_words(error: ValidationError) -> list[BrokenRule]:
+    """What pydantic found."""
+    return [
+        (".".join(part for part in details["loc"] if isinstance(part, str)), problem_of(TrialConfig, details).rule)
+        for details in error.errors(include_url=False)
+    ]
 
 
 def _rules_of_placement(config: TrialConfig, resources: ResourcesConfig) -> Iterator[str]:
@@ -76,42 +78,42 @@ def _rules_of_placement(config: TrialConfig, resources: ResourcesConfig) -> Iter
         yield f"`device` cpu would leave a GPU idle: `resources.gpus` is {wanted:g} wherever the trial runs"
 
 
-def note_broken_rules(
-    spec: SweepSpec, combination: Combination, findings: ProblemList, invalid_sections: Collection[str] = ()
-) -> None:
-    """Note each rule that a combination breaks, but for those that read a section whose values are in doubt."""
+def problems_of(spec: SweepSpec, combination: Combination, invalid_sections: Collection[str] = ()) -> list[Problem]:
+    """Each rule that a combination breaks, but for those that read a section whose values are wrong by themselves."""
     broken = [
         (section, rule)
         for section, rule in broken_rules(combination.values)
         if not invalid_sections or (section and section.partition(".")[0] not in invalid_sections)
     ]
-    note_rules(broken, lambda key: _where(spec, combination, key), findings, ("base",), combination)
+    return placed(broken, lambda key: _where(spec, combination, key), ("base",), combination)
 
 
-def note_rules(
-    broken: Iterable[tuple[str, str]],
+def placed(
+    broken: Iterable[BrokenRule],
     locate: Callable[[str], Keys | None],
-    findings: ProblemList,
     otherwise: Keys,
     combination: Combination | None = None,
-) -> None:
-    """Note broken rules (section, rule), each at the first key it names that the file sets."""
+) -> list[Problem]:
+    """Broken rules as problems, each at the first key it names that the file sets."""
+    found: dict[tuple[Keys, str], Problem] = {}
     for section, rule in broken:
-        named = keys_in_backticks(rule)
+        quoted = re.findall(r"`([^`]*)`", rule)
+        named = [key for text in quoted for key in re.findall(r"[a-z_][a-z0-9_.]*", text)]
         mentioned = [_from_the_top(section, key) for key in named] or [section]
         places = [locate(key) for key in mentioned]
         where = next((place for place in places if place is not None), otherwise)
         # What the line's key says already, the rule need not repeat.
         text = rule.removeprefix(f"`{named[0]}` ") if named and where == places[0] else rule
         hint = None if combination is None else _of_combination(combination, mentioned)
-        if not findings.has(where, text.replace("`", "")):
-            findings.add(where, text.replace("`", ""), hint=hint)
+        problem = Problem(keys=where, rule=text.replace("`", ""), hint=hint)
+        found.setdefault((where, problem.rule), problem)
+    return list(found.values())
 
 
 def _from_the_top(section: str, key: str) -> str:
     """A key as a rule names it (the rules of `model` say `dim`), from the top of the trial."""
     inside = f"{section}.{key}"
-    return inside if section and find_key(TrialKeys, inside) is not None else key
+    return inside if section and find_key(inside) is not None else key
 
 
 def _where(spec: SweepSpec, combination: Combination, key: str) -> Keys | None:
@@ -137,7 +139,7 @@ def _of_combination(combination: Combination, mentioned: list[str]) -> str | Non
     if not part:
         return None
     others = [choice for choice in combination.chosen if choice not in part]
-    named = [f"{parameter.key}: {shown_plain(value)}" for parameter, _, value in [*part, *others]]
+    named = [f"{parameter.key}: {plain(value)}" for parameter, _, value in [*part, *others]]
     return (
         "in the combination "
         + ", ".join(named[:_MAX_CHOICES_NAMED])

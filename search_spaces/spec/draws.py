@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from search_spaces.spec.config_keys import find_key
-from search_spaces.spec.sweep_spec import Parameter, TrialKeys
+from search_spaces.spec.sweep_spec import Parameter
 
 _BITS = 128
 _BITS_OF_FRACTION = 53
@@ -31,9 +31,9 @@ def draw(parameter: Parameter, seed: int, number: int, attempt: int = 0) -> tupl
 
 
 def takes_whole_numbers(parameter: Parameter) -> bool:
-    """Whether a range is one of whole numbers: where it stands in a place for those."""
-    place = find_key(TrialKeys, parameter.key)
-    return place is not None and place.number is int
+    """Whether a range is one of whole numbers: where its key takes those."""
+    key = find_key(parameter.key)
+    return key is not None and key.number is int
 
 
 def _whole(bits: int, low: int, high: int, *, log: bool) -> int:

@@ -1,65 +1,37 @@
-"""Loads a sweep file or a trial file: checks everything, then raises all problems at once."""
+"""Loads a sweep file or a trial file in one direction: read, shape, meaning; all problems are raised at once.
+
+*Read* gives plain values that know their lines (`yaml_document.py`), *shape* checks keys, types and bounds
+(`sweep_file.py`, `parameters.py`), *meaning* what keys say together (scales, cases, rules between keys, combinations).
+Each step returns values and a list of problems.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from search_spaces.spec.base_values import parse_base, valid_part
-from search_spaces.spec.cases import check_conflicts, parse_cases
-from search_spaces.spec.config_keys import check_mapping, check_value, find_key, normalized
-from search_spaces.spec.cross_field_rules import in_words, note_rules
-from search_spaces.spec.errors import SpecError
-from search_spaces.spec.parameters import parse_space
-from search_spaces.spec.problem_list import ProblemList, did_you_mean, problem_at
-from search_spaces.spec.problems import Keys, Problem
-from search_spaces.spec.scales import FULL, apply_scale, scale_names
-from search_spaces.spec.sweep_spec import (
-    DEFAULT_CONSTRAINTS,
-    DEFAULT_OBJECTIVES,
-    OBJECTIVES,
-    AdmissionConfig,
-    BudgetConfig,
-    Constraint,
-    Direction,
-    ResourcesConfig,
-    SearchConfig,
-    SweepSpec,
-    TrialKeys,
-    get,
-)
+from search_spaces.spec.cases import conflicts, read_cases
+from search_spaces.spec.config_keys import checked, part_of, plain_values
+from search_spaces.spec.cross_field_rules import in_words, placed
+from search_spaces.spec.parameters import read_space
+from search_spaces.spec.problems import ABSENT, Keys, Problem, SpecError
+from search_spaces.spec.scales import check_scales, scaled_values
+from search_spaces.spec.sweep_file import FULL, SweepFile
+from search_spaces.spec.sweep_spec import Scaled, SweepSpec, get
 from search_spaces.spec.valid_configs import MAX_ARMS, MAX_COMBINATIONS_CHECKED, check_combinations, num_combinations
-from search_spaces.spec.yaml_document import Document, LoadError, plain_scalar, read
-from trainer.config.section import Section
+from search_spaces.spec.yaml_document import Document, read
 from trainer.config.trial import TrialConfig
 
-__all__ = ["Constraint", "SweepSpec", "load_sweep", "load_trial", "problem_at"]
-
-# A grid beyond this is more likely a slip than a wish, unless the budget says how much of it is wanted.
+# A grid beyond this is more likely a mistake than a wish, unless the budget says how much of it is wanted.
 MAX_TRIALS_WITHOUT_BUDGET = 10_000
-MAX_SEEDS = 10_000
-KEYS = (
-    *("name", "scale", "scales", "objectives", "constraints", "search", "budget", "seeds", "admission", "resources"),
-    *("base", "space", "cases"),
-)
-
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
-_CONSTRAINT = re.compile(r"\s*([A-Za-z0-9_]+)\s*(<=|>=)\s*(\S+)\s*")
-
-
-class _Sections(Section):
-    """The parts of a sweep file that are plain settings."""
-
-    name: str = Field(default="sweep", pattern=_NAME, description="letters, digits, `_`, `.` and `-`")
-    search: SearchConfig = Field(default_factory=SearchConfig)
-    budget: BudgetConfig = Field(default_factory=BudgetConfig)
-    admission: AdmissionConfig = Field(default_factory=AdmissionConfig)
-    resources: ResourcesConfig = Field(default_factory=ResourcesConfig)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+# Where a key of a trial may have been set, nearest to the trial first.
+_PLACES_OF_TRIAL_KEYS = ("", "space.", "base.")
 
 
 def load_sweep(path: Path, scale: str | None = None) -> SweepSpec:
@@ -70,68 +42,27 @@ def load_sweep(path: Path, scale: str | None = None) -> SweepSpec:
     Raises:
         SpecError: with every problem, each at its file and line.
     """
-    document, findings = _read(path)
-    num_of_file = len(findings.problems)
-    wanted = document.values.get("scale", FULL) if scale is None else scale
-    names = scale_names(document.values, wanted, findings)
-    # A share each: with more scales, reading a large grid takes no longer.
-    num_checked = MAX_COMBINATIONS_CHECKED // (1 + len(names))
-    spec = _spec_at(FULL, document, num_checked, findings)
-    known = {problem.key for problem in findings.problems}
+    document, problems = read(path)
+    raw = {key: value for key, value in document.values.items() if value is not None}
+    file, of_shape = checked(SweepFile, raw)
+    wanted = file.scale if scale is None else scale
+    problems += check_scales(file, wanted)
+    names = [FULL, *(name for name in file.scales if name != FULL)]
+    num_checked = MAX_COMBINATIONS_CHECKED // len(names)  # a share each: with more scales, reading takes no longer
+    specs = {}
     for name in names:
-        own = ProblemList(document, findings.problems[:num_of_file])
-        scaled = _spec_at(name, document, num_checked, own)
-        spec = scaled if name == wanted else spec
-        findings.problems += [_told_at(name, problem) for problem in own.problems if problem.key not in known]
-    findings.raise_any()
-    assert spec is not None
-    return spec
-
-
-def _spec_at(scale: str, document: Document, num_checked: int, findings: ProblemList) -> SweepSpec | None:
-    """The sweep at one scale; None if one of its plain sections is wrong."""
-    raw, scaled = apply_scale(document.values, scale, findings)
-    for name in raw.keys() - {*KEYS, "scaled"}:
-        findings.add((name,), "unknown key", hint=_hint_for_top(name))
-    sections = _sections(raw, document.path, findings)
-    objectives = _objectives(raw.get("objectives"), findings)
-    constraints = _constraints(raw.get("constraints"), findings)
-    seeds = _seeds(raw.get("seeds"), findings)
-    base = parse_base(raw.get("base"), ("base",), findings)
-    space = parse_space(raw.get("space"), ("space",), findings)
-    cases = parse_cases(raw.get("cases"), base, space, findings)
-    check_conflicts(base, space, cases, findings)
-    if sections is None:
-        return None
-    spec = SweepSpec(
-        name=sections.name,
-        scaled=scaled,
-        objectives=objectives,
-        constraints=constraints,
-        search=sections.search,
-        budget=sections.budget,
-        seeds=seeds,
-        admission=sections.admission,
-        resources=sections.resources,
-        base=base,
-        space=space,
-        cases=cases,
-        document=document,
-    )
-    _check_search(spec, raw, findings)
-    invalid_sections = _invalid_sections(findings)
-    if invalid_sections is not None and (
-        spec.search.method == "random" or all(one.is_listed for one in spec.parameters)
-    ):
-        check_combinations(spec, findings, invalid_sections, num_checked)
-    return spec
-
-
-def _told_at(scale: str, problem: Problem) -> Problem:
-    """A problem that only a scale has, saying so where its key does not."""
-    if problem.key.startswith("scales."):
-        return problem
-    return dataclasses.replace(problem, hint="; ".join(filter(None, [f"at scale {scale}", problem.hint])))
+        if name == FULL:
+            specs[name], found = _spec_of(file, of_shape, document, num_checked)
+            problems += found
+            continue
+        scaled, of_scale = _scaled(raw, file, name)
+        specs[name], found = _spec_of(*checked(SweepFile, scaled), document, num_checked)
+        known = {(problem.keys, problem.rule) for problem in problems}
+        new = [problem for problem in [*of_scale, *found] if (problem.keys, problem.rule) not in known]
+        problems += [_at_scale(name, problem) for problem in new]
+    if problems:
+        raise SpecError(problems, document)
+    return specs[wanted]
 
 
 def load_trial(path: Path) -> TrialConfig:
@@ -140,152 +71,134 @@ def load_trial(path: Path) -> TrialConfig:
     Raises:
         SpecError: with every problem, each at its file and line.
     """
-    document, findings = _read(path)
-    raw = document.values
-    well = check_mapping(TrialConfig, "", raw, (), findings)
-    values = valid_part(TrialConfig, "", raw)
-    config = None
+    document, problems = read(path)
+    part, of_shape = checked(part_of(TrialConfig), document.values)
+    problems += of_shape
     try:
-        config = TrialConfig.model_validate(values)
+        config = TrialConfig.model_validate(plain_values(part))
     except ValidationError as error:
-        invalid_sections = {str(keys[0]) for keys in findings.keys}
+        invalid_sections = {str(problem.keys[0]) for problem in of_shape}
         rules = [
             (section, rule)
             for section, rule in in_words(error)
-            if well or (section and section not in invalid_sections)
+            if not of_shape or (section and section.partition(".")[0] not in invalid_sections)
         ]
-        absent = object()
-
-        def locate(key: str) -> Keys | None:
-            return None if get(raw, key, absent) is absent else tuple(key.split("."))
-
-        note_rules(rules, locate, findings, ())
-    findings.raise_any()
-    assert config is not None
+        raw = document.values
+        problems += placed(rules, lambda key: None if get(raw, key, ABSENT) is ABSENT else tuple(key.split(".")), ())
+    if problems:
+        raise SpecError(problems, document)
     return config
 
 
-def _read(path: Path) -> tuple[Document, ProblemList]:
-    try:
-        document, problems = read(path)
-    except LoadError as error:
-        raise SpecError(error.problems) from None
-    return document, ProblemList(document, problems)
+def problem_at(
+    source: SweepSpec | Document, key: str, rule: str, value: Any = ABSENT, hint: str | None = None
+) -> SpecError:
+    """A SpecError for one key of a spec that was read without errors: for checks that need more than the file.
+
+    `key` is dotted as in the file (`base.data`), or a trial's (`data`), then found where the sweep sets it.
+    """
+    document = source if isinstance(source, Document) else source.document
+    found = (_keys_of(document.values, place + key) for place in _PLACES_OF_TRIAL_KEYS)
+    keys = next((keys for keys in found if keys is not None), tuple(key.split(".")))
+    return SpecError([Problem(keys=keys, rule=rule, value=value, hint=hint)], document)
 
 
-def _hint_for_top(name: str) -> str | None:
-    if find_key(TrialKeys, name) is not None:
-        return "give `seeds: [1, 2]` instead" if name == "seed" else "belongs in `base`"
-    return did_you_mean(name, KEYS) or f"known keys: {', '.join(KEYS)}"
+def _scaled(raw: dict[str, Any], file: SweepFile, name: str) -> tuple[dict[str, Any], list[Problem]]:
+    scale = file.scales[name]
+    return scaled_values(raw, name, scale, plain_values(scale.set) if scale.set else {})
 
 
-def _sections(raw: dict[str, Any], path: Path, findings: ProblemList) -> _Sections | None:
-    """Name, search, budget, admission and resources; None if any of them is wrong."""
-    values: dict[str, Any] = {"name": path.stem}
-    values.update({key: raw[key] for key in _Sections.model_fields if key in raw})
-    if "name" not in raw and not re.match(_NAME, path.stem):
-        findings.add(("name",), "is missing, and the name of the file cannot stand for it")
-        return None
-    if not check_mapping(_Sections, "", values, (), findings):
-        return None
-    return _Sections.model_validate(normalized(_Sections, "", values))
+def _spec_of(
+    file: SweepFile, of_shape: Sequence[Problem], document: Document, num_checked: int
+) -> tuple[SweepSpec, list[Problem]]:
+    """What the file means, and what is wrong with it: with its shape, too."""
+    problems = list(of_shape)
+    if not file.name and not _NAME.fullmatch(document.path.stem):
+        rule = "is missing, and the name of the file cannot be used for it"
+        problems.append(Problem(keys=("name",), rule=rule))
+    base = plain_values(file.base) if file.base else {}
+    space, of_space = read_space(file.space, ("space",))
+    cases, of_cases = read_cases(file.cases, base, space)
+    problems += [*of_space, *of_cases, *conflicts(base, space, cases, document)]
+    spec = SweepSpec(
+        name=file.name or document.path.stem,
+        scaled=None if file.scaled is None else Scaled(name=file.scaled.name, divide=file.scaled.divide),
+        objectives=file.objectives,
+        constraints=file.constraints,
+        search=file.search,
+        budget=file.budget,
+        seeds=file.seeds,
+        admission=file.admission,
+        resources=file.resources,
+        base=base,
+        space=space,
+        cases=cases,
+        document=document,
+    )
+    problems += [*_repeated_seeds(spec), *_search_problems(spec)]
+    invalid = _invalid_sections(problems)
+    if invalid is not None and (spec.search.method == "random" or all(one.is_listed for one in spec.parameters)):
+        problems += check_combinations(spec, invalid, num_checked)
+    return spec, problems
 
 
-def _objectives(raw: Any, findings: ProblemList) -> dict[str, Direction]:
-    if raw is None:
-        return dict(DEFAULT_OBJECTIVES)
-    if not isinstance(raw, dict) or not raw:
-        hint = "write objectives: {ce: min, artifact_bytes: min}"
-        findings.add(("objectives",), "must be a mapping of result columns to min or max", value=raw, hint=hint)
-        return {}
-    for column, direction in raw.items():
-        _check_column(column, ("objectives", column), findings)
-        if direction not in get_args(Direction):
-            hints = [f"did you mean {word}?" for word in get_args(Direction) if str(direction).startswith(word)]
-            findings.add(("objectives", column), "must be min or max", value=direction, hint=next(iter(hints), None))
-    return raw
+def _at_scale(scale: str, problem: Problem) -> Problem:
+    """A problem that only a scale has, saying so where its key does not."""
+    if problem.keys[:1] == ("scales",):
+        return problem
+    return dataclasses.replace(problem, hint="; ".join(filter(None, [f"at scale {scale}", problem.hint])))
 
 
-def _constraints(raw: Any, findings: ProblemList) -> tuple[Constraint, ...]:
-    if raw is None:
-        raw = list(DEFAULT_CONSTRAINTS)
-    if not isinstance(raw, list):
-        hint = f"write constraints: [{DEFAULT_CONSTRAINTS[0]}]"
-        findings.add(("constraints",), "must be a list of limits", value=raw, hint=hint)
-        return ()
-    parsed = [_constraint(text, ("constraints", index), findings) for index, text in enumerate(raw)]
-    return tuple(constraint for constraint in parsed if constraint is not None)
+def _repeated_seeds(spec: SweepSpec) -> Iterator[Problem]:
+    seen: set[int] = set()
+    for index, seed in enumerate(spec.seeds):
+        if seed in seen:
+            yield Problem(keys=("seeds", index), rule="listed twice", value=seed)
+        seen.add(seed)
 
 
-def _constraint(text: Any, where: Keys, findings: ProblemList) -> Constraint | None:
-    match = _CONSTRAINT.fullmatch(text) if isinstance(text, str) else None
-    bound = plain_scalar(match[3]) if match else None
-    if match is None or isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
-        hint = f"for example {DEFAULT_CONSTRAINTS[0]}"
-        findings.add(where, "must be `column <= number` or `column >= number`", value=text, hint=hint)
-        return None
-    column, op = match[1], match[2]
-    _check_column(column, where, findings)
-    return Constraint(column, "<=" if op == "<=" else ">=", bound)
-
-
-def _check_column(column: str, where: Keys, findings: ProblemList) -> None:
-    if column not in OBJECTIVES:
-        hint = did_you_mean(column, OBJECTIVES) or f"known columns: {', '.join(OBJECTIVES)}"
-        findings.add(where, "is no result column that a sweep can be after", value=column, hint=hint)
-
-
-def _seeds(raw: Any, findings: ProblemList) -> tuple[int, ...]:
-    """The replicates; a number n stands for 1 to n."""
-    if raw is None:
-        return (1,)
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        if 1 <= raw <= MAX_SEEDS:
-            return tuple(range(1, raw + 1))
-        findings.add(("seeds",), f"must be from 1 to {MAX_SEEDS:,} replicates", value=raw)
-        return ()
-    if not isinstance(raw, list):
-        findings.add(("seeds",), "must be a list of whole numbers, or how many", value=raw)
-        return ()
-    if not raw:
-        findings.add(("seeds",), "must not be empty")
-    for index, seed in enumerate(raw):
-        place = find_key(TrialKeys, "seed")
-        assert place is not None
-        if check_value(TrialKeys, place, seed, ("seeds", index), findings) and seed in raw[:index]:
-            findings.add(("seeds", index), "listed twice", value=seed)
-    return tuple(raw)
-
-
-def _check_search(spec: SweepSpec, raw: dict[str, Any], findings: ProblemList) -> None:
-    """Note what does not fit between method, space and budget."""
+def _search_problems(spec: SweepSpec) -> Iterator[Problem]:
+    """What does not fit between method, space and budget."""
     if spec.search.method == "grid":
-        if "seed" in raw.get("search", {}):
-            findings.add(("search", "seed"), "has no effect with method grid", hint="remove it, or use method random")
+        if "seed" in spec.search.model_fields_set:
+            rule, hint = "has no effect with method grid", "remove it, or use method random"
+            yield Problem(keys=("search", "seed"), rule=rule, hint=hint)
         for parameter in spec.parameters:
             if not parameter.is_listed:
-                rule = f"a {parameter.kind} cannot be listed by method grid"
                 hint = "use grid, choice or steps, or search: {method: random}"
-                findings.add(parameter.where, rule, value=list(parameter.values), hint=hint)
+                rule = f"a {parameter.kind} cannot be listed by method grid"
+                yield Problem(keys=parameter.where, rule=rule, value=list(parameter.values), hint=hint)
         num_trials = num_combinations(spec) * len(spec.seeds)
         if spec.budget.trials is None and num_trials > MAX_TRIALS_WITHOUT_BUDGET:
             hint = "say how many of them to run: budget: {trials: 1000}"
-            findings.add(("space",), f"the grid has {num_trials:,} trials", hint=hint)
+            yield Problem(keys=("space",), rule=f"the grid has {num_trials:,} trials", hint=hint)
         return
     if spec.budget.trials is None:
-        findings.add(("budget",), "method random needs a number of trials", hint="write budget: {trials: 100}")
+        rule = "method random needs a number of trials"
+        yield Problem(keys=("budget",), rule=rule, hint="write budget: {trials: 100}")
     if (num_arms := num_combinations(spec)) > MAX_ARMS:
         rule = f"each draw would be crossed with {num_arms:,} combinations of the grid parameters"
-        findings.add(("space",), rule, hint="use choice, range or steps for most of them")
+        yield Problem(keys=("space",), rule=rule, hint="use choice, range or steps for most of them")
 
 
-def _invalid_sections(findings: ProblemList) -> set[str] | None:
+def _invalid_sections(problems: Sequence[Problem]) -> set[str] | None:
     """The sections of a trial with values that are wrong by themselves; None if no combination can be formed at all."""
     sections: set[str] = set()
-    if len(findings.problems) > len(findings.keys):  # some came with the file: it is not what its writer sees
-        return None
-    for keys in findings.keys:
-        if len(keys) < 2 or keys[0] not in ("base", "space"):
+    for problem in problems:
+        if len(problem.keys) < 2 or problem.keys[0] not in ("base", "space"):
             return None
-        sections.add(str(keys[1]).partition(".")[0])
+        sections.add(str(problem.keys[1]).partition(".")[0])
     return sections
+
+
+def _keys_of(values: Any, key: str) -> Keys | None:
+    """The way to a dotted key in nested mappings whose keys may be dotted themselves; None if it is not there."""
+    if not isinstance(values, dict):
+        return None
+    if key in values:
+        return (key,)
+    for first in values:
+        rest = _keys_of(values[first], key[len(first) + 1 :]) if key.startswith(f"{first}.") else None
+        if rest is not None:
+            return (first, *rest)
+    return None

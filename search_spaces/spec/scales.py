@@ -7,102 +7,68 @@ from __future__ import annotations
 
 from typing import Any
 
-from search_spaces.spec.base_values import parse_base
-from search_spaces.spec.config_keys import find_key, hint_for_unknown_key
+from search_spaces.spec.config_keys import find_key, unknown_key
 from search_spaces.spec.parameters import KINDS
-from search_spaces.spec.problem_list import ProblemList, did_you_mean
-from search_spaces.spec.problems import Keys
-from search_spaces.spec.sweep_spec import Scaled, TrialKeys
-
-FULL = "published"  # the scale of a file's own numbers
-_KEYS = ("set", "divide")
+from search_spaces.spec.problems import Keys, Problem, did_you_mean
+from search_spaces.spec.sweep_file import FULL, ScaleFile, SweepFile
+from search_spaces.spec.sweep_spec import TrialKeys
 
 
-def scale_names(raw: dict[str, Any], wanted: Any, findings: ProblemList) -> list[str]:
-    """The scales of a file beside its own numbers; noted if there is none of the name that is wanted."""
-    scales = raw.get("scales") or {}
-    if not isinstance(scales, dict) or not all(isinstance(entry, dict) for entry in scales.values()):
-        findings.add(("scales",), "must be a mapping of names to `set` and `divide`", value=scales)
-        return []
-    if FULL in scales:
-        findings.add(("scales", FULL), "is the name of the file's own numbers", hint="choose another")
-    known = [FULL, *(name for name in scales if name != FULL)]
+def check_scales(file: SweepFile, wanted: str) -> list[Problem]:
+    """What is wrong with the scales of a file, and with the one that is wanted."""
+    problems = []
+    if FULL in file.scales:
+        rule = "is the name of the file's own numbers"
+        problems.append(Problem(keys=("scales", FULL), rule=rule, hint="choose another"))
+    known = [FULL, *(name for name in file.scales if name != FULL)]
     if wanted not in known:
-        hint = did_you_mean(str(wanted), known) or f"this file knows {', '.join(known)}"
-        findings.add(("scale",), "is no scale of this file", value=wanted, hint=hint)
-    return known[1:]
+        hint = did_you_mean(wanted, known) or f"this file knows {', '.join(known)}"
+        problems.append(Problem(keys=("scale",), rule="is no scale of this file", value=wanted, hint=hint))
+    return problems
 
 
-def apply_scale(raw: dict[str, Any], name: str, findings: ProblemList) -> tuple[dict[str, Any], Scaled | None]:
-    """The sweep at one of its scales, and how it came about.
-
-    A sweep that was scaled before it was written carries `scaled`; it is handed on.
-    """
-    if name == FULL:
-        return raw, _scaled_before(raw.get("scaled"), findings)
-    return _at_scale(raw, name, raw["scales"][name], findings)
-
-
-def _scaled_before(value: Any, findings: ProblemList) -> Scaled | None:
-    if value is None:
-        return None
-    if not isinstance(value, dict) or value.keys() != {"name", "divide"} or not isinstance(value["divide"], dict):
-        findings.add(("scaled",), "is written by frostline: `name` and `divide`", value=value, hint="remove it")
-        return None
-    return Scaled(name=str(value["name"]), divide=dict(value["divide"]))
-
-
-def _at_scale(
-    raw: dict[str, Any], name: str, entry: dict[str, Any], findings: ProblemList
-) -> tuple[dict[str, Any], Scaled | None]:
-    where: Keys = ("scales", name)
-    for key in entry.keys() - set(_KEYS):
-        findings.add((*where, key), "unknown key", hint=did_you_mean(key, _KEYS))
-    changes, divide = entry.get("set") or {}, entry.get("divide") or {}
-    if not isinstance(changes, dict) or not isinstance(divide, dict):
-        findings.add(where, "needs mappings: set: {data: …}, divide: {model.dim: 4}", value=entry)
-        return raw, None
-    changes = parse_base(changes, (*where, "set"), findings)
-    divider = _Divider(_divisors(divide, (*where, "divide"), findings), findings)
+def scaled_values(
+    raw: dict[str, Any], name: str, scale: ScaleFile, changes: dict[str, Any]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """The values of a file at one of its scales, with `changes` laid over the base, and what cannot be scaled."""
+    where: Keys = ("scales", name, "divide")
+    divider = _Divider({key: divisor for key, divisor in scale.divide.items() if _takes_number(key)})
     scaled = {
         **raw,
-        "base": _merged(divider.values(raw.get("base") or {}, "", ("base",)), changes),
-        "space": divider.space(raw.get("space") or {}, "", ("space",)),
+        "base": _merged(divider.values(raw.get("base"), "", ("base",)), changes),
+        "space": divider.space(raw.get("space"), "", ("space",)),
         "cases": divider.cases(raw.get("cases")),
+        "scaled": {"name": name, "divide": dict(scale.divide)},
     }
-    for key in divider.divide.keys() - divider.used:
-        findings.add((*where, "divide", key), "divides nothing: this file does not set it", hint="remove it")
     if isinstance(raw.get("name"), str):
         scaled["name"] = f"{raw['name']}_{name}"  # a folder and a name in the tables of its own
-    return scaled, Scaled(name=name, divide=divider.divide)
+    unused = sorted(divider.divide.keys() - divider.used)
+    rule = "divides nothing: this file does not set it"
+    problems = [Problem(keys=(*where, key), rule=rule, hint="remove it") for key in unused]
+    problems += [_no_number(key, (*where, key)) for key in scale.divide if not _takes_number(key)]
+    return {key: value for key, value in scaled.items() if value is not None}, problems + divider.problems
 
 
-def _divisors(divide: dict[str, Any], where: Keys, findings: ProblemList) -> dict[str, int]:
-    """The divisors that are whole numbers above 0, of keys that take numbers."""
-    found: dict[str, int] = {}
-    for key, divisor in divide.items():
-        place = find_key(TrialKeys, key)
-        if place is None:
-            prefix, _, last = key.rpartition(".")
-            findings.add(
-                (*where, key), "unknown key", hint=hint_for_unknown_key(TrialKeys, prefix and f"{prefix}.", last)
-            )
-        elif place.number is None:
-            findings.add((*where, key), f"takes {place.expected}, which cannot be divided")
-        elif not isinstance(divisor, int) or isinstance(divisor, bool) or divisor < 1:
-            findings.add((*where, key), "must be a whole number from 1", value=divisor)
-        else:
-            found[key] = divisor
-    return found
+def _takes_number(key: str) -> bool:
+    known = find_key(key)
+    return known is not None and known.number is not None
+
+
+def _no_number(key: str, where: Keys) -> Problem:
+    known = find_key(key)
+    if known is None:
+        hint = unknown_key(TrialKeys, tuple(key.split("."))).hint
+        return Problem(keys=where, rule="unknown key", hint=hint)
+    return Problem(keys=where, rule=f"takes {known.expected}, which cannot be divided")
 
 
 class _Divider:
     """Divides numbers wherever a sweep file may set them, and remembers which divisors were of use."""
 
-    def __init__(self, divide: dict[str, int], findings: ProblemList) -> None:
+    def __init__(self, divide: dict[str, int]) -> None:
         self.divide = divide
-        self.findings = findings
         self.used: set[str] = set()
+        self.problems: list[Problem] = []
 
     def values(self, given: Any, prefix: str, where: Keys) -> Any:
         """A mapping of keys, nested or dotted, to values."""
@@ -129,12 +95,11 @@ class _Divider:
     def _case(self, given: Any, where: Keys) -> Any:
         if not isinstance(given, dict):
             return given
-        when, space = given.get("when"), given.get("space")
-        return {
-            **given,
-            "when": self.values(when, "", (*where, "when")),
-            "space": self.space(space, "", (*where, "space")),
+        changes = {
+            "when": self.values(given.get("when"), "", (*where, "when")),
+            "space": self.space(given.get("space"), "", (*where, "space")),
         }
+        return {**given, **{key: value for key, value in changes.items() if key in given}}
 
     def _divided(self, key: str, value: Any, where: Keys) -> Any:
         if key not in self.divide:
@@ -144,12 +109,12 @@ class _Divider:
             return [self._divided(key, item, (*where, index)) for index, item in enumerate(value)]
         if isinstance(value, bool) or not isinstance(value, int | float):
             return value
-        place, divisor = find_key(TrialKeys, key), self.divide[key]
-        assert place is not None
-        if place.number is float:
+        known, divisor = find_key(key), self.divide[key]
+        assert known is not None
+        if known.number is float:
             return value / divisor
         if value % divisor:
-            self.findings.add(where, f"must be divisible by {divisor} to be scaled", value=value)
+            self.problems.append(Problem(keys=where, rule=f"must be divisible by {divisor} to be scaled", value=value))
             return value
         return value // divisor
 

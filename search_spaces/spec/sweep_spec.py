@@ -6,6 +6,7 @@ import dataclasses
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -185,7 +186,7 @@ class SweepSpec:
     space: tuple[Parameter, ...]
     cases: tuple[Case, ...]
     scaled: Scaled | None = None
-    document: Document | None = dataclasses.field(default=None, compare=False, repr=False)
+    document: Document = dataclasses.field(default=Document(Path("sweep")), compare=False, repr=False)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

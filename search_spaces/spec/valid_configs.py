@@ -8,10 +8,9 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import count, islice
 
 from search_spaces.spec.combinations import Combination, Option, Options, all_options, combinations
-from search_spaces.spec.cross_field_rules import broken_rules, note_broken_rules, split
+from search_spaces.spec.cross_field_rules import broken_rules, problems_of, split
 from search_spaces.spec.draws import draw
-from search_spaces.spec.errors import SpecError
-from search_spaces.spec.problem_list import ProblemList
+from search_spaces.spec.problems import Keys, Problem, SpecError
 from search_spaces.spec.sweep_spec import Parameter, ResourcesConfig, SweepSpec
 from trainer.config.trial import TrialConfig
 
@@ -54,30 +53,29 @@ def num_combinations(spec: SweepSpec) -> int:
 
 
 def check_combinations(
-    spec: SweepSpec,
-    findings: ProblemList,
-    invalid_sections: Collection[str] = (),
-    num_checked: int = MAX_COMBINATIONS_CHECKED,
-) -> None:
-    """Note what is wrong with combinations: of a grid the first ones, of a random search the first draws.
+    spec: SweepSpec, invalid_sections: Collection[str] = (), num_checked: int = MAX_COMBINATIONS_CHECKED
+) -> list[Problem]:
+    """What is wrong with combinations: of a grid the first ones, of a random search the first draws.
 
     Args:
         invalid_sections: sections with values that are wrong by themselves; rules that read them are not tried.
-        num_checked: how many are looked at; what is wrong with others is told by the plan.
+        num_checked: how many are looked at; what is wrong with others is said by the plan.
     """
     if spec.search.method == "grid":
+        found: dict[tuple[Keys, str], Problem] = {}
         for combination in islice(combinations(spec, all_options), num_checked):
-            note_broken_rules(spec, combination, findings, invalid_sections)
-        return
+            for problem in problems_of(spec, combination, invalid_sections):
+                found.setdefault((problem.keys, problem.rule), problem)
+        return list(found.values())
     num_drawn = 0
     for number in range(MAX_DRAWS_CHECKED if _has_draws(spec) and not invalid_sections else 1):
         try:
             num_drawn += len(_draw_of_valid_arms(spec, number))
         except SpecError as error:
-            findings.problems += () if invalid_sections else error.problems
-            return
+            return [] if invalid_sections else error.problems
         if num_drawn >= min(num_checked, spec.budget.trials or 1):
-            return
+            break
+    return []
 
 
 def _distinct(candidates: Iterator[Candidate | None]) -> Iterator[Candidate]:
@@ -99,9 +97,8 @@ def _distinct(candidates: Iterator[Candidate | None]) -> Iterator[Candidate]:
 
 def _grid(spec: SweepSpec) -> Iterator[Candidate]:
     for combination in combinations(spec, all_options):
-        findings = ProblemList(spec.document)
-        note_broken_rules(spec, combination, findings)
-        findings.raise_any()
+        if problems := problems_of(spec, combination):
+            raise SpecError(problems, spec.document)
         yield _candidate(spec, combination)
 
 
@@ -114,7 +111,6 @@ def _drawn(spec: SweepSpec) -> Iterator[Candidate | None]:
 
 def _draw_of_valid_arms(spec: SweepSpec, number: int) -> list[Candidate]:
     """One draw, crossed with the grid. It counts only if all its arms are valid: arms are compared on equal draws."""
-    findings = ProblemList(spec.document)
     for attempt in range(MAX_ATTEMPTS if _has_draws(spec) else 1):
         arms: list[Candidate] = []
         for combination in combinations(spec, _options_of_draw(spec.search.seed, number, attempt)):
@@ -123,11 +119,11 @@ def _draw_of_valid_arms(spec: SweepSpec, number: int) -> list[Candidate]:
             arms.append(_candidate(spec, combination))
         else:
             return arms
-    note_broken_rules(spec, combination, findings)
+    problems = problems_of(spec, combination)
     if _has_draws(spec):
         hint = f"{MAX_ATTEMPTS:,} draws in a row break a rule, the last one this: narrow the space"
-        findings.problems = [dataclasses.replace(problem, hint=hint) for problem in findings.problems]
-    raise SpecError(findings.problems)
+        problems = [dataclasses.replace(problem, hint=hint) for problem in problems]
+    raise SpecError(problems, spec.document)
 
 
 def _options_of_draw(seed: int, number: int, attempt: int) -> Options:

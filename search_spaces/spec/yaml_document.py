@@ -14,11 +14,11 @@ from typing import Any
 
 import yaml
 
-from search_spaces.spec.problems import Keys, Problem, by_line, dotted, printable, render_problems, shown
+from search_spaces.spec.problems import Keys, Problem, SpecError, printable, shown
 
 Scalar = str | int | float | bool | None
 
-# Bounds that no spec written by a person meets, but that a wrong file or an alias bomb does.
+# Bounds that no sweep file of a user meets, but that a wrong file or an alias bomb does.
 MAX_FILE_BYTES = 1 << 20
 MAX_VALUES = 100_000
 MAX_DEPTH = 40
@@ -34,40 +34,28 @@ _WORDS: dict[str, Scalar] = {
 }
 
 
-class LoadError(ValueError):
-    """A file that is not the YAML it should be; `problems` says all that is wrong."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__(render_problems(problems))
-        self.problems = problems
-
-    def __reduce__(self) -> tuple[type[LoadError], tuple[list[Problem]]]:
-        return type(self), (self.problems,)
-
-
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """A value with its line; mappings hold the line of each key beside its node."""
+    """A value with its line; mappings hold the line of each key beside its node. Line -n is argument n of a command."""
 
     line: int
     content: Scalar | list[Node] | dict[str, tuple[int, Node]]
-    num_values: int
+    num_values: int = 1
 
     def plain(self) -> Any:
         """The value without lines; what an alias shares is copied."""
         if isinstance(self.content, dict):
             return {key: node.plain() for key, (_, node) in self.content.items()}
-        if isinstance(self.content, list):
-            return [node.plain() for node in self.content]
-        return self.content
+        return [node.plain() for node in self.content] if isinstance(self.content, list) else self.content
 
 
 @dataclasses.dataclass(frozen=True)
 class Document:
-    """A YAML file: its values, and the line of each of its keys."""
+    """A YAML file: its values, and where each of its keys was written: a line, or an argument of the command line."""
 
     path: Path
-    root: Node
+    root: Node = Node(1, {})
+    arguments: tuple[str, ...] = ()
 
     @property
     def values(self) -> dict[str, Any]:
@@ -88,41 +76,55 @@ class Document:
                 break
         return line
 
+    def place(self, keys: Keys, line: int | None = None) -> tuple[int, str]:
+        """A number to sort by, and the place as text; line 0 is the file as a whole."""
+        number = self.line(keys) if line is None else line
+        if number < 0:
+            return number, f"argument {printable(self.arguments[-number - 1])}"
+        return number, printable(str(self.path)) + (f":{number}" if number else "")
+
 
 def load(path: Path) -> Document:
     """Read a YAML file whose top level is a mapping.
 
     Raises:
-        LoadError: with every problem found, sorted by line.
+        SpecError: with every problem found, sorted by line.
     """
     document, problems = read(path)
     if problems:
-        raise LoadError(problems)
+        raise SpecError(problems, document)
     return document
 
 
 def read(path: Path) -> tuple[Document, list[Problem]]:
     """As `load`, but problems that leave a readable document (keys given twice) are returned, not raised."""
-    file = printable(str(path))
-    text = _text(path, file)
-    composer = _Composer(file)
+    source, text = Document(path), _text(path)
+    composer = _Composer(source)
     try:
         root = composer.compose(yaml.parse(text, Loader=yaml.BaseLoader))
     except yaml.MarkedYAMLError as error:
-        composer.problems.append(_syntax_problem(file, text, error))
-        raise LoadError(by_line(composer.problems)) from error
+        raise SpecError([*composer.problems, _syntax_problem(text, error)], source) from error
     except yaml.reader.ReaderError as error:
         # Text that was decoded already can only hold a character that YAML refuses.
         line = text.count("\n", 0, error.position) + 1
         rule = f"holds the control character U+{error.character:04X}; is this a text file?"
-        raise LoadError([Problem(file=file, line=line, key="", rule=rule)]) from error
+        raise SpecError([Problem(rule=rule, line=line)], source) from error
     if root is None:
-        raise LoadError([*composer.problems, Problem(file=file, line=None, key="", rule="is empty")])
+        raise SpecError([*composer.problems, Problem(rule="is empty", line=0)], source)
     if not isinstance(root.content, dict):
         rule = "must be a mapping at the top (lines of `key: value`)"
-        problem = Problem(file=file, line=root.line, key="", rule=rule, value=shown(root.plain()))
-        raise LoadError(by_line([*composer.problems, problem]))
-    return Document(path, root), by_line(composer.problems)
+        raise SpecError([*composer.problems, Problem(rule=rule, value=root.plain(), line=root.line)], source)
+    return Document(path, root), composer.problems
+
+
+def parse_value(text: str, line: int) -> Node | None:
+    """What a word or a flow collection such as `[1, 2]` stands for, every part at `line`; None if it is not YAML."""
+    composer = _Composer(Document(Path(text)), line)
+    try:
+        node = composer.compose(yaml.parse(text, Loader=yaml.BaseLoader))
+    except (yaml.YAMLError, SpecError):
+        return None
+    return None if composer.problems else node or Node(line, None)
 
 
 def dump(values: Mapping[str, Any]) -> str:
@@ -141,40 +143,34 @@ def plain_scalar(text: str) -> Scalar:
         return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
     if _FLOAT.fullmatch(text):
         return float(text)
-    if not_finite := _NOT_FINITE.fullmatch(text):
-        return float(not_finite[0].replace(".", ""))
-    return text
+    return float(text.replace(".", "")) if _NOT_FINITE.fullmatch(text) else text
 
 
-def _text(path: Path, file: str) -> str:
+def _text(path: Path) -> str:
+    def unreadable(rule: str, line: int = 0) -> SpecError:
+        return SpecError([Problem(rule=rule, line=line)], Document(path))
+
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
-        raise _unreadable(file, "no such file") from None
     except IsADirectoryError:
-        raise _unreadable(file, "is a folder, not a file") from None
+        raise unreadable("is a folder, not a file") from None
+    except (FileNotFoundError, ValueError):  # a name that holds a NUL byte is a ValueError
+        raise unreadable("no such file") from None
     except OSError as error:
-        raise _unreadable(file, f"cannot be read: {error.strerror}") from error
-    except ValueError:  # a name that holds a NUL byte
-        raise _unreadable(file, "no such file") from None
+        raise unreadable(f"cannot be read: {error.strerror}") from error
     if b"\0" in content:
-        raise _unreadable(file, "is a binary file, not YAML text")
+        raise unreadable("is a binary file, not YAML text")
     if len(content) > MAX_FILE_BYTES:
-        raise _unreadable(file, f"is larger than {MAX_FILE_BYTES:,} bytes; is this the right file?")
+        raise unreadable(f"is larger than {MAX_FILE_BYTES:,} bytes; is this the right file?")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
         rule = f"is not UTF-8 text: byte 0x{content[error.start]:02x} at offset {error.start}"
-        raise _unreadable(file, rule, line=line) from None
+        raise unreadable(rule, line=content.count(b"\n", 0, error.start) + 1) from None
 
 
-def _unreadable(file: str, rule: str, line: int | None = None) -> LoadError:
-    return LoadError([Problem(file=file, line=line, key="", rule=rule)])
-
-
-def _syntax_problem(file: str, text: str, error: yaml.MarkedYAMLError) -> Problem:
+def _syntax_problem(text: str, error: yaml.MarkedYAMLError) -> Problem:
     lines = text.splitlines() or [""]
     mark, context = error.problem_mark, error.context_mark
     # A missing colon or closing quote is noticed where the text goes on; the mistake is where the thing began.
@@ -184,24 +180,19 @@ def _syntax_problem(file: str, text: str, error: yaml.MarkedYAMLError) -> Proble
     if "'\\t'" in str(error.problem):
         indented = "\t" in lines[number][: len(lines[number]) - len(lines[number].lstrip())]
         rule = "is indented with a tab" if indented else "holds a tab between words"
-        return Problem(file=file, line=number + 1, key="", rule=rule, hint="YAML takes only spaces there")
+        return Problem(rule=rule, line=number + 1, hint="YAML takes only spaces there")
     rule = f"is not valid YAML: {error.problem}" + (f" ({error.context})" if error.context else "")
     hint = None
     if error.problem in ("could not find expected ':'", "mapping values are not allowed here"):
         hint = "write `key: value` with a space after the colon, indented like the lines around it"
-    return Problem(file=file, line=number + 1, key="", rule=rule, value=shown(lines[number].strip()), hint=hint)
-
-
-def _line(event: yaml.Event) -> int:
-    assert event.start_mark is not None
-    return event.start_mark.line + 1
+    return Problem(rule=rule, line=number + 1, value=lines[number].strip(), hint=hint)
 
 
 class _Composer:
     """Builds nodes from PyYAML's events. What aliases expand to is counted as it is built, so that it stays bounded."""
 
-    def __init__(self, file: str) -> None:
-        self.file = file
+    def __init__(self, source: Document, fixed_line: int | None = None) -> None:
+        self.source, self.fixed_line = source, fixed_line
         self.problems: list[Problem] = []
         self.anchors: dict[str, Node] = {}
 
@@ -226,8 +217,7 @@ class _Composer:
         if len(keys) > MAX_DEPTH:
             raise self._fatal(event, keys, f"is nested deeper than {MAX_DEPTH} levels")
         if isinstance(event, yaml.ScalarEvent):
-            content = plain_scalar(event.value) if event.style is None else event.value
-            node = Node(_line(event), content, 1)
+            node = Node(self._line(event), self._scalar(event, keys))
         elif isinstance(event, yaml.SequenceStartEvent):
             node = self._sequence(event, events, keys)
         else:
@@ -238,13 +228,19 @@ class _Composer:
             self.anchors[event.anchor] = node
         return node
 
+    def _scalar(self, event: yaml.ScalarEvent, keys: Keys) -> Scalar:
+        if any(0xD800 <= ord(character) < 0xE000 for character in event.value):
+            self._add(event, keys, "holds half of a surrogate pair, which is no character")
+            return None
+        return plain_scalar(event.value) if event.style is None else event.value
+
     def _sequence(self, event: yaml.Event, events: Iterator[yaml.Event], keys: Keys) -> Node:
         items: list[Node] = []
         for item in events:
             if isinstance(item, yaml.SequenceEndEvent):
                 break
             items.append(self._node(item, events, (*keys, len(items))))
-        return Node(_line(event), items, 1 + sum(item.num_values for item in items))
+        return Node(self._line(event), items, 1 + sum(item.num_values for item in items))
 
     def _mapping(self, event: yaml.Event, events: Iterator[yaml.Event], keys: Keys) -> Node:
         entries: dict[str, tuple[int, Node]] = {}
@@ -254,18 +250,16 @@ class _Composer:
                 break
             key = self._key(key_event, events, keys)
             value = self._node(next(events), events, (*keys, key))
-            merges = key == "<<" and isinstance(key_event, yaml.ScalarEvent) and key_event.style is None
-            if merges:
+            if key == "<<" and isinstance(key_event, yaml.ScalarEvent) and key_event.style is None:
                 inherited += self._merged(key_event, value, keys)
             elif key in entries:
-                rule = f"given twice; line {entries[key][0]} has it already"
-                self._add(key_event, (*keys, key), rule)
+                self._add(key_event, (*keys, key), f"given twice; line {entries[key][0]} has it already")
             else:
-                entries[key] = (_line(key_event), value)
+                entries[key] = (self._line(key_event), value)
         for parent in inherited:
             assert isinstance(parent.content, dict)
-            entries = {**entries, **{key: entry for key, entry in parent.content.items() if key not in entries}}
-        return Node(_line(event), entries, 1 + sum(node.num_values for _, node in entries.values()))
+            entries |= {key: entry for key, entry in parent.content.items() if key not in entries}
+        return Node(self._line(event), entries, 1 + sum(node.num_values for _, node in entries.values()))
 
     def _key(self, event: yaml.Event, events: Iterator[yaml.Event], keys: Keys) -> str:
         """The text of a key, as written: `on` and `1` are no more than their letters."""
@@ -274,14 +268,14 @@ class _Composer:
         node = self._node(event, events, keys)
         if isinstance(event, yaml.AliasEvent) and isinstance(node.content, str) and node.content:
             return node.content
-        self._add(event, keys, "a key must be a word", value=shown(node.plain()))
+        self._add(event, keys, "a key must be a word", value=node.plain())
         return ""
 
     def _merged(self, event: yaml.Event, value: Node, keys: Keys) -> list[Node]:
         parents = value.content if isinstance(value.content, list) else [value]
         if all(isinstance(parent.content, dict) for parent in parents):
             return parents
-        self._add(event, (*keys, "<<"), "must name a mapping or a list of mappings", value=shown(value.plain()))
+        self._add(event, (*keys, "<<"), "must name a mapping or a list of mappings", value=value.plain())
         return []
 
     def _alias(self, event: yaml.AliasEvent, keys: Keys) -> Node:
@@ -289,15 +283,18 @@ class _Composer:
         if node is not None:
             return node
         self._add(event, keys, f"the alias *{printable(str(event.anchor))} has no anchor above it")
-        return Node(_line(event), None, 1)
+        return Node(self._line(event), None, 1)
 
-    def _add(self, event: yaml.Event, keys: Keys, rule: str, value: str | None = None) -> None:
-        line = _line(event)
-        self.problems.append(Problem(file=self.file, line=line, key=dotted(keys), rule=rule, value=value))
+    def _line(self, event: yaml.Event) -> int:
+        assert event.start_mark is not None
+        return event.start_mark.line + 1 if self.fixed_line is None else self.fixed_line
 
-    def _fatal(self, event: yaml.Event, keys: Keys, rule: str) -> LoadError:
+    def _add(self, event: yaml.Event, keys: Keys, rule: str, **value: Any) -> None:
+        self.problems.append(Problem(rule=rule, keys=keys, line=self._line(event), **value))
+
+    def _fatal(self, event: yaml.Event, keys: Keys, rule: str) -> SpecError:
         self._add(event, keys[:3], rule)
-        return LoadError(by_line(self.problems))
+        return SpecError(self.problems, self.source)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from orchestrator.search.planner import PlannedTrial, iterate, note_on_budget, plan
 from search_spaces.spec import yaml_document
 from search_spaces.spec.draws import draw
-from search_spaces.spec.errors import SpecError
 from search_spaces.spec.load import load_sweep
+from search_spaces.spec.problems import SpecError
 from search_spaces.spec.sweep_spec import Parameter, SweepSpec, get
 from trainer.config.trial import TrialConfig
 

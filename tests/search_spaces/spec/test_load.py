@@ -13,9 +13,8 @@ import pytest
 
 from orchestrator.search.planner import plan
 from search_spaces.spec import yaml_document
-from search_spaces.spec.errors import SpecError
-from search_spaces.spec.load import load_sweep, load_trial
-from search_spaces.spec.problem_list import problem_at
+from search_spaces.spec.load import load_sweep, load_trial, problem_at
+from search_spaces.spec.problems import SpecError
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SHIPPED = sorted((REPOSITORY / "search_spaces").rglob("*.yaml"))
@@ -263,7 +262,7 @@ def test_the_twelve_wrong_specs(tmp_path: Path, content: str | bytes | None, ren
             "3: space.model.dim: sets model.dim, which space.model (line 2) sets as well",
         ),
         ("cases: {}\n", "1: cases: must be a list of `when` and `space`, but got {}"),
-        ("cases: [1]\n", "1: cases[0]: must be a mapping of `when` and `space`, but got 1"),
+        ("cases: [1]\n", "1: cases[0]: must be a mapping (lines of `key: value`), but got 1"),
         ("cases: [{when: {}, space: {train.steps: {grid: [1]}}}]\n", "1: cases[0].when: a case needs a `when`"),
         ("base: {recipe: baseline}\ncases: [{when: {recipe: baseline}}]\n", "2: cases[0]: a case needs a `space`"),
         (

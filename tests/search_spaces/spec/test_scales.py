@@ -8,8 +8,8 @@ import pytest
 
 from orchestrator.search.planner import plan
 from search_spaces.spec import yaml_document
-from search_spaces.spec.errors import SpecError
 from search_spaces.spec.load import load_sweep
+from search_spaces.spec.problems import SpecError
 from search_spaces.spec.sweep_spec import Scaled
 
 SWEEP = """\
@@ -90,7 +90,7 @@ def test_a_scaled_sweep_says_so_and_reads_back(tmp_path: Path) -> None:
     [
         ("{choice: [8, 16]}", "{choice: [8, 18]}", "space.adapter.rank.choice[1]: must be divisible by 4 to be scaled"),
         ("model.dim: 4,", "model.dmi: 4,", "scales.cpu.divide.model.dmi: unknown key; did you mean dim?"),
-        ("model.dim: 4,", "model.dim: 0,", "scales.cpu.divide.model.dim: must be a whole number from 1, but got 0"),
+        ("model.dim: 4,", "model.dim: 0,", "scales.cpu.divide.model.dim: must be at least 1, but got 0"),
         ("model.dim: 4,", "recipe: 4,", "scales.cpu.divide.recipe: takes one of"),
         ("model.dim: 4,", "low_rank.rank: 4,", "scales.cpu.divide.low_rank.rank: divides nothing: this file does not"),
         ("divide:", "device:", "scales.cpu.device: unknown key; did you mean divide?"),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces.spec import yaml_document
-from search_spaces.spec.problems import Problem, render_problems
+from search_spaces.spec.problems import Problem, SpecError, render_problems
 
 
 def write(folder: Path, content: str | bytes) -> Path:
@@ -27,7 +27,7 @@ def values(folder: Path, content: str) -> dict[str, Any]:
 def problems(folder: Path, content: str | bytes) -> str:
     """The rendered problems of a file, without its name."""
     path = write(folder, content)
-    with pytest.raises(yaml_document.LoadError) as caught:
+    with pytest.raises(SpecError) as caught:
         yaml_document.load(path)
     return str(caught.value).replace(f"{path}", "a.yaml")
 
@@ -152,7 +152,7 @@ def test_documents_can_be_sent(tmp_path: Path) -> None:
     """A document and an error survive pickling, as they travel to workers and back."""
     document = yaml_document.load(write(tmp_path, LINES))
     assert pickle.loads(pickle.dumps(document)).line(("base",)) == 2
-    error = yaml_document.LoadError([Problem(file="a", line=1, key="b", rule="c")])
+    error = SpecError([Problem(keys=("b",), rule="c")], yaml_document.Document(Path("a")))
     assert str(pickle.loads(pickle.dumps(error))) == "a:1: b: c"
 
 
@@ -210,7 +210,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         (tmp_path, "is a folder, not a file"),
         (Path("a\0"), "no such"),
     ):
-        with pytest.raises(yaml_document.LoadError, match=rule):
+        with pytest.raises(SpecError, match=rule):
             yaml_document.load(path)
 
 
@@ -230,14 +230,8 @@ def test_many_problems_fill_one_screen(tmp_path: Path) -> None:
 
 def test_hostile_text_cannot_reach_the_terminal() -> None:
     """Escape sequences in keys and values are shown, not sent; long ones are cut."""
-    problem = Problem(
-        file="f",
-        line=1,
-        key=yaml_document.dotted(("\x1b[31m" + "k" * 500,)),
-        rule="r",
-        value=yaml_document.shown("\x1b[0m" * 100),
-    )
-    text = render_problems([problem])
+    problem = Problem(keys=("\x1b[31m" + "k" * 500,), rule="r", value="\x1b[0m" * 100)
+    text = render_problems([problem], yaml_document.Document(Path("f")))
     assert text.isprintable() and len(text) < 150
 
 

@@ -1,0 +1,168 @@
+"""The shape of a sweep file as pydantic models: sections, keys, types, bounds. Adding a section starts here.
+
+What a key means together with others is checked later, see `load.py`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, get_args
+
+from pydantic import BeforeValidator, Field, InstanceOf, WithJsonSchema, create_model
+
+from search_spaces.spec.config_keys import RuleError, part_of
+from search_spaces.spec.problems import did_you_mean
+from search_spaces.spec.sweep_spec import (
+    DEFAULT_CONSTRAINTS,
+    DEFAULT_OBJECTIVES,
+    OBJECTIVES,
+    AdmissionConfig,
+    BudgetConfig,
+    Constraint,
+    Direction,
+    ResourcesConfig,
+    SearchConfig,
+)
+from search_spaces.spec.yaml_document import plain_scalar
+from trainer.config.section import Section
+from trainer.config.trial import TrialConfig
+
+MAX_SEEDS = 10_000
+MAX_CASES = 100
+MAX_CONSTRAINTS = 20
+FULL = "published"  # the scale of a file's own numbers
+
+_CONSTRAINT = re.compile(r"\s*([A-Za-z0-9_]+)\s*(<=|>=)\s*(\S+)\s*")
+_LIMIT_HINT = f"for example {DEFAULT_CONSTRAINTS[0]}"
+SEED = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _column(name: Any) -> Any:
+    if name not in OBJECTIVES:
+        hint = did_you_mean(name, OBJECTIVES) or f"known columns: {', '.join(OBJECTIVES)}"
+        raise RuleError("is no result column that a sweep can be after", hint)
+    return name
+
+
+def _direction(word: Any) -> Any:
+    if word not in get_args(Direction):
+        hints = [f"did you mean {one}?" for one in get_args(Direction) if str(word).startswith(one)]
+        raise RuleError("must be min or max", next(iter(hints), None))
+    return word
+
+
+def _constraint(text: Any) -> Any:
+    """`total_bytes <= 16_000_000` as a value."""
+    match = _CONSTRAINT.fullmatch(text) if isinstance(text, str) else None
+    bound = plain_scalar(match[3]) if match else None
+    if match is None or isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
+        raise RuleError("must be `column <= number` or `column >= number`", _LIMIT_HINT)
+    if not abs(bound) < 1e18:
+        raise RuleError("must have a limit below 1e18")
+    return Constraint(_column(match[1]), "<=" if match[2] == "<=" else ">=", bound)
+
+
+def _seeds(value: Any) -> Any:
+    """A number n stands for the seeds 1 to n."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return tuple(value) if isinstance(value, list) else value
+    if not 1 <= value <= MAX_SEEDS:
+        raise RuleError(f"must be from 1 to {MAX_SEEDS:,} replicates")
+    return tuple(range(1, value + 1))
+
+
+Column = Annotated[str, BeforeValidator(_column), WithJsonSchema({"enum": list(OBJECTIVES)})]
+Goal = Annotated[Direction, BeforeValidator(_direction), WithJsonSchema({"enum": list(get_args(Direction))})]
+Limit = Annotated[
+    InstanceOf[Constraint],
+    BeforeValidator(_constraint),
+    WithJsonSchema({"type": "string", "pattern": rf"^\s*({'|'.join(OBJECTIVES)})\s*(<=|>=)\s*\S+\s*$"}),
+]
+
+
+def _no_seed(_: Any) -> Any:
+    raise RuleError("belongs to `seeds` at the top of the file", "write seeds: [1, 2, 3] there, for replicates")
+
+
+NoSeed = Annotated[Any, BeforeValidator(_no_seed), WithJsonSchema({"not": {}})]
+Base = create_model("Base", __base__=part_of(TrialConfig), seed=(NoSeed, Field(default=None, validate_default=False)))
+
+
+def _takes(words: str, **extra: Any) -> dict[str, Any]:
+    return {"expected": words, **extra}
+
+
+class CaseFile(Section):
+    """A case as written."""
+
+    when: dict[str, Any] = Field(
+        default_factory=dict, description="keys, and the value or list of values they must have"
+    )
+    space: dict[str, Any] = Field(default_factory=dict, description="parameters that exist when it holds")
+
+
+class ScaleFile(Section):
+    """A scale as written."""
+
+    set: Base = Field(  # type: ignore[valid-type]
+        default_factory=dict, validate_default=False, description="settings that replace those of `base`"
+    )
+    divide: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict, description="keys whose numbers are divided, wherever the file sets them"
+    )
+
+
+class ScaledFile(Section):
+    """What a resolved sweep keeps of the scale it was read at."""
+
+    name: str
+    divide: dict[str, int]
+
+
+class SweepFile(Section):
+    """A sweep file, section by section."""
+
+    name: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100,
+        description="letters, digits, `_`, `.` and `-`",
+        json_schema_extra=_takes("text"),
+    )  # fmt: skip
+    scale: str = Field(default=FULL, description="one of `scales`, or published for the numbers as written")
+    scales: dict[str, ScaleFile] = Field(
+        default_factory=dict, max_length=20, json_schema_extra=_takes("a mapping of names to `set` and `divide`")
+    )
+    scaled: ScaledFile | None = Field(default=None, description="written by frostline into the sweep.yaml of a run")
+    objectives: dict[Column, Goal] = Field(
+        default=dict(DEFAULT_OBJECTIVES), validate_default=False, min_length=1, description="result columns to minimize or maximize",
+        json_schema_extra=_takes("a mapping of result columns to min or max"),
+    )  # fmt: skip
+    constraints: tuple[Limit, ...] = Field(
+        default=tuple(map(_constraint, DEFAULT_CONSTRAINTS)), max_length=MAX_CONSTRAINTS, validate_default=False,
+        description="limits on result columns", json_schema_extra=_takes("a list of limits"),
+    )  # fmt: skip
+    search: SearchConfig = Field(default_factory=SearchConfig)
+    budget: BudgetConfig = Field(default_factory=BudgetConfig)
+    seeds: Annotated[
+        tuple[SEED, ...], BeforeValidator(_seeds), Field(min_length=1, max_length=MAX_SEEDS),
+        WithJsonSchema({"anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": MAX_SEEDS},
+            {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
+        ]}),
+    ] = Field(
+        default=(1,), description="the replicates of every config: a list, or how many",
+        json_schema_extra=_takes("a list of whole numbers, or how many"),
+    )  # fmt: skip
+    admission: AdmissionConfig = Field(default_factory=AdmissionConfig)
+    resources: ResourcesConfig = Field(default_factory=ResourcesConfig)
+    base: Base = Field(  # type: ignore[valid-type]
+        default_factory=dict, validate_default=False, description="settings that all trials share"
+    )
+    space: dict[str, Any] = Field(
+        default_factory=dict, description="what varies: a key and the values it may take",
+        json_schema_extra=_takes("a mapping of keys to what they may be"),
+    )  # fmt: skip
+    cases: tuple[CaseFile, ...] = Field(
+        default=(), max_length=MAX_CASES, description="more parameters where the config has certain values",
+        json_schema_extra=_takes("a list of `when` and `space`"),
+    )  # fmt: skip
