@@ -16,7 +16,7 @@ from trainer.files import write_atomically
 from trainer.result import TrialResult
 
 # What may change between two calls of the same sweep: how much is run and where, never what a trial is.
-FREE_KEYS = ("budget", "seeds", "space", "cases", "admission", "resources", "constraints", "objectives")
+FREE_KEYS = ("notes", "budget", "seeds", "space", "cases", "admission", "resources", "constraints", "objectives")
 
 MAX_CHANGES_SHOWN = 3
 

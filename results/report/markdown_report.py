@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from results.analysis.control_comparison import study_table
-from results.analysis.objectives import read_goals
+from results.analysis.objectives import read_goals, read_sweep
 from results.analysis.pareto_info import ParetoInfo, pareto_info
 from results.analysis.published_figures import FIGURES, load_published, scale_of
 from results.analysis.replicate_groups import Row, by_key, to_rows
@@ -80,6 +80,17 @@ def _head(info: ParetoInfo, folder: Path) -> Iterator[str]:
     for note in info.notes:
         yield f"> Note: {escape(note)}."
         yield ""
+    yield from _notes(folder)
+
+
+def _notes(folder: Path) -> Iterator[str]:
+    """What the sweep's author wrote under `notes`, paragraph by paragraph."""
+    path = folder / "sweep.yaml"
+    notes = read_sweep(path).get("notes") if path.is_file() else None
+    for paragraph in str(notes or "").split("\n\n"):
+        if paragraph.strip():
+            yield f"> {escape(paragraph)}"
+            yield ""
 
 
 def _front(info: ParetoInfo) -> Iterator[str]:

@@ -122,6 +122,7 @@ def _spec_of(
     problems += [*of_space, *of_cases, *conflicts(base, space, cases, document)]
     spec = SweepSpec(
         name=file.name or document.path.stem,
+        notes=file.notes,
         scaled=None if file.scaled is None else Scaled(name=file.scaled.name, divide=file.scaled.divide),
         objectives=file.objectives,
         constraints=file.constraints,

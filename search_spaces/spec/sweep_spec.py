@@ -175,6 +175,7 @@ class SweepSpec:
     """A sweep file, read and checked. `document` knows the lines; it is no part of the spec's identity."""
 
     name: str
+    notes: str | None
     objectives: dict[str, Direction]
     constraints: tuple[Constraint, ...]
     search: SearchConfig
@@ -197,6 +198,7 @@ class SweepSpec:
         """The spec with its defaults filled in, as plain values that read back as an equal spec."""
         return {
             "name": self.name,
+            **({} if self.notes is None else {"notes": self.notes}),
             **({} if self.scaled is None else {"scaled": dataclasses.asdict(self.scaled)}),
             "objectives": dict(self.objectives),
             "constraints": [str(constraint) for constraint in self.constraints],

@@ -83,3 +83,10 @@ def test_escape_shows_text_as_it_is() -> None:
     """Markup in a cell is text, and a cell is one line."""
     assert escape("a|b\n<img> *x* `y` [z](u) & #1") == "a\\|b &lt;img&gt; \\*x\\* \\`y\\` \\[z\\](u) &amp; \\#1"
     assert markdown_table(("h",), [("a|b",)]) == ["| h |", "| --- |", "| a\\|b |", ""]
+
+
+def test_notes_of_the_sweep_are_on_the_page(tmp_path: Path) -> None:
+    """What the author wrote under `notes` stands below the headline, paragraph by paragraph, as it was written."""
+    sweep = SWEEP + "notes: |\n  Does *freezing* pay?\n\n  A second | paragraph.\n"
+    text = write_report(write_run(tmp_path / "demo", [make_trial()], sweep=sweep)).read_text()
+    assert "> Does \\*freezing\\* pay?\n\n> A second \\| paragraph.\n" in text

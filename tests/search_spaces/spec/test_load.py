@@ -529,3 +529,11 @@ def test_any_value_anywhere_is_answered(tmp_path: Path) -> None:
 
 
 KINDS = ("choice", "grid", "range", "log_range", "steps")
+
+
+def test_notes(tmp_path: Path) -> None:
+    """Free text comes with the spec and its resolved form; a sweep without notes has none there."""
+    spec = load_sweep(write(tmp_path, "notes: |\n  Why this sweep?\n"))
+    assert spec.notes == "Why this sweep?\n" == spec.resolved()["notes"]
+    assert "notes" not in load_sweep(write(tmp_path, "base: {}\n")).resolved()
+    assert errors(write(tmp_path, "notes: [1]\n")) == "sweep.yaml:1: notes: must be text or null, but got [1]"
