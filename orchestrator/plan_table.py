@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from orchestrator.scheduling.admission import byte_limits, fits_surely, refusals
-from orchestrator.search.planner import PlannedTrial, plan
+from orchestrator.scheduling.admission import byte_limits, fits_surely, refusal
+from orchestrator.search.planner import PlannedTrial, most_trials, planned_configs
 from results.analysis.config_labels import config_labels
 from results.tables.schema import flatten_config
 from search_spaces.spec.sweep_spec import SweepSpec
@@ -66,15 +66,57 @@ class PlanRow:
         return {**values, "admitted": self.admitted, "frozen_share": self.frozen_share, "num_trials": len(self.seeds)}
 
 
-def plan_rows(spec: SweepSpec) -> list[PlanRow]:
-    """Every config of a sweep in the order of its trials."""
-    groups: dict[str, list[TrialConfig]] = {}
-    trials = plan(spec)
-    for trial in trials:
-        groups.setdefault(trial.config.config_id, []).append(trial.config)
-    labels = _labels({config_id: members[0] for config_id, members in groups.items()})
-    reasons = refusals(trials, spec)
-    return [_row(labels[config_id], members, spec, reasons.get(config_id)) for config_id, members in groups.items()]
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlanTable:
+    """The first configs of a plan, and how many there are in all.
+
+    Args:
+        num_configs, num_trials: of the whole plan; None where they were not counted.
+        most_trials: what `num_trials` does not exceed.
+    """
+
+    rows: tuple[PlanRow, ...]
+    num_configs: int | None
+    num_trials: int | None
+    most_trials: int
+
+    @property
+    def is_whole(self) -> bool:
+        return self.num_configs == len(self.rows)
+
+
+def plan_table(
+    spec: SweepSpec, max_rows: int | None, *, count: bool = False, advance: Callable[[int], None] = lambda trials: None
+) -> PlanTable:
+    """The first configs of a sweep in the order of its trials, found without planning the rest.
+
+    Args:
+        max_rows: how many are listed; None lists all.
+        count: also count the others, one after another.
+        advance: called with the number of trials of each config that is found.
+    """
+    groups: dict[str, tuple[TrialConfig, list[int]]] = {}
+    num_others = num_trials = 0
+    is_complete = True
+    for candidate, seeds in planned_configs(spec):
+        config_id = candidate.config.config_id
+        if config_id not in groups and max_rows is not None and len(groups) >= max_rows:
+            num_others += 1
+            is_complete = count
+            if not count:
+                break
+        else:
+            groups.setdefault(config_id, (candidate.config, []))[1].extend(seeds)
+        num_trials += len(seeds)
+        advance(len(seeds))
+    labels = _labels({config_id: config for config_id, (config, _) in groups.items()})
+    rows = tuple(_row(labels[config_id], config, seeds, spec) for config_id, (config, seeds) in groups.items())
+    return PlanTable(
+        rows=rows,
+        num_configs=len(rows) + num_others if is_complete else None,
+        num_trials=num_trials if is_complete else None,
+        most_trials=most_trials(spec),
+    )
 
 
 def varied_settings(trials: Sequence[PlannedTrial]) -> dict[str, str]:
@@ -93,8 +135,8 @@ def _labels(configs: Mapping[str, TrialConfig]) -> dict[str, str]:
     return dict(zip(configs, config_labels(settings), strict=True))
 
 
-def _row(label: str, members: Sequence[TrialConfig], spec: SweepSpec, refusal: str | None) -> PlanRow:
-    config, recipe = members[0], recipe_of(members[0])
+def _row(label: str, config: TrialConfig, seeds: Sequence[int], spec: SweepSpec) -> PlanRow:
+    recipe = recipe_of(config)
     bounds = byte_bounds(config)
     kinds: tuple[WeightKind, ...] = ("learned", "seeded", "stored_frozen")
     learned, seeded, stored_frozen = (recipe.num_params(kind) for kind in kinds)
@@ -104,7 +146,7 @@ def _row(label: str, members: Sequence[TrialConfig], spec: SweepSpec, refusal: s
         config_id=config.config_id,
         config=config,
         # one seed may be there twice, where trials differ in their resources alone
-        seeds=tuple(Counter(member.seed for member in members).elements()),
+        seeds=tuple(Counter(seeds).elements()),
         num_params=recipe.num_params(),
         num_learned=learned,
         num_seeded=seeded,
@@ -116,7 +158,7 @@ def _row(label: str, members: Sequence[TrialConfig], spec: SweepSpec, refusal: s
         lower_bytes=bounds.lower_bytes,
         expected_bytes=bounds.expected_bytes,
         upper_bytes=bounds.upper_bytes,
-        refusal=refusal,
+        refusal=refusal(config, spec.constraints, spec.admission.max_expected_ratio),
         fits_surely=fits_surely(bounds, spec.constraints) if byte_limits(spec.constraints) else None,
         rank=config.adapter.rank if config.adapter else None,
         break_even_ranks=_break_even_ranks(config),

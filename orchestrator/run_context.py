@@ -19,6 +19,7 @@ class RunOptions:
     """The options of `frostline run`.
 
     Args:
+        overrides: `key=value` arguments that change the sweep file's values.
         scale: one of the file's scales, instead of the one that it names.
         out: the run folder; by default `runs/<name>`.
         data_root: folder of the prepared datasets.
@@ -26,6 +27,7 @@ class RunOptions:
         retry_failed: run failed trials again; their old result is kept beside as `result.failed.json`.
     """
 
+    overrides: tuple[str, ...] = ()
     scale: str | None = None
     out: Path | None = None
     data_root: Path = Path("data")

@@ -37,7 +37,7 @@ def run_sweep(spec_file: Path, options: RunOptions, console: Console) -> int:
     Raises:
         SpecError, UsageError: before anything starts.
     """
-    spec = load_sweep(spec_file, options.scale)
+    spec = load_sweep(spec_file, options.scale, options.overrides)
     trials = plan(spec)
     data_sha256 = check_data(spec, trials, options.data_root)
     folder = RunFolder((options.out or Path("runs") / spec.name).resolve())

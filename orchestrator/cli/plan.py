@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.run import Overrides
+
 if TYPE_CHECKING:
-    from orchestrator.plan_table import PlanRow
+    from orchestrator.plan_table import PlanRow, PlanTable
+    from search_spaces.spec.sweep_spec import SweepSpec
 
 HEADERS = ("config", "params", "learned", "seeded", "stored", "frozen", "artifact MB", "trials")
 _WIDTH = 100
@@ -20,34 +25,73 @@ _LEAST_LABEL_WIDTH = 20
 
 def register(app: typer.Typer) -> None:
     """Add `plan` to the command line."""
-    examples = ("plan search_spaces/seed_paper/section2_fineweb.yaml", "plan my.yaml --scale cpu --json")
-    epilog = "Examples: " + "  ·  ".join(f"frostline {example}" for example in examples)
+    examples = (
+        "plan search_spaces/seed_paper/section2_fineweb.yaml",
+        "plan my.yaml --scale cpu --json",
+        "plan my.yaml budget.trials=40 'space.model.dim.choice=[64,96]'",
+    )
+    epilog = "Examples:\n\n" + "\n\n".join(f"- `frostline {example}`" for example in examples)
     app.command("plan", no_args_is_help=True, epilog=epilog)(plan)
 
 
 def plan(
     spec: Annotated[Path, typer.Argument(help="the sweep's YAML file", show_default=False)],
+    overrides: Overrides = None,
     scale: Annotated[str | None, typer.Option(help="one of the file's scales, instead of what it says")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object with every config")] = False,
+    rows: Annotated[int, typer.Option(min=1, help="how many configs to list")] = 100,
+    everything: Annotated[bool, typer.Option("--all", help="list every config")] = False,
+    count: Annotated[bool, typer.Option("--count", help="count every config, also those that are not listed")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object with the configs")] = False,
 ) -> None:
     """List what a sweep would train: weights by kind, phases, the artifact's size, what cannot fit; nothing is trained.
 
     learned and stored (frozen at trained values) weights cost bytes, seeded ones none. artifact MB: ≈ expected
-    (≤ never more).
+    (≤ never more). Of a long plan the first configs are found without the rest.
     """
-    from orchestrator.plan_table import plan_rows
-    from orchestrator.search.planner import note_on_budget
+    from orchestrator.plan_table import plan_table
     from search_spaces.spec.load import load_sweep
 
-    sweep = load_sweep(spec, scale)
-    rows = plan_rows(sweep)
-    note = note_on_budget(sweep, sum(len(row.seeds) for row in rows))
+    sweep = load_sweep(spec, scale, tuple(overrides or ()))
+    with _progress(sweep, count or everything) as advance:
+        found = plan_table(sweep, None if everything else rows, count=count, advance=advance)
+    notes = _notes(sweep, found)
     if as_json:
         scaled = None if sweep.scaled is None else sweep.scaled.name
-        values = {"sweep": sweep.name, "scale": scaled, "note": note, "configs": [row.as_dict() for row in rows]}
-        typer.echo(json.dumps(values, indent=1))
+        totals = {"num_configs": found.num_configs, "num_trials": found.num_trials, "most_trials": found.most_trials}
+        values = {"sweep": sweep.name, "scale": scaled, "notes": notes, **totals}
+        typer.echo(json.dumps({**values, "configs": [row.as_dict() for row in found.rows]}, indent=1))
     else:
-        typer.echo("\n".join([f"{sweep.name}: {_counts(rows)}", *filter(None, [note]), *table(rows)]))
+        typer.echo("\n".join([f"{sweep.name}: {_counts(found)}", *notes, *table(found.rows)]))
+
+
+@contextmanager
+def _progress(sweep: SweepSpec, is_long: bool) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr while every config of a plan is looked at."""
+    if not is_long or not sys.stderr.isatty():
+        yield lambda num_trials: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from orchestrator.search.planner import most_trials
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("planning trials", total=most_trials(sweep))
+        yield lambda num_trials: bar.advance(task, num_trials)
+
+
+def _notes(sweep: SweepSpec, found: PlanTable) -> list[str]:
+    """What a user should know of the plan: what the budget cuts, what of the space is valid, and warnings."""
+    from orchestrator.search.planner import note_on_budget
+    from search_spaces.spec.draw_check import valid_share
+    from search_spaces.spec.problems import render_problems
+    from search_spaces.spec.sweep_rules import sweep_warnings
+
+    notes = [] if found.num_trials is None else [note_on_budget(sweep, found.num_trials)]
+    notes += [valid_share(sweep).text()] if sweep.search.method == "random" else []
+    warnings = list(sweep_warnings(sweep, (row.config for row in found.rows)))
+    notes += [f"warning: {line}" for line in render_problems(warnings, sweep.document).splitlines()]
+    return [note for note in notes if note]
 
 
 def table(rows: Sequence[PlanRow]) -> list[str]:
@@ -104,10 +148,14 @@ def _phase(name: str, steps: int, num_freezes: int) -> str:
     return f"{name} {steps}" + (f" ({num_freezes} matrices held)" if num_freezes else "")
 
 
-def _counts(rows: Sequence[PlanRow]) -> str:
-    num_trials, num_seeds = sum(len(row.seeds) for row in rows), len({seed for row in rows for seed in row.seeds})
-    seeds = "1 seed" if num_seeds == 1 else f"{num_seeds} seeds"
-    return f"{len(rows)} configs, {num_trials} trials, {seeds}{_fitting(rows)}"
+def _counts(found: PlanTable) -> str:
+    num_seeds = len({seed for row in found.rows for seed in row.seeds})
+    seeds = "1 seed" if num_seeds == 1 else f"{num_seeds:,} seeds"
+    if found.num_configs is None:
+        listed = f"the first {len(found.rows)} configs are listed{_fitting(found.rows)}"
+        return f"at most {found.most_trials:,} trials, {seeds}; {listed}. --count counts them all"
+    configs = f"{found.num_configs:,} configs, {found.num_trials:,} trials, {seeds}"
+    return configs + ("" if found.is_whole else f"; the first {len(found.rows)} are listed") + _fitting(found.rows)
 
 
 def _fitting(rows: Sequence[PlanRow]) -> str:

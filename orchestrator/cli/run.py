@@ -7,16 +7,28 @@ from typing import Annotated
 
 import typer
 
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...", show_default=False, help="values that replace the file's: base.train.steps=2000"
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add `run` to the command line."""
-    examples = ("run search_spaces/quickstart.yaml", "run night.yaml --out runs/night --address auto")
+    examples = (
+        "run search_spaces/quickstart.yaml",
+        "run night.yaml --out runs/night --address auto",
+        "run night.yaml base.train.steps=2000 'space.model.dim.choice=[256,384]'",
+    )
     epilog = "Examples:\n\n" + "\n\n".join(f"- `frostline {example}`" for example in examples)
     app.command("run", epilog=epilog)(run)
 
 
 def run(
     spec: Annotated[Path, typer.Argument(help="the sweep's YAML file", show_default=False)],
+    overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="run folder; by default runs/NAME, by the name of the sweep")] = None,
     data_root: Annotated[Path, typer.Option("--data-root", help="folder of the prepared datasets")] = Path("data"),
     address: Annotated[
@@ -35,5 +47,12 @@ def run(
     from orchestrator.run_context import RunOptions
     from orchestrator.run_sweep import run_sweep
 
-    options = RunOptions(scale=scale, out=out, data_root=data_root, address=address, retry_failed=retry_failed)
+    options = RunOptions(
+        overrides=tuple(overrides or ()),
+        scale=scale,
+        out=out,
+        data_root=data_root,
+        address=address,
+        retry_failed=retry_failed,
+    )
     raise typer.Exit(run_sweep(spec, options, Console()))

@@ -11,8 +11,11 @@ from orchestrator.progress.sweep_status import OUTCOMES, SweepStatus
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.backlog import Backlog
 from orchestrator.search.planner import note_on_budget
+from search_spaces.spec.problems import render_problems
+from search_spaces.spec.sweep_rules import sweep_warnings
 
 ALL_WELL, SOME_FAILED, INTERRUPTED = 0, 1, 130
+MAX_TRIALS_WARNED_OF = 1_000
 
 
 def before_lines(run: RunContext, backlog: Backlog) -> Iterator[str]:
@@ -26,6 +29,9 @@ def before_lines(run: RunContext, backlog: Backlog) -> Iterator[str]:
         yield f"{num_others} finished trials in the folder are not in this spec; they stay in its tables"
     if note := note_on_budget(run.spec, num_trials):
         yield note
+    first = (trial.config for trial in run.trials[:MAX_TRIALS_WARNED_OF])
+    warnings = render_problems(list(sweep_warnings(run.spec, first)), run.spec.document)
+    yield from (f"warning: {line}" for line in warnings.splitlines())
 
 
 def nothing_to_do(run: RunContext) -> str:

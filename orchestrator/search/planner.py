@@ -7,12 +7,13 @@ with the trials of a smaller one. Keys are visited by name, never in the order t
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from itertools import islice
 
 from search_spaces.spec.cross_field_rules import gpus_of
 from search_spaces.spec.sweep_spec import SweepSpec
-from search_spaces.spec.valid_configs import Candidate, candidates, candidates_of_space
+from search_spaces.spec.valid_configs import Candidate, candidates, candidates_of_space, num_combinations
 from trainer.config.trial import TrialConfig
 
 MAX_CONFIGS_COUNTED = 500  # about a tenth of a second
@@ -40,8 +41,28 @@ def plan(spec: SweepSpec) -> list[PlannedTrial]:
 
 def iterate(spec: SweepSpec) -> Iterator[PlannedTrial]:
     """As `plan`, one after another."""
-    trials = (_planned(candidate, seed) for candidate in candidates(spec) for seed in spec.seeds)
-    return islice(trials, spec.budget.trials)
+    return (_planned(candidate, seed) for candidate, seeds in planned_configs(spec) for seed in seeds)
+
+
+def planned_configs(spec: SweepSpec) -> Iterator[tuple[Candidate, tuple[int, ...]]]:
+    """The configs of a plan with their seeds, one after another, cut at the budget; found as they are asked for."""
+    num_left = math.inf if spec.budget.trials is None else spec.budget.trials
+    for candidate in candidates(spec):
+        seeds = spec.seeds if num_left >= len(spec.seeds) else spec.seeds[: int(num_left)]
+        yield candidate, seeds
+        num_left -= len(seeds)
+        if num_left <= 0:
+            return
+
+
+def most_trials(spec: SweepSpec) -> int:
+    """A number that no plan of this sweep exceeds, known without looking at any config."""
+    budget = spec.budget.trials
+    in_space = num_combinations(spec) * len(spec.seeds)
+    if spec.search.method == "random":
+        assert budget is not None
+        return budget
+    return in_space if budget is None else min(budget, in_space)
 
 
 def note_on_budget(spec: SweepSpec, num_planned: int) -> str | None:

@@ -31,8 +31,8 @@ _RULES: dict[str, str] = {
     "less_than_equal": "must be at most {le}",
     "finite_number": "must be a finite number",
     "too_short": "must not have fewer than {min_length} items",
-    "too_long": "must not have more than {max_length:,} items",
-    "string_too_long": "must not be longer than {max_length:,} characters",
+    "too_long": "must not have more than {max_length} items",
+    "string_too_long": "must not be longer than {max_length} characters",
     "string_pattern_mismatch": "must look like {pattern}",
     "missing": "is missing",
 }
@@ -171,11 +171,15 @@ def problem_of(model: type[Section], details: ErrorDetails) -> Problem:
         return Problem(keys=keys, rule="must not be empty")
     info = _field_at(model, keys)
     if kind in _RULES:
-        bounds = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in context.items()}
+        bounds = {name: _number(bound) for name, bound in context.items()}
         hint = info.description if kind == "string_pattern_mismatch" and info is not None else None
         return Problem(keys=keys, rule=_RULES[kind].format(**bounds), value=value, hint=hint)
     what = expected(info) if info is not None else _WORDS_OF_ERRORS.get(kind, _MAPPING)
     return Problem(keys=keys, rule=f"must be {what}", value=value, hint=_hint(info, value))
+
+
+def _number(bound: Any) -> str:
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}" if isinstance(bound, float) else str(bound)
 
 
 def unknown_key(model: type[Section], keys: Keys) -> Problem:

@@ -97,9 +97,8 @@ def placed(
     """Broken rules as problems, each at the first key it names that the file sets."""
     found: dict[tuple[Keys, str], Problem] = {}
     for section, rule in broken:
-        quoted = re.findall(r"`([^`]*)`", rule)
-        named = [key for text in quoted for key in re.findall(r"[a-z_][a-z0-9_.]*", text)]
-        mentioned = [_from_the_top(section, key) for key in named] or [section]
+        named = _named(rule)
+        mentioned = keys_of_rule(section, rule)
         places = [locate(key) for key in mentioned]
         where = next((place for place in places if place is not None), otherwise)
         # What the line's key says already, the rule need not repeat.
@@ -108,6 +107,16 @@ def placed(
         problem = Problem(keys=where, rule=text.replace("`", ""), hint=hint)
         found.setdefault((where, problem.rule), problem)
     return list(found.values())
+
+
+def keys_of_rule(section: str, rule: str) -> list[str]:
+    """The keys that a rule reads, from the top of the trial: those it names, else the section it was found in."""
+    return [_from_the_top(section, key) for key in _named(rule)] or [section]
+
+
+def _named(rule: str) -> list[str]:
+    """The keys in backticks: `dim / num_heads` gives dim, num_heads."""
+    return [key for text in re.findall(r"`([^`]*)`", rule) for key in re.findall(r"[a-z_][a-z0-9_.]*", text)]
 
 
 def _from_the_top(section: str, key: str) -> str:

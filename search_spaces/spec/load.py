@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +18,32 @@ from pydantic import ValidationError
 from search_spaces.spec.cases import conflicts, read_cases
 from search_spaces.spec.config_keys import checked, part_of, plain_values
 from search_spaces.spec.cross_field_rules import in_words, placed
+from search_spaces.spec.overrides import overridden
 from search_spaces.spec.parameters import read_space
-from search_spaces.spec.problems import ABSENT, Keys, Problem, SpecError
+from search_spaces.spec.problems import ABSENT, Problem, SpecError
 from search_spaces.spec.scales import check_scales, scaled_values
 from search_spaces.spec.sweep_file import FULL, SweepFile
+from search_spaces.spec.sweep_rules import sweep_problems
 from search_spaces.spec.sweep_spec import Scaled, SweepSpec, get
-from search_spaces.spec.valid_configs import MAX_ARMS, MAX_COMBINATIONS_CHECKED, check_combinations, num_combinations
+from search_spaces.spec.valid_configs import MAX_COMBINATIONS_CHECKED, check_combinations
 from search_spaces.spec.yaml_document import Document, read
 from trainer.config.trial import TrialConfig
 
-# A grid beyond this is more likely a mistake than a wish, unless the budget says how much of it is wanted.
-MAX_TRIALS_WITHOUT_BUDGET = 10_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-# Where a key of a trial may have been set, nearest to the trial first.
-_PLACES_OF_TRIAL_KEYS = ("", "space.", "base.")
 
 
-def load_sweep(path: Path, scale: str | None = None) -> SweepSpec:
+def load_sweep(path: Path, scale: str | None = None, overrides: Sequence[str] = ()) -> SweepSpec:
     """Read and check a sweep file, at `scale` instead of the one that the file's own key says.
 
     Every scale of the file is checked, so that a file is right or wrong whichever of them is asked for.
+    `overrides` are `key=value` arguments that change the file's values.
 
     Raises:
         SpecError: with every problem, each at its file and line.
     """
     document, problems = read(path)
+    document, of_arguments = overridden(document, overrides)
+    problems += of_arguments
     raw = {key: value for key, value in document.values.items() if value is not None}
     file, of_shape = checked(SweepFile, raw)
     wanted = file.scale if scale is None else scale
@@ -90,17 +91,12 @@ def load_trial(path: Path) -> TrialConfig:
     return config
 
 
-def problem_at(
-    source: SweepSpec | Document, key: str, rule: str, value: Any = ABSENT, hint: str | None = None
-) -> SpecError:
+def problem_at(spec: SweepSpec, key: str, rule: str, value: Any = ABSENT, hint: str | None = None) -> SpecError:
     """A SpecError for one key of a spec that was read without errors: for checks that need more than the file.
 
     `key` is dotted as in the file (`base.data`), or a trial's (`data`), then found where the sweep sets it.
     """
-    document = source if isinstance(source, Document) else source.document
-    found = (_keys_of(document.values, place + key) for place in _PLACES_OF_TRIAL_KEYS)
-    keys = next((keys for keys in found if keys is not None), tuple(key.split(".")))
-    return SpecError([Problem(keys=keys, rule=rule, value=value, hint=hint)], document)
+    return SpecError([Problem(keys=spec.keys_of(key), rule=rule, value=value, hint=hint)], spec.document)
 
 
 def _scaled(raw: dict[str, Any], file: SweepFile, name: str) -> tuple[dict[str, Any], list[Problem]]:
@@ -136,7 +132,7 @@ def _spec_of(
         cases=cases,
         document=document,
     )
-    problems += [*_repeated_seeds(spec), *_search_problems(spec)]
+    problems += sweep_problems(spec)
     invalid = _invalid_sections(problems)
     if invalid is not None and (spec.search.method == "random" or all(one.is_listed for one in spec.parameters)):
         problems += check_combinations(spec, invalid, num_checked)
@@ -150,38 +146,6 @@ def _at_scale(scale: str, problem: Problem) -> Problem:
     return dataclasses.replace(problem, hint="; ".join(filter(None, [f"at scale {scale}", problem.hint])))
 
 
-def _repeated_seeds(spec: SweepSpec) -> Iterator[Problem]:
-    seen: set[int] = set()
-    for index, seed in enumerate(spec.seeds):
-        if seed in seen:
-            yield Problem(keys=("seeds", index), rule="listed twice", value=seed)
-        seen.add(seed)
-
-
-def _search_problems(spec: SweepSpec) -> Iterator[Problem]:
-    """What does not fit between method, space and budget."""
-    if spec.search.method == "grid":
-        if "seed" in spec.search.model_fields_set:
-            rule, hint = "has no effect with method grid", "remove it, or use method random"
-            yield Problem(keys=("search", "seed"), rule=rule, hint=hint)
-        for parameter in spec.parameters:
-            if not parameter.is_listed:
-                hint = "use grid, choice or steps, or search: {method: random}"
-                rule = f"a {parameter.kind} cannot be listed by method grid"
-                yield Problem(keys=parameter.where, rule=rule, value=list(parameter.values), hint=hint)
-        num_trials = num_combinations(spec) * len(spec.seeds)
-        if spec.budget.trials is None and num_trials > MAX_TRIALS_WITHOUT_BUDGET:
-            hint = "say how many of them to run: budget: {trials: 1000}"
-            yield Problem(keys=("space",), rule=f"the grid has {num_trials:,} trials", hint=hint)
-        return
-    if spec.budget.trials is None:
-        rule = "method random needs a number of trials"
-        yield Problem(keys=("budget",), rule=rule, hint="write budget: {trials: 100}")
-    if (num_arms := num_combinations(spec)) > MAX_ARMS:
-        rule = f"each draw would be crossed with {num_arms:,} combinations of the grid parameters"
-        yield Problem(keys=("space",), rule=rule, hint="use choice, range or steps for most of them")
-
-
 def _invalid_sections(problems: Sequence[Problem]) -> set[str] | None:
     """The sections of a trial with values that are wrong by themselves; None if no combination can be formed at all."""
     sections: set[str] = set()
@@ -190,16 +154,3 @@ def _invalid_sections(problems: Sequence[Problem]) -> set[str] | None:
             return None
         sections.add(str(problem.keys[1]).partition(".")[0])
     return sections
-
-
-def _keys_of(values: Any, key: str) -> Keys | None:
-    """The way to a dotted key in nested mappings whose keys may be dotted themselves; None if it is not there."""
-    if not isinstance(values, dict):
-        return None
-    if key in values:
-        return (key,)
-    for first in values:
-        rest = _keys_of(values[first], key[len(first) + 1 :]) if key.startswith(f"{first}.") else None
-        if rest is not None:
-            return (first, *rest)
-    return None

@@ -120,7 +120,7 @@ def _parameter(key: ConfigKey, value: Any, at: Keys) -> tuple[Parameter | None, 
     if key.section is not None and not value:
         return None, [Problem(keys=at, rule="must say what varies", value=value, hint="write {choice: [{…}, {…}]}")]
     try:
-        shape = _ADAPTER.validate_json(json.dumps(value), strict=True)
+        _ADAPTER.validate_json(json.dumps(value), strict=True)
     except ValidationError:
         return None, [_problem_of_shape(value, at)]
     [kind] = value

@@ -108,7 +108,7 @@ class ScaleFile(Section):
     set: Base = Field(  # type: ignore[valid-type]
         default_factory=dict, validate_default=False, description="settings that replace those of `base`"
     )
-    divide: dict[str, Annotated[int, Field(ge=1)]] = Field(
+    divide: dict[str, Annotated[int, Field(ge=1, le=1_000_000)]] = Field(
         default_factory=dict, description="keys whose numbers are divided, wherever the file sets them"
     )
 
@@ -124,10 +124,12 @@ class SweepFile(Section):
     """A sweep file, section by section."""
 
     name: str | None = Field(
-        default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100,
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        max_length=100,
         description="letters, digits, `_`, `.` and `-`",
         json_schema_extra=_takes("text"),
-    )  # fmt: skip
+    )
     notes: str | None = Field(default=None, max_length=20_000, description="free text, shown in the report")
     scale: str = Field(default=FULL, description="one of `scales`, or published for the numbers as written")
     scales: dict[str, ScaleFile] = Field(
@@ -135,35 +137,51 @@ class SweepFile(Section):
     )
     scaled: ScaledFile | None = Field(default=None, description="written by frostline into the sweep.yaml of a run")
     objectives: dict[Column, Goal] = Field(
-        default=dict(DEFAULT_OBJECTIVES), validate_default=False, min_length=1, description="result columns to minimize or maximize",
+        default=dict(DEFAULT_OBJECTIVES),
+        validate_default=False,
+        min_length=1,
+        description="result columns to minimize or maximize",
         json_schema_extra=_takes("a mapping of result columns to min or max"),
-    )  # fmt: skip
+    )
     constraints: tuple[Limit, ...] = Field(
-        default=tuple(map(_constraint, DEFAULT_CONSTRAINTS)), max_length=MAX_CONSTRAINTS, validate_default=False,
-        description="limits on result columns", json_schema_extra=_takes("a list of limits"),
-    )  # fmt: skip
+        default=tuple(map(_constraint, DEFAULT_CONSTRAINTS)),
+        max_length=MAX_CONSTRAINTS,
+        validate_default=False,
+        description="limits on result columns",
+        json_schema_extra=_takes("a list of limits"),
+    )
     search: SearchConfig = Field(default_factory=SearchConfig)
     budget: BudgetConfig = Field(default_factory=BudgetConfig)
     seeds: Annotated[
-        tuple[SEED, ...], BeforeValidator(_seeds), Field(min_length=1, max_length=MAX_SEEDS),
-        WithJsonSchema({"anyOf": [
-            {"type": "integer", "minimum": 1, "maximum": MAX_SEEDS},
-            {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
-        ]}),
+        tuple[SEED, ...],
+        BeforeValidator(_seeds),
+        Field(min_length=1, max_length=MAX_SEEDS),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"type": "integer", "minimum": 1, "maximum": MAX_SEEDS},
+                    {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
+                ]
+            }
+        ),
     ] = Field(
-        default=(1,), description="the replicates of every config: a list, or how many",
+        default=(1,),
+        description="the replicates of every config: a list, or how many",
         json_schema_extra=_takes("a list of whole numbers, or how many"),
-    )  # fmt: skip
+    )
     admission: AdmissionConfig = Field(default_factory=AdmissionConfig)
     resources: ResourcesConfig = Field(default_factory=ResourcesConfig)
     base: Base = Field(  # type: ignore[valid-type]
         default_factory=dict, validate_default=False, description="settings that all trials share"
     )
     space: dict[str, Any] = Field(
-        default_factory=dict, description="what varies: a key and the values it may take",
+        default_factory=dict,
+        description="what varies: a key and the values it may take",
         json_schema_extra=_takes("a mapping of keys to what they may be"),
-    )  # fmt: skip
+    )
     cases: tuple[CaseFile, ...] = Field(
-        default=(), max_length=MAX_CASES, description="more parameters where the config has certain values",
+        default=(),
+        max_length=MAX_CASES,
+        description="more parameters where the config has certain values",
         json_schema_extra=_takes("a list of `when` and `space`"),
-    )  # fmt: skip
+    )

@@ -194,6 +194,12 @@ class SweepSpec:
         """Of the space and of all cases."""
         return (*self.space, *(parameter for case in self.cases for parameter in case.space))
 
+    def keys_of(self, key: str) -> Keys:
+        """The keys at which the file sets a dotted key, its own or a trial's: in the space, else in the base."""
+        values = self.document.values
+        found = (_way_to(values, place + key) for place in ("", "space.", "base."))
+        return next((keys for keys in found if keys is not None), tuple(key.split(".")))
+
     def resolved(self) -> dict[str, Any]:
         """The spec with its defaults filled in, as plain values that read back as an equal spec."""
         return {
@@ -236,6 +242,19 @@ def get(values: dict[str, Any], key: str, default: Any = None) -> Any:
             return default
         values = values[part]
     return values
+
+
+def _way_to(values: Any, key: str) -> Keys | None:
+    """The way to a dotted key in nested mappings whose keys may be dotted themselves; None if it is not there."""
+    if not isinstance(values, dict):
+        return None
+    if key in values:
+        return (key,)
+    for first in values:
+        rest = _way_to(values[first], key[len(first) + 1 :]) if key.startswith(f"{first}.") else None
+        if rest is not None:
+            return (first, *rest)
+    return None
 
 
 def _leaves(values: dict[str, Any]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from itertools import count, islice
 
 from search_spaces.spec.combinations import Combination, Option, Options, all_options, combinations
 from search_spaces.spec.cross_field_rules import broken_rules, problems_of, split
+from search_spaces.spec.draw_check import values_never_valid
 from search_spaces.spec.draws import draw
 from search_spaces.spec.problems import Keys, Problem, SpecError
 from search_spaces.spec.sweep_spec import Parameter, ResourcesConfig, SweepSpec
@@ -75,7 +76,7 @@ def check_combinations(
             return [] if invalid_sections else error.problems
         if num_drawn >= min(num_checked, spec.budget.trials or 1):
             break
-    return []
+    return [] if invalid_sections else list(values_never_valid(spec))
 
 
 def _distinct(candidates: Iterator[Candidate | None]) -> Iterator[Candidate]:

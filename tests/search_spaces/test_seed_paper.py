@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.plan_table import plan_rows
+from orchestrator.plan_table import plan_table
 from search_spaces.spec.load import load_sweep
 from trainer.config.trial import TrialConfig
 from trainer.recipes.recipe import Recipe
@@ -110,7 +110,7 @@ def test_section_9_pastes_the_share_of_another_model() -> None:
 
     The family `competition` lacks 0.56 M of PR #1218's parameters at 11 layers, so shares are of its published totals.
     """
-    rows = plan_rows(load_sweep(PAPER / "section9_sizes.yaml"))
+    rows = plan_table(load_sweep(PAPER / "section9_sizes.yaml"), None).rows
     frozen = {row.config.model.num_layers: row.num_seeded for row in rows if row.recipe == "selective"}
     assert frozen == {11: 11_534_336, 13: 13_631_488}
     assert (round((34_401_371 - frozen[11]) / 1e6, 2), round(34.4 * 0.63, 1)) == (22.87, 21.7)

@@ -135,7 +135,8 @@ def test_learning_is_visible(data_root: Path, tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_ends_the_trial_as_diverged(data_root: Path, tmp_path: Path) -> None:
     """An absurd learning rate is an outcome with a row, not a crash."""
-    config = tiny_config(optimizer={"learning_rate": 1e30}, train={"clip_norm": 0.0})
+    # a decay of 10 at a rate of 10 multiplies every weight by -99 a step
+    config = tiny_config(optimizer={"learning_rate": 10, "weight_decay": 10}, train={"steps": 30})
     result = run(config, folder=tmp_path, data_root=data_root)
     assert result.status == "diverged" and result.ce is None
     assert result.error is not None and "loss became" in result.error
@@ -274,7 +275,9 @@ def test_data_that_is_not_the_sweeps_is_refused(data_root: Path, tmp_path: Path)
 @pytest.mark.parametrize("steps", [1, 2])
 def test_a_divergence_in_the_last_step_is_one(steps: int, data_root: Path, tmp_path: Path) -> None:
     """Where no later training loss could show it, the validation loss or the packing does."""
-    config = tiny_config(optimizer={"learning_rate": 1e30}, train={"steps": steps, "clip_norm": 0.0})
+    config = tiny_config(train={"steps": steps, "clip_norm": 0.0})
+    absurd = config.optimizer.model_copy(update={"learning_rate": 1e30})  # beyond what a config takes
+    config = config.model_copy(update={"optimizer": absurd})
     assert run(config, folder=tmp_path, data_root=data_root).status == "diverged"
 
 

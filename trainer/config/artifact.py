@@ -32,10 +32,13 @@ class ArtifactConfig(Section):
         default=None, ge=8, le=16_384, description="columns a scale, a row's last group may be shorter; null = all"
     )
     clip_std: float | None = Field(
-        default=None, gt=0, le=1000, description="the largest code is so many standard deviations (about 0) of the row"
+        default=None,
+        ge=0.01,
+        le=1000,
+        description="the largest code is so many standard deviations (about 0) of the row",
     )
     clip_percentile: float | None = Field(
-        default=None, gt=0, le=100, description="the largest code is this percentile of the row's magnitudes"
+        default=None, ge=1, le=100, description="the largest code is this percentile of the row's magnitudes"
     )
     codec: Literal["auto", "zlib", "zstd", "brotli", "lzma"] = Field(
         default="auto", description="compressor; auto keeps the smallest"

@@ -61,23 +61,25 @@ class ModelConfig(Section):
     vocab_size: int = Field(default=1024, ge=16, le=65_536, description="tokens in the vocabulary; must be the data's")
     num_layers: int = Field(default=6, ge=1, le=256, description="transformer blocks")
     dim: int = Field(default=192, ge=8, le=16_384, description="width of the residual stream")
-    num_heads: int = Field(default=6, ge=1, description="query heads; must divide dim")
-    num_kv_heads: int | None = Field(default=None, ge=1, description="key/value heads; null = num_heads")
+    num_heads: int = Field(default=6, ge=1, le=1024, description="query heads; must divide dim")
+    num_kv_heads: int | None = Field(default=None, ge=1, le=1024, description="key/value heads; null = num_heads")
     mlp: Literal["geglu", "gelu", "relu2"] = Field(
         description="gate, up, down with GELU; fc, proj with GELU; or fc, proj with squared ReLU"
     )
     mlp_ratio: float = Field(default=2.0, gt=0, le=16, description="hidden width of the MLP over dim")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="on the MLP's hidden units, while training")
-    rope_dims: int | None = Field(ge=2, description="dimensions of a head that are rotated; null = all")
+    rope_dims: int | None = Field(ge=2, le=16_384, description="dimensions of a head that are rotated; null = all")
     norm_gain: bool = Field(description="RMSNorm with a learned gain (eps 1e-6) or without")
     qk_norm: bool = Field(description="RMS-norm queries and keys, with a learned gain per head on the queries")
-    logit_softcap: float | None = Field(gt=0, description="logits become c*tanh(logits/c); null = off")
+    logit_softcap: float | None = Field(ge=0.01, le=10_000, description="logits become c*tanh(logits/c); null = off")
     unet_skips: bool = Field(description="second half of the layers adds the first half's outputs, last first")
     input_mix: bool = Field(description="each block mixes the stream with the normed embedding")
     branch_scale: bool = Field(description="learned gain per channel on each block's attention and MLP output")
     zero_init_projections: bool = Field(description="o and down/proj start at zero")
-    embedding_std: float = Field(gt=0, description="standard deviation of the embedding at start")
-    linear_std: float | None = Field(gt=0, description="of the matrices; null = uniform with bound 1/sqrt(fan_in)")
+    embedding_std: float = Field(ge=1e-6, le=100, description="standard deviation of the embedding at start")
+    linear_std: float | None = Field(
+        ge=1e-6, le=100, description="of the matrices; null = uniform with bound 1/sqrt(fan_in)"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -42,6 +42,7 @@ class FreezeConfig(Section):
     )
     layers: str = Field(
         default="all",
+        max_length=1000,
         pattern=r"^(all|\d+(-\d+)?(,\d+(-\d+)?)*)$",
         description="all, or layers and ranges counted from 0, ends included: 0-4 or 0,2,4-5",
     )
@@ -89,7 +90,8 @@ class ProgressiveConfig(Section):
     )
     learning_rate_ratio: float = Field(
         default=1.0,
-        gt=0,
+        ge=1e-6,
+        le=1000,
         description="peak after the freeze over the peak before; 1/3 where progressive_distill restarts",
     )
 
@@ -106,12 +108,12 @@ class LowRankConfig(Section):
 class DistillConfig(Section):
     """Learning from a teacher's logits (Hinton et al., 2015, arXiv 1503.02531)."""
 
-    temperature: float = Field(default=2.0, gt=0, le=100, description="of both softmaxes")
+    temperature: float = Field(default=2.0, ge=0.01, le=100, description="of both softmaxes")
     alpha: float = Field(default=0.5, ge=0, le=1, description="weight of the teacher's term; 1 - alpha is that of ce")
     teacher_layers: int = Field(default=6, ge=1, le=256, description="distill only: shape of the teacher")
     teacher_dim: int = Field(default=192, ge=8, le=16_384, description="distill only")
-    teacher_heads: int = Field(default=6, ge=1, description="distill only")
-    teacher_steps: int | None = Field(default=None, ge=1, description="distill only; null = train.steps")
+    teacher_heads: int = Field(default=6, ge=1, le=1024, description="distill only")
+    teacher_steps: int | None = Field(default=None, ge=1, le=10_000_000, description="distill only; null = train.steps")
 
 
 class EnsembleConfig(Section):

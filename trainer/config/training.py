@@ -18,20 +18,33 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 }
 
 
+# Bounds beyond which a number is a mistake: the largest runs of the study have 10,000 steps of 512 rows.
+MAX_STEPS = 10_000_000
+MAX_ROWS = 65_536
+MAX_STEP_TOKENS = 1 << 26  # 64 times the tokens of a step that the competition trains on
+MAX_EVAL_TOKENS = 1_000_000_000
+
+
 class OptimizerConfig(Section):
     """AdamW for everything, or Muon for the block matrices and Adam for the rest."""
 
     name: Literal["adamw", "muon"] = "adamw"
-    learning_rate: float = Field(gt=0, description="peak; of the block matrices when the optimizer is muon")
-    weight_decay: float = Field(ge=0, description="decoupled; under muon on the block matrices only")
+    learning_rate: float = Field(ge=1e-9, le=10, description="peak; of the block matrices when the optimizer is muon")
+    weight_decay: float = Field(ge=0, le=10, description="decoupled; under muon on the block matrices only")
     beta1: float = Field(ge=0, lt=1)
     beta2: float = Field(ge=0, lt=1)
-    epsilon: float = Field(default=1e-8, gt=0)
-    embedding_learning_rate: float = Field(default=0.05, gt=0, description="muon only: Adam on the tied embedding")
-    vector_learning_rate: float = Field(default=0.04, gt=0, description="muon only: Adam on gains and other vectors")
+    epsilon: float = Field(default=1e-8, ge=1e-15, le=1)
+    embedding_learning_rate: float = Field(
+        default=0.05, ge=1e-9, le=10, description="muon only: Adam on the tied embedding"
+    )
+    vector_learning_rate: float = Field(
+        default=0.04, ge=1e-9, le=10, description="muon only: Adam on gains and other vectors"
+    )
     momentum: float = Field(default=0.95, ge=0, lt=1, description="muon only")
     momentum_start: float = Field(default=0.85, ge=0, lt=1, description="muon only: momentum at step 0")
-    momentum_warmup_steps: int = Field(default=500, ge=0, description="muon only: linear from start to momentum")
+    momentum_warmup_steps: int = Field(
+        default=500, ge=0, le=MAX_STEPS, description="muon only: linear from start to momentum"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -43,23 +56,29 @@ class ScheduleConfig(Section):
     """Learning rate over steps, never over seconds: a slow card must not change the schedule."""
 
     name: Literal["cosine", "warmdown", "constant"] = "cosine"
-    warmup_steps: int = Field(default=0, ge=0, description="linear from 0 to the peak")
-    warmdown_steps: int = Field(default=1200, ge=1, description="warmdown only: linear to the end over the last steps")
+    warmup_steps: int = Field(default=0, ge=0, le=MAX_STEPS, description="linear from 0 to the peak")
+    warmdown_steps: int = Field(
+        default=1200, ge=1, le=MAX_STEPS, description="warmdown only: linear to the end over the last steps"
+    )
     final_ratio: float = Field(default=0.0, ge=0, le=1, description="learning rate at the end over the peak")
 
 
 class TrainConfig(Section):
     """Steps, batch size, clipping, precision, compilation, checkpoints."""
 
-    steps: int = Field(default=3000, ge=1, description="optimizer steps")
+    steps: int = Field(default=3000, ge=1, le=MAX_STEPS, description="optimizer steps")
     sequence_tokens: int = Field(default=512, ge=2, le=65_536, description="tokens of one training row")
-    batch_sequences: int = Field(default=64, ge=1, description="rows of one optimizer step")
-    micro_batches: int = Field(default=1, ge=1, description="parts a step is computed in; must divide batch_sequences")
-    clip_norm: float = Field(default=1.0, ge=0, description="largest gradient norm; 0 = no clipping")
+    batch_sequences: int = Field(default=64, ge=1, le=MAX_ROWS, description="rows of one optimizer step")
+    micro_batches: int = Field(
+        default=1, ge=1, le=MAX_ROWS, description="parts a step is computed in; must divide batch_sequences"
+    )
+    clip_norm: float = Field(default=1.0, ge=0, le=1e6, description="largest gradient norm; 0 = no clipping")
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="of the matrix products (autocast)")
     compile: bool | None = Field(default=None, description="torch.compile the block; null = on CUDA only")
-    eval_every_steps: int = Field(default=0, ge=0, description="score while training; 0 = at the end only")
-    checkpoint_every_seconds: float = Field(default=20.0, ge=0, description="0 = after every step")
+    eval_every_steps: int = Field(
+        default=0, ge=0, le=MAX_STEPS, description="score while training; 0 = at the end only"
+    )
+    checkpoint_every_seconds: float = Field(default=20.0, ge=0, le=1e9, description="0 = after every step")
 
     @model_validator(mode="after")
     def _parts_fit(self) -> TrainConfig:
@@ -67,6 +86,11 @@ class TrainConfig(Section):
             raise ValueError(
                 "`batch_sequences` must be divisible by `micro_batches`, "
                 f"but got {self.batch_sequences} and {self.micro_batches}"
+            )
+        if self.batch_tokens > MAX_STEP_TOKENS:
+            raise ValueError(
+                f"`batch_sequences * sequence_tokens` must be at most {MAX_STEP_TOKENS:,} tokens a step, "
+                f"but got {self.batch_sequences} * {self.sequence_tokens}"
             )
         return self
 
@@ -78,8 +102,13 @@ class TrainConfig(Section):
 class EvalConfig(Section):
     """Which validation tokens are scored, in rows of `train.sequence_tokens`."""
 
-    tokens: int | None = Field(default=None, ge=2, description="first tokens of the validation set; null = all")
-    batch_sequences: int = Field(default=32, ge=1, description="rows scored at once")
+    tokens: int | None = Field(
+        default=None, ge=2, le=MAX_EVAL_TOKENS, description="first tokens of the validation set; null = all"
+    )
+    batch_sequences: int = Field(default=32, ge=1, le=MAX_ROWS, description="rows scored at once")
     stride: int | None = Field(
-        default=None, ge=1, description="also score with a window that slides by so many tokens; null = do not"
+        default=None,
+        ge=1,
+        le=65_536,
+        description="also score with a window that slides by so many tokens; null = do not",
     )

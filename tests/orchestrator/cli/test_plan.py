@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from orchestrator.cli import plan as plan_command
-from orchestrator.plan_table import plan_rows, varied_settings
+from orchestrator.plan_table import plan_table, varied_settings
 from orchestrator.search.planner import plan
 from results.analysis.published_figures import FIGURES, Scale, find, load_published
 from results.tables.schema import flatten_config
@@ -46,7 +46,7 @@ def test_every_config_is_listed_within_a_hundred_columns(app: typer.Typer, path:
     done = CliRunner().invoke(app, ["plan", str(path), "--scale", scale])
     assert done.exit_code == 0, done.output
     assert max(map(len, done.output.splitlines())) <= 100
-    rows = plan_rows(load_sweep(path, scale))
+    rows = plan_table(load_sweep(path, scale), None).rows
     text = " ".join(done.output.split())
     assert all(row.label.split()[0] in text for row in rows)
     assert f"{len(rows)} configs, {sum(len(row.seeds) for row in rows)} trials" in text
@@ -59,7 +59,7 @@ def test_every_published_row_is_planned(scale: str) -> None:
     for name in {row.sweep for row in rows}:
         spec = load_sweep(PAPER / f"{name}.yaml", scale)
         divided = Scale(name=spec.scaled.name, divide=spec.scaled.divide) if spec.scaled else Scale()
-        configs = [row.config for row in plan_rows(spec)]
+        configs = [row.config for row in plan_table(spec, None).rows]
         found = [find({"recipe": c.recipe, "data": c.data, **_columns(c)}, spec.name, divided, rows) for c in configs]
         assert {row.row for row in rows if row.sweep == name} <= {row.row for row in found if row}, name
 

@@ -138,14 +138,15 @@ def test_a_worker_that_dies_costs_its_trial_a_resume(make_sweep: Callable[..., S
 
 def test_failed_trials_have_their_row_and_run_again_only_when_asked(make_sweep: Callable[..., Sweep]) -> None:
     """A trial that diverges is a row with a reason and exit code 1; the log says which it was, and what was cut."""
-    rates = {"optimizer.learning_rate": {"choice": [1e-3, 1e30, 1e-4]}, "train.clip_norm": {"choice": [0.0]}}
+    # a decay of 10 at a rate of 10 multiplies every weight by -99 a step
+    rates = {"optimizer.learning_rate": {"choice": [1e-3, 10, 1e-4]}, "optimizer.weight_decay": {"choice": [10]}}
     sweep = make_sweep(space=rates, seeds=[1], budget={"trials": 2})
     assert sweep.finish() == 1
-    assert "(lr 1e+30): diverged: the training loss became" in sweep.log
+    assert "(lr 10): diverged: the training loss became" in sweep.log
     assert "the space holds 3 trials; budget.trials cuts it to 2" in sweep.log
     table = sweep.table.set_index("cfg_optimizer_learning_rate")
-    assert table.status.to_dict() == {1e-3: "completed", 1e30: "diverged"}
-    assert "loss became" in table.error[1e30] and pd.isna(table.ce[1e30])
+    assert table.status.to_dict() == {1e-3: "completed", 10: "diverged"}
+    assert "loss became" in table.error[10] and pd.isna(table.ce[10])
     before = sweep.results()
     assert sweep.finish() == 1 and sweep.results() == before
 

@@ -1,0 +1,112 @@
+"""Rules between the sections of a sweep file: contradictions are problems, what is merely useless is a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from search_spaces.spec.problems import Problem, dotted
+from search_spaces.spec.sweep_spec import Constraint, SweepSpec
+from search_spaces.spec.valid_configs import MAX_ARMS, num_combinations
+from trainer.config.trial import TrialConfig
+
+# A grid beyond this is more likely a mistake than a wish, unless the budget says how much of it is wanted.
+MAX_TRIALS_WITHOUT_BUDGET = 10_000
+MIN_CHECKPOINT_SECONDS = 1.0
+
+# Result columns that rise and fall together: the same thing in two units, or one with a constant added.
+_SAME = (("ce", "bpb"), ("artifact_bytes", "total_bytes"))
+
+
+def sweep_problems(spec: SweepSpec) -> Iterator[Problem]:
+    """What contradicts itself in the sections of a sweep."""
+    yield from _repeated_seeds(spec)
+    yield from _objectives(spec)
+    yield from _constraints(spec)
+    yield from _grid(spec) if spec.search.method == "grid" else _random(spec)
+
+
+def sweep_warnings(spec: SweepSpec, configs: Iterable[TrialConfig]) -> Iterator[Problem]:
+    """What a sweep, or the first of its configs, says without effect: it runs, but hardly as it was meant."""
+    for one, other in _SAME:
+        if one in spec.objectives and other in spec.objectives:
+            rule = f"rises and falls with {one}: one of them is enough for the front"
+            yield Problem(keys=("objectives", other), rule=rule)
+    found: dict[str, Problem] = {}
+    for config in configs:
+        steps, warmup, every = config.train.steps, config.schedule.warmup_steps, config.train.eval_every_steps
+        if warmup >= steps:
+            rule = f"is not below train.steps = {steps}: the learning rate never gets to its peak"
+            found.setdefault("schedule.warmup_steps", _at(spec, "schedule.warmup_steps", rule, warmup))
+        if every > steps:
+            rule = f"is above train.steps = {steps}: nothing is scored while training"
+            found.setdefault("train.eval_every_steps", _at(spec, "train.eval_every_steps", rule, every))
+        if (seconds := config.train.checkpoint_every_seconds) < MIN_CHECKPOINT_SECONDS:
+            rule = "writes a checkpoint after almost every step, which may take longer than the steps"
+            found.setdefault("checkpoints", _at(spec, "train.checkpoint_every_seconds", rule, seconds))
+    yield from found.values()
+
+
+def _at(spec: SweepSpec, key: str, rule: str, value: float) -> Problem:
+    return Problem(keys=spec.keys_of(key), rule=rule, value=value)
+
+
+def _repeated_seeds(spec: SweepSpec) -> Iterator[Problem]:
+    seen: set[int] = set()
+    for index, seed in enumerate(spec.seeds):
+        if seed in seen:
+            yield Problem(keys=("seeds", index), rule="listed twice", value=seed)
+        seen.add(seed)
+
+
+def _objectives(spec: SweepSpec) -> Iterator[Problem]:
+    for one, other in _SAME:
+        directions = {spec.objectives.get(one), spec.objectives.get(other)} - {None}
+        if len(directions) == 2:
+            rule = f"contradicts {one}: {spec.objectives[one]}, with which it rises and falls"
+            yield Problem(keys=("objectives", other), rule=rule, value=spec.objectives[other])
+
+
+def _constraints(spec: SweepSpec) -> Iterator[Problem]:
+    """A limit that no result keeps, two for the same side of a column, or two that exclude each other."""
+    earlier: dict[tuple[str, str], tuple[int, Constraint]] = {}
+    for index, limit in enumerate(spec.constraints):
+        where = ("constraints", index)
+        if limit.op == "<=" and limit.bound <= 0:
+            yield Problem(keys=where, rule=f"no result keeps it: {limit.column} is above 0", value=str(limit))
+        if (limit.column, limit.op) in earlier:
+            line = spec.document.line(("constraints", earlier[limit.column, limit.op][0]))
+            yield Problem(
+                keys=where, rule=f"limits {limit.column} once more; line {line} does so already", value=str(limit)
+            )
+            continue
+        earlier[limit.column, limit.op] = index, limit
+        opposite = earlier.get((limit.column, ">=" if limit.op == "<=" else "<="))
+        if opposite is not None:
+            low, high = sorted((limit, opposite[1]), key=lambda one: one.op == "<=")
+            if low.bound > high.bound:
+                rule = f"excludes {dotted(('constraints', opposite[0]))}, {opposite[1]}: no result keeps both"
+                yield Problem(keys=where, rule=rule, value=str(limit))
+
+
+def _grid(spec: SweepSpec) -> Iterator[Problem]:
+    if "seed" in spec.search.model_fields_set:
+        rule, hint = "has no effect with method grid", "remove it, or use method random"
+        yield Problem(keys=("search", "seed"), rule=rule, hint=hint)
+    for parameter in spec.parameters:
+        if not parameter.is_listed:
+            hint = "use grid, choice or steps, or search: {method: random}"
+            rule = f"a {parameter.kind} cannot be listed by method grid"
+            yield Problem(keys=parameter.where, rule=rule, value=list(parameter.values), hint=hint)
+    num_trials = num_combinations(spec) * len(spec.seeds)
+    if spec.budget.trials is None and num_trials > MAX_TRIALS_WITHOUT_BUDGET:
+        hint = "say how many of them to run: budget: {trials: 1000}"
+        yield Problem(keys=("space",), rule=f"the grid has {num_trials:,} trials", hint=hint)
+
+
+def _random(spec: SweepSpec) -> Iterator[Problem]:
+    if spec.budget.trials is None:
+        rule = "method random needs a number of trials"
+        yield Problem(keys=("budget",), rule=rule, hint="write budget: {trials: 100}")
+    if (num_arms := num_combinations(spec)) > MAX_ARMS:
+        rule = f"each draw would be crossed with {num_arms:,} combinations of the grid parameters"
+        yield Problem(keys=("space",), rule=rule, hint="use choice, range or steps for most of them")
