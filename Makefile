@@ -26,9 +26,10 @@ evidence: $(VENV)/.installed  ## docs/evidence.md again, with its texts, runs an
 	$(BIN)/frostline run search_spaces/seed_paper/controlled.yaml --scale cpu --out runs/controlled_cpu
 	$(BIN)/python docs/build_evidence.py page runs/controlled_cpu
 
-docs: $(VENV)/.installed  ## the pages that are written from the code: settings, columns, list of files
+docs: $(VENV)/.installed  ## what is written from the code: settings, columns, JSON Schema, list of files
 	$(BIN)/python -m trainer.settings_page > docs/settings.md
 	$(BIN)/python -m results.tables.schema > results/SCHEMA.md
+	$(BIN)/python -m search_spaces.json_schema
 	$(BIN)/python docs/build_file_list.py
 
 test: $(VENV)/.installed  ## the suite but for what is slow: minutes

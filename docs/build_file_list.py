@@ -41,7 +41,8 @@ def first_line(path: Path) -> str:
     """What a file says of itself: the first line of its docstring, or of its comment in YAML."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".yaml":
-        return text.splitlines()[0].lstrip("# ")
+        lines = [line.lstrip("# ") for line in text.splitlines()]
+        return next(line for line in lines if not line.startswith("yaml-language-server"))
     return (ast.get_docstring(ast.parse(text)) or "").splitlines()[0]
 
 

@@ -15,7 +15,7 @@ import pytest
 from architecture import PACKAGES
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = (".py", ".yaml", ".md", ".typed")
+SHIPPED = (".py", ".yaml", ".md", ".json")
 
 
 def sources() -> list[Path]:

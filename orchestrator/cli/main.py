@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import data, plan, results, run, study_table, trial
+from orchestrator.cli import data, plan, results, run, schema, study_table, trial
 from orchestrator.errors import FrostlineError
 from search_spaces.spec.problems import SpecError
 
@@ -38,7 +38,7 @@ def _options(
     pass
 
 
-for family in (data, plan, run, results, study_table, trial):
+for family in (data, plan, run, results, study_table, trial, schema):
     family.register(app)
 
 

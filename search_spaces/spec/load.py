@@ -18,7 +18,6 @@ from pydantic import ValidationError
 from search_spaces.spec.cases import conflicts, read_cases
 from search_spaces.spec.config_keys import checked, part_of, plain_values
 from search_spaces.spec.cross_field_rules import in_words, placed
-from search_spaces.spec.overrides import overridden
 from search_spaces.spec.parameters import read_space
 from search_spaces.spec.problems import ABSENT, Problem, SpecError
 from search_spaces.spec.scales import check_scales, scaled_values
@@ -26,7 +25,7 @@ from search_spaces.spec.sweep_file import FULL, SweepFile
 from search_spaces.spec.sweep_rules import sweep_problems
 from search_spaces.spec.sweep_spec import Scaled, SweepSpec, get
 from search_spaces.spec.valid_configs import MAX_COMBINATIONS_CHECKED, check_combinations
-from search_spaces.spec.yaml_document import Document, read
+from search_spaces.spec.yaml_document import Document, Node, parse_value, read
 from trainer.config.trial import TrialConfig
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -42,7 +41,7 @@ def load_sweep(path: Path, scale: str | None = None, overrides: Sequence[str] = 
         SpecError: with every problem, each at its file and line.
     """
     document, problems = read(path)
-    document, of_arguments = overridden(document, overrides)
+    document, of_arguments = _overridden(document, overrides)
     problems += of_arguments
     raw = {key: value for key, value in document.values.items() if value is not None}
     file, of_shape = checked(SweepFile, raw)
@@ -97,6 +96,39 @@ def problem_at(spec: SweepSpec, key: str, rule: str, value: Any = ABSENT, hint: 
     `key` is dotted as in the file (`base.data`), or a trial's (`data`), then found where the sweep sets it.
     """
     return SpecError([Problem(keys=spec.keys_of(key), rule=rule, value=value, hint=hint)], spec.document)
+
+
+def _overridden(document: Document, arguments: Sequence[str]) -> tuple[Document, list[Problem]]:
+    """The document with each `key=value` set; what an argument is wrong with is placed at the argument.
+
+    A key is dotted from the top of the file; keys that are dotted in the file (`model.dim:`) are found as they are.
+    """
+    document = dataclasses.replace(document, arguments=tuple(arguments))
+    problems = []
+    root = document.root
+    for index, argument in enumerate(arguments):
+        line = -(index + 1)
+        key, equals, text = argument.partition("=")
+        value = parse_value(text, line) if equals else None
+        if not equals or not all(key.strip().split(".")):
+            problems.append(Problem(line=line, rule="must be KEY=VALUE, such as base.train.steps=2000"))
+        elif value is None:
+            problems.append(Problem(line=line, rule="its value is not YAML, such as 5, cpu or [1, 2]"))
+        else:
+            root = _with(root, key.strip().split("."), value, line)
+    return dataclasses.replace(document, root=root), problems
+
+
+def _with(node: Node, parts: list[str], value: Node, line: int) -> Node:
+    """The node with the value at a dotted key, whose parts may be joined in the file."""
+    entries = dict(node.content) if isinstance(node.content, dict) else {}
+    for length in range(len(parts), 0, -1):
+        name, rest = ".".join(parts[:length]), parts[length:]
+        if name in entries or length == 1:
+            old_line, old = entries.get(name, (line, Node(line, {})))
+            entries[name] = (old_line, _with(old, rest, value, line)) if rest else (line, value)
+            break
+    return Node(node.line, entries, 1 + sum(inner.num_values for _, inner in entries.values()))
 
 
 def _scaled(raw: dict[str, Any], file: SweepFile, name: str) -> tuple[dict[str, Any], list[Problem]]:
