@@ -42,7 +42,7 @@ def run_sweep(spec_file: Path, options: RunOptions, console: Console) -> int:
     data_sha256 = check_data(spec, trials, options.data_root)
     folder = RunFolder((options.out or Path("runs") / spec.name).resolve())
     with _one_driver(folder):
-        folder.check(spec.resolved(), data_sha256)
+        changes = folder.check(spec.resolved(), data_sha256)
         recorder = Recorder(folder, spec)
         finished = _read_finished(folder, recorder, console)
         backlog = make_backlog(spec, trials, finished, retry_failed=options.retry_failed)
@@ -62,6 +62,8 @@ def run_sweep(spec_file: Path, options: RunOptions, console: Console) -> int:
             status=status,
             display=Display(status, console),
         )
+        if changes:
+            run.display.note(summary.changed_spec(run, changes))
         _count_finished(run, backlog)
         return _run_backlog(run, backlog, options.address)
 
@@ -130,4 +132,5 @@ def _begin(run: RunContext, backlog: Backlog) -> None:
 
 
 def _write_spec(run: RunContext) -> None:
-    run.folder.write_spec(run.spec.resolved(), run.data_sha256)
+    trial_ids = [trial.trial_id for trial in run.trials]
+    run.folder.write_spec(run.spec.resolved(), run.data_sha256, trial_ids)

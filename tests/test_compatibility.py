@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -54,6 +55,21 @@ def test_an_old_run_has_nothing_to_do(old: Path) -> None:
     assert code == 0
     assert "nothing to do: all 14 trials of rivers are finished (12 completed, 2 infeasible)" in text.getvalue()
     assert before == {path: path.read_bytes() for path in (old / "run" / "trials").rglob("*") if path.is_file()}
+
+
+def test_a_changed_file_goes_on_with_an_old_run(old: Path, tmp_path: Path) -> None:
+    """An old run with a new limit: the change is told, and the file of the earlier version is kept as it was."""
+    run = shutil.copytree(old / "run", tmp_path / "run")
+    shutil.rmtree(run / "versions", ignore_errors=True)  # the earlier version kept none
+    before = (run / "sweep.yaml").read_text()
+    text = io.StringIO()
+    options = RunOptions(out=run, data_root=old / "data", overrides=("notes=tomorrow",))
+    assert run_sweep(old / "rivers.yaml", options, Console(file=text, width=200)) == 0
+    assert "the sweep has changed since the last call: notes: None before, tomorrow now" in text.getvalue()
+    first, second = sorted((run / "versions").glob("*.yaml"))
+    assert first.read_text().partition("\n")[2] == before and "planned trials not known" in first.read_text()
+    assert "notes: tomorrow" in second.read_text()
+    assert len((run / "versions" / "002.trial_ids.txt").read_text().split()) == 14
 
 
 def test_old_artifacts_score_as_their_rows_say(old: Path) -> None:

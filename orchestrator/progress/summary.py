@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from orchestrator.progress.display import duration
@@ -11,6 +11,7 @@ from orchestrator.progress.sweep_status import OUTCOMES, SweepStatus
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.backlog import Backlog
 from orchestrator.search.planner import note_on_budget
+from orchestrator.store.sweep_versions import Change, in_words
 from search_spaces.spec.problems import render_problems
 from search_spaces.spec.sweep_rules import sweep_warnings
 
@@ -32,6 +33,17 @@ def before_lines(run: RunContext, backlog: Backlog) -> Iterator[str]:
     first = (trial.config for trial in run.trials[:MAX_TRIALS_WARNED_OF])
     warnings = render_problems(list(sweep_warnings(run.spec, first)), run.spec.document)
     yield from (f"warning: {line}" for line in warnings.splitlines())
+
+
+def changed_spec(run: RunContext, changes: Sequence[Change]) -> str:
+    """What the sweep file says otherwise than in the last call of this run, and which trials that adds or leaves out."""
+    text = f"the sweep has changed since the last call: {in_words(changes)}"
+    before = run.folder.versions.planned()
+    if before is not None:
+        now = {trial.trial_id for trial in run.trials}
+        num_new, num_gone = len(now - set(before)), len(set(before) - now)
+        text += f". Trials: {num_new:,} new, {num_gone:,} no longer planned"
+    return f"{text}. Both versions are kept in {shown_path(run.folder.versions.root)}"
 
 
 def nothing_to_do(run: RunContext) -> str:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import UsageError
+from orchestrator.store.sweep_versions import Change, SweepVersions, changes_between, in_words
 from orchestrator.store.trial_folder import TrialFolder
 from search_spaces.spec import yaml_document
+from search_spaces.spec.load import load_sweep
 from search_spaces.spec.problems import SpecError
+from search_spaces.spec.sweep_file import keys_that_may_change
 from trainer.files import write_atomically
 from trainer.result import TrialResult
-
-# What may change between two calls of the same sweep: how much is run and where, never what a trial is.
-FREE_KEYS = ("notes", "budget", "seeds", "space", "cases", "admission", "resources", "constraints", "objectives")
-
-MAX_CHANGES_SHOWN = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +28,11 @@ class RunFolder:
     @property
     def sweep_file(self) -> Path:
         return self.root / "sweep.yaml"
+
+    @property
+    def versions(self) -> SweepVersions:
+        """Every version of the sweep file, the newest too."""
+        return SweepVersions(self.root / "versions")
 
     @property
     def environment_file(self) -> Path:
@@ -59,8 +62,11 @@ class RunFolder:
         results = {trial_id: result for trial_id, result in found.items() if result is not None}
         return dict(sorted(results.items(), key=lambda item: (item[1].finished_at, item[0])))
 
-    def check(self, resolved: dict[str, Any], data_sha256: Mapping[str, str]) -> None:
+    def check(self, resolved: dict[str, Any], data_sha256: Mapping[str, str]) -> list[Change]:
         """Refuse a folder that holds another sweep; a free folder is left as it is.
+
+        Returns:
+            What differs from the sweep that the folder holds, of what may differ.
 
         Args:
             resolved: the spec as plain values.
@@ -71,15 +77,11 @@ class RunFolder:
         """
         environment = self._environment()
         if not self.sweep_file.exists():
-            return
-        changes = [
-            change
-            for change in _differences(self._stored_spec(), resolved)
-            if change.partition(".")[0].partition(":")[0] not in FREE_KEYS
-        ]
-        if changes:
+            return []
+        changes = changes_between(self._stored_spec(), resolved)
+        if refused := [change for change in changes if change.section not in keys_that_may_change()]:
             raise UsageError(
-                f"{self.root} holds another sweep, by its sweep.yaml: {'; '.join(changes[:MAX_CHANGES_SHOWN])}. "
+                f"{self.root} holds another sweep, by its sweep.yaml: {in_words(refused, 'there', 'here')}. "
                 "Choose another --out, or restore the spec"
             )
         for name, before in environment.get("data_sha256", {}).items():
@@ -90,14 +92,29 @@ class RunFolder:
                     f"{now[:12]}…), and results of two datasets are never mixed. "
                     "Choose another --out, or restore the dataset"
                 )
+        return changes
 
-    def write_spec(self, resolved: dict[str, Any], data_sha256: Mapping[str, str]) -> None:
-        """Write the spec and the data's fingerprints, after `check`: from here on the folder is this sweep's."""
+    def write_spec(
+        self, resolved: dict[str, Any], data_sha256: Mapping[str, str], trial_ids: Sequence[str]
+    ) -> None:
+        """Write the spec and the data's fingerprints, after `check`: from here on the folder is this sweep's.
+
+        The earlier versions of the spec stay in `versions`, each with the ids of the trials that it planned.
+        """
         # the fingerprint first: a folder with a sweep.yaml always has one
         environment = self._environment()
         environment["data_sha256"] = {**environment.get("data_sha256", {}), **data_sha256}
         self._write_environment(environment)
-        write_atomically(self.sweep_file, yaml_document.dump(resolved).encode())
+        text = yaml_document.dump(resolved)
+        if self.sweep_file.exists():
+            stored, is_same = self.sweep_file.read_text(), not changes_between(self._stored_spec(), resolved)
+            if not len(self.versions):  # of an earlier frostline, which kept none
+                written_at = self.sweep_file.stat().st_mtime
+                self.versions.add(stored, trial_ids if is_same else None, written_at)
+            if is_same:
+                return
+        self.versions.add(text, trial_ids)
+        write_atomically(self.sweep_file, text.encode())
 
     def add_session(self, session: dict[str, Any]) -> None:
         """Append what a driver runs on (versions, commit, nodes) to `environment.json`."""
@@ -111,10 +128,15 @@ class RunFolder:
         self._write_environment(environment)
 
     def _stored_spec(self) -> dict[str, Any]:
+        """The spec of the folder as today's reader resolves it: what an earlier version wrote otherwise is no change."""
         try:
-            return yaml_document.load(self.sweep_file).values
+            values = yaml_document.load(self.sweep_file).values
         except SpecError as error:
             raise UsageError(f"{self.sweep_file} is damaged: {error}; restore it, or choose another --out") from error
+        try:
+            return load_sweep(self.sweep_file).resolved()
+        except SpecError:  # an earlier version accepted what this one refuses; its values still tell the difference
+            return values
 
     def _environment(self) -> dict[str, Any]:
         if not self.environment_file.exists():
@@ -128,14 +150,3 @@ class RunFolder:
 
     def _write_environment(self, environment: dict[str, Any]) -> None:
         write_atomically(self.environment_file, json.dumps(environment, indent=1).encode())
-
-
-def _differences(there: Any, here: Any, key: str = "") -> list[str]:
-    """What differs between two specs, key by key: `base.train.steps: 50 there, 40 here`."""
-    if isinstance(there, dict) and isinstance(here, dict):
-        return [
-            line
-            for name in sorted({*there, *here})
-            for line in _differences(there.get(name), here.get(name), f"{key}.{name}" if key else name)
-        ]
-    return [] if there == here else [f"{key}: {there} there, {here} here"]

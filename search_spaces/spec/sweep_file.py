@@ -35,6 +35,8 @@ FULL = "published"  # the scale of a file's own numbers
 
 _CONSTRAINT = re.compile(r"\s*([A-Za-z0-9_]+)\s*(<=|>=)\s*(\S+)\s*")
 _LIMIT_HINT = f"for example {DEFAULT_CONSTRAINTS[0]}"
+# Marks a section that may differ between two calls of one sweep.
+MAY_CHANGE = "may change"
 SEED = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -130,20 +132,20 @@ class SweepFile(Section):
         description="letters, digits, `_`, `.` and `-`",
         json_schema_extra=_takes("text"),
     )
-    notes: str | None = Field(default=None, max_length=20_000, description="free text, shown in the report")
+    notes: Annotated[str | None, MAY_CHANGE] = Field(default=None, max_length=20_000, description="free text, shown in the report")
     scale: str = Field(default=FULL, description="one of `scales`, or published for the numbers as written")
     scales: dict[str, ScaleFile] = Field(
         default_factory=dict, max_length=20, json_schema_extra=_takes("a mapping of names to `set` and `divide`")
     )
     scaled: ScaledFile | None = Field(default=None, description="written by frostline into the sweep.yaml of a run")
-    objectives: dict[Column, Goal] = Field(
+    objectives: Annotated[dict[Column, Goal], MAY_CHANGE] = Field(
         default=dict(DEFAULT_OBJECTIVES),
         validate_default=False,
         min_length=1,
         description="result columns to minimize or maximize",
         json_schema_extra=_takes("a mapping of result columns to min or max"),
     )
-    constraints: tuple[Limit, ...] = Field(
+    constraints: Annotated[tuple[Limit, ...], MAY_CHANGE] = Field(
         default=tuple(map(_constraint, DEFAULT_CONSTRAINTS)),
         max_length=MAX_CONSTRAINTS,
         validate_default=False,
@@ -151,9 +153,10 @@ class SweepFile(Section):
         json_schema_extra=_takes("a list of limits"),
     )
     search: SearchConfig = Field(default_factory=SearchConfig)
-    budget: BudgetConfig = Field(default_factory=BudgetConfig)
+    budget: Annotated[BudgetConfig, MAY_CHANGE] = Field(default_factory=BudgetConfig)
     seeds: Annotated[
         tuple[SEED, ...],
+        MAY_CHANGE,
         BeforeValidator(_seeds),
         Field(min_length=1, max_length=MAX_SEEDS),
         WithJsonSchema(
@@ -169,19 +172,24 @@ class SweepFile(Section):
         description="the replicates of every config: a list, or how many",
         json_schema_extra=_takes("a list of whole numbers, or how many"),
     )
-    admission: AdmissionConfig = Field(default_factory=AdmissionConfig)
-    resources: ResourcesConfig = Field(default_factory=ResourcesConfig)
+    admission: Annotated[AdmissionConfig, MAY_CHANGE] = Field(default_factory=AdmissionConfig)
+    resources: Annotated[ResourcesConfig, MAY_CHANGE] = Field(default_factory=ResourcesConfig)
     base: Base = Field(  # type: ignore[valid-type]
         default_factory=dict, validate_default=False, description="settings that all trials share"
     )
-    space: dict[str, Any] = Field(
+    space: Annotated[dict[str, Any], MAY_CHANGE] = Field(
         default_factory=dict,
         description="what varies: a key and the values it may take",
         json_schema_extra=_takes("a mapping of keys to what they may be"),
     )
-    cases: tuple[CaseFile, ...] = Field(
+    cases: Annotated[tuple[CaseFile, ...], MAY_CHANGE] = Field(
         default=(),
         max_length=MAX_CASES,
         description="more parameters where the config has certain values",
         json_schema_extra=_takes("a list of `when` and `space`"),
     )
+
+
+def keys_that_may_change() -> frozenset[str]:
+    """The sections that may differ between two calls of one sweep: how much is run and where, never what a trial is."""
+    return frozenset(name for name, field in SweepFile.model_fields.items() if MAY_CHANGE in field.metadata)

@@ -149,6 +149,21 @@ def test_new_limits_reach_a_finished_sweep(run: Run) -> None:
     assert yaml.safe_load(run.folder.sweep_file.read_text())["constraints"] == ["artifact_bytes <= 15_000_000"]
 
 
+def test_a_changed_sweep_says_what_changed_and_keeps_every_version(run: Run) -> None:
+    """More seeds and another note: each change is told with the trials it adds; both files stay with their trials."""
+    generous = "artifact_bytes <= 16_000_000"
+    assert "has changed" not in run(generous, seeds=[1])
+    assert "has changed" not in run(generous, seeds=[1])
+    printed = run(generous, seeds=[1, 2], notes="more seeds")
+    assert "changed since the last call: notes: None before, more seeds now; seeds: [1] before, [1, 2] now" in printed
+    assert "Trials: 2 new, 0 no longer planned. Both versions are kept in" in printed
+    versions = run.folder.versions.root
+    assert sorted(path.name for path in versions.glob("*.yaml")) == ["001.yaml", "002.yaml"]
+    seeds = [yaml.safe_load((versions / name).read_text())["seeds"] for name in ("001.yaml", "002.yaml")]
+    planned = [(versions / f"00{n}.trial_ids.txt").read_text().split() for n in (1, 2)]
+    assert seeds == [[1], [1, 2]] and set(planned[0]) < set(planned[1]) == set(run.table.trial_id)
+
+
 def test_a_completed_trial_stands_whatever_the_limit(run: Run) -> None:
     """A lower limit refuses new seeds only: what was trained keeps its result, and the config is not feasible."""
     run("artifact_bytes <= 16_000_000", seeds=[1])

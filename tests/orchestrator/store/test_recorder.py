@@ -94,7 +94,7 @@ def test_a_run_folder_never_mixes_two_sweeps_or_two_datasets(tmp_path: Path) -> 
     data = {"tiny": "a" * 64}
     folder.check(tiny_sweep(tmp_path).resolved(), data)
     assert not folder.sweep_file.exists()  # a look leaves no trace
-    folder.write_spec(tiny_sweep(tmp_path).resolved(), data)
+    folder.write_spec(tiny_sweep(tmp_path).resolved(), data, ["a"])
     folder.check(tiny_sweep(tmp_path, seeds=[1, 2, 3]).resolved(), {**data, "another": "c" * 64})
     folder.check(tiny_sweep(tmp_path, admission={"max_expected_ratio": None}).resolved(), data)
     with pytest.raises(UsageError, match=r"base\.train\.steps: 20 there, 21 here"):
@@ -137,7 +137,7 @@ def test_damaged_files_of_the_run_itself_are_one_clear_error(tmp_path: Path) -> 
     """A torn sweep.yaml or environment.json is named, with what to do."""
     for name in ("sweep.yaml", "environment.json"):
         folder = RunFolder(tmp_path / f"run-{name}")
-        folder.write_spec(tiny_sweep(tmp_path).resolved(), {"tiny": "a" * 64})
+        folder.write_spec(tiny_sweep(tmp_path).resolved(), {"tiny": "a" * 64}, ["a"])
         (folder.root / name).write_text("{torn")
         with pytest.raises(UsageError, match=f"{name} is damaged"):
             folder.check(tiny_sweep(tmp_path).resolved(), {"tiny": "a" * 64})
