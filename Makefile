@@ -14,8 +14,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 quickstart: $(VENV)/.installed  ## prepare the built-in corpus, sweep, show the Pareto table and picture
 	$(BIN)/frostline data prepare stdlib --vocab 1024
 	$(BIN)/frostline run search_spaces/quickstart.yaml --out runs/quickstart
-	$(BIN)/frostline pareto runs/quickstart
 	$(BIN)/frostline report runs/quickstart
+	$(BIN)/frostline pareto runs/quickstart
 
 # Held out of the evidence's texts: one play, the sonnets, one epic.
 HELD_OUT := shakespeare_hamlet shakespeare_sonnets milton_paradise_regained

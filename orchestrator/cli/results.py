@@ -105,6 +105,7 @@ def _goals(folders: Sequence[Path], objective: Sequence[str] | None, limit: int 
 
 def _print(info: ParetoInfo, everything: bool) -> None:
     from results.report import formatting
+    from results.report.conclusions import conclusions
 
     groups = formatting.table_groups(info, everything=everything)
     title = f"{', '.join(info.sweeps)}: {formatting.objectives_text(info)} under {formatting.constraints_text(info)}"
@@ -119,6 +120,8 @@ def _print(info: ParetoInfo, everything: bool) -> None:
         typer.echo(f"note: {note}")
     typer.echo(formatting.headline(info))
     typer.echo(formatting.not_counted_text(info))
+    for line in conclusions(info):
+        typer.echo(line)
 
 
 def plain_table(rows: Sequence[Sequence[str]]) -> list[str]:

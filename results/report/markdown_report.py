@@ -17,6 +17,7 @@ from results.plots.controls_plot import plot_controls
 from results.plots.curves_plot import plot_curves
 from results.plots.pareto_plot import plot_pareto
 from results.report import formatting
+from results.report.conclusions import conclusions
 from results.report.markdown import escape, markdown_table
 from results.tables.load import Tables, load
 
@@ -57,6 +58,7 @@ def render_report(tables: Tables, info: ParetoInfo, folder: Path) -> str:
     parts: list[Iterable[str]] = [
         _head(info, folder),
         _front(info),
+        _conclusions(info),
         _pictures(folder),
         _statuses(info),
         _groups(info),
@@ -105,6 +107,21 @@ def _front(info: ParetoInfo) -> Iterator[str]:
     yield "those of the largest artifact among the seeds. `vs control` is the difference of CE from the baseline that"
     yield "is equal in all but the recipe, paired by seed and accelerator; negative is better."
     yield ""
+
+
+def _conclusions(info: ParetoInfo) -> Iterator[str]:
+    """What the comparisons with controls show, and which of them are still noise."""
+    lines = conclusions(info)
+    if lines:
+        yield "## What was found"
+        yield ""
+    for line in lines:
+        is_item = line.startswith(" ")
+        yield f"- {escape(line.strip())}" if is_item else f"{escape(line)}"
+        if not is_item:
+            yield ""
+    if lines:
+        yield ""
 
 
 def _pictures(folder: Path) -> Iterator[str]:
