@@ -36,7 +36,7 @@ def before_lines(run: RunContext, backlog: Backlog) -> Iterator[str]:
 
 
 def changed_spec(run: RunContext, changes: Sequence[Change]) -> str:
-    """What the sweep file says otherwise than in the last call of this run, and which trials that adds or leaves out."""
+    """What the sweep file says otherwise than in the last call, and which trials that adds or leaves out."""
     text = f"the sweep has changed since the last call: {in_words(changes)}"
     before = run.folder.versions.planned()
     if before is not None:

@@ -94,9 +94,7 @@ class RunFolder:
                 )
         return changes
 
-    def write_spec(
-        self, resolved: dict[str, Any], data_sha256: Mapping[str, str], trial_ids: Sequence[str]
-    ) -> None:
+    def write_spec(self, resolved: dict[str, Any], data_sha256: Mapping[str, str], trial_ids: Sequence[str]) -> None:
         """Write the spec and the data's fingerprints, after `check`: from here on the folder is this sweep's.
 
         The earlier versions of the spec stay in `versions`, each with the ids of the trials that it planned.
@@ -128,7 +126,7 @@ class RunFolder:
         self._write_environment(environment)
 
     def _stored_spec(self) -> dict[str, Any]:
-        """The spec of the folder as today's reader resolves it: what an earlier version wrote otherwise is no change."""
+        """The spec of the folder as today's reader resolves it: another way to write the same is no change."""
         try:
             values = yaml_document.load(self.sweep_file).values
         except SpecError as error:

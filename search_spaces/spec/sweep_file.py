@@ -132,7 +132,9 @@ class SweepFile(Section):
         description="letters, digits, `_`, `.` and `-`",
         json_schema_extra=_takes("text"),
     )
-    notes: Annotated[str | None, MAY_CHANGE] = Field(default=None, max_length=20_000, description="free text, shown in the report")
+    notes: Annotated[str | None, MAY_CHANGE] = Field(
+        default=None, max_length=20_000, description="free text, shown in the report"
+    )
     scale: str = Field(default=FULL, description="one of `scales`, or published for the numbers as written")
     scales: dict[str, ScaleFile] = Field(
         default_factory=dict, max_length=20, json_schema_extra=_takes("a mapping of names to `set` and `divide`")

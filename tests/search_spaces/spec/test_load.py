@@ -449,11 +449,11 @@ def test_shipped_specs_are_right(path: Path) -> None:
     assert plan(load_sweep(path))
 
 
-def test_the_quickstart_is_twelve_trials() -> None:
-    """Two recipes, three sizes, two seeds."""
+def test_the_quickstart_is_eighteen_trials() -> None:
+    """Two recipes, three sizes, three seeds."""
     trials = plan(load_sweep(REPOSITORY / "search_spaces" / "quickstart.yaml"))
-    shapes = {(trial.config.recipe, trial.config.model.dim, trial.config.seed) for trial in trials}
-    assert len(trials) == len(shapes) == 12
+    shapes = {(one.config.recipe, *dict(one.config.model).values(), one.config.seed) for one in trials}
+    assert len(trials) == len(shapes) == 18
 
 
 def test_a_trial_file(tmp_path: Path) -> None:
