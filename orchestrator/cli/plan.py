@@ -150,12 +150,17 @@ def _phase(name: str, steps: int, num_freezes: int) -> str:
 
 def _counts(found: PlanTable) -> str:
     num_seeds = len({seed for row in found.rows for seed in row.seeds})
-    seeds = "1 seed" if num_seeds == 1 else f"{num_seeds:,} seeds"
+    seeds = _number(num_seeds, "seed")
     if found.num_configs is None:
         listed = f"the first {len(found.rows)} configs are listed{_fitting(found.rows)}"
         return f"at most {found.most_trials:,} trials, {seeds}; {listed}. --count counts them all"
-    configs = f"{found.num_configs:,} configs, {found.num_trials:,} trials, {seeds}"
+    assert found.num_trials is not None
+    configs = f"{_number(found.num_configs, 'config')}, {_number(found.num_trials, 'trial')}, {seeds}"
     return configs + ("" if found.is_whole else f"; the first {len(found.rows)} are listed") + _fitting(found.rows)
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def _fitting(rows: Sequence[PlanRow]) -> str:

@@ -6,21 +6,18 @@ A draw that breaks a rule is drawn again, so without this a value that can keep 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from search_spaces.spec.combinations import Combination, Option, Options, all_options, combinations
-from search_spaces.spec.cross_field_rules import broken_rules, keys_of_rule, problems_of
+from search_spaces.spec.cross_field_rules import broken_rules, problems_of
 from search_spaces.spec.draws import draw
 from search_spaces.spec.problems import Problem
 from search_spaces.spec.sweep_spec import Parameter, SweepSpec
 
 NUM_DRAWS = 400
-MAX_ALTERNATIVES = 500
-MAX_VALUES_CHECKED = 100
+MAX_VALUES_CHECKED = 20  # of all parameters together: a second; the others are told when these are mended
 MAX_VALUES_NAMED = 4
 # A value is told to lose most of its weight where under a quarter of its draws are valid, in that many draws.
 LOSES_BELOW = 0.25
@@ -59,11 +56,13 @@ def valid_share(spec: SweepSpec) -> ValidShare:
 
 
 def values_never_valid(spec: SweepSpec) -> Iterator[Problem]:
-    """Listed values that break a rule whatever the other parameters are, as a grid would say of them."""
+    """Listed values that break a rule in every draw, as a grid would say of them."""
     _, valid = _counts(spec)
+    num_left = MAX_VALUES_CHECKED
     for parameter in spec.parameters:
-        unseen = [index for _, index in _values(spec, parameter) if not valid[parameter.key, index]]
-        found = {index: _problem_of_value(spec, parameter, index) for index in unseen[:MAX_VALUES_CHECKED]}
+        unseen = [index for _, index in _values(spec, parameter) if not valid[parameter.key, index]][:num_left]
+        num_left -= len(unseen)
+        found = {index: _problem_of_value(spec, parameter, index) for index in unseen}
         problems = {index: problem for index, problem in found.items() if problem is not None}
         if parameter.kind != "steps":
             yield from problems.values()
@@ -75,12 +74,20 @@ def values_never_valid(spec: SweepSpec) -> Iterator[Problem]:
 
 
 def _problem_of_value(spec: SweepSpec, parameter: Parameter, index: int) -> Problem | None:
-    combination = _with_value(spec, parameter, index)
-    if combination is None or not _always_breaks(spec, parameter, combination):
+    """None if one of the draws with this value is valid, or if its case holds in none of them."""
+    fixed = {parameter.key: [(index, parameter.options[index])]}
+    invalid: Combination | None = None
+    for number in range(NUM_DRAWS):
+        for combination in combinations(spec, _options(spec, number, fixed)):
+            if any(one is parameter for one, _, _ in combination.chosen):
+                if not broken_rules(combination.values):
+                    return None
+                invalid = invalid or combination
+    if invalid is None:
         return None
-    hint = "no draw with this value is valid: remove it, or change what it does not fit"
+    hint = f"not one of {NUM_DRAWS} draws with this value is valid: remove it, or change what it does not fit"
     keys = (*parameter.where, parameter.kind, index)
-    return dataclasses.replace(problems_of(spec, combination)[0], keys=keys, hint=hint)
+    return dataclasses.replace(problems_of(spec, invalid)[0], keys=keys, hint=hint)
 
 
 def _values(spec: SweepSpec, parameter: Parameter | None = None) -> list[Value]:
@@ -113,40 +120,3 @@ def _options(spec: SweepSpec, number: int, fixed: Mapping[str, Sequence[Option]]
         return [draw(parameter, spec.search.seed, number)]
 
     return options
-
-
-def _with_value(spec: SweepSpec, parameter: Parameter, index: int) -> Combination | None:
-    """A draw in which a parameter has this value; None if its case never holds in the first draws."""
-    fixed = {parameter.key: [(index, parameter.options[index])]}
-    for number in range(NUM_DRAWS):
-        for combination in combinations(spec, _options(spec, number, fixed)):
-            if any(one is parameter for one, _, _ in combination.chosen):
-                return combination
-    return None
-
-
-def _always_breaks(spec: SweepSpec, parameter: Parameter, combination: Combination) -> bool:
-    """Whether a broken rule of the combination reads nothing else that varies, or breaks with all of its values."""
-    for section, rule in broken_rules(combination.values):
-        keys = keys_of_rule(section, rule)
-        readers = [one for one, _, _ in combination.chosen if any(_sets(one, key) for key in keys)]
-        others = [one for one in readers if one is not parameter]
-        if parameter not in readers or not all(one.is_listed for one in others):
-            continue
-        if not others:
-            return True
-        if math.prod(one.num_options for one in others) > MAX_ALTERNATIVES:
-            continue
-        alternatives = itertools.product(*(all_options(one) for one in others))
-        return all(_breaks(spec, combination, others, options) for options in alternatives)
-    return False
-
-
-def _breaks(spec: SweepSpec, combination: Combination, others: Sequence[Parameter], options: Sequence[Option]) -> bool:
-    fixed: dict[str, Sequence[Option]] = {one.key: [(index, value)] for one, index, value in combination.chosen}
-    fixed |= {one.key: [option] for one, option in zip(others, options, strict=True)}
-    return all(broken_rules(one.values) for one in combinations(spec, _options(spec, 0, fixed)))
-
-
-def _sets(parameter: Parameter, key: str) -> bool:
-    return key in parameter.leaves or key == parameter.key

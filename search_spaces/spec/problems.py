@@ -113,7 +113,7 @@ def shown(value: Any) -> str:
         return str(value).lower() if value is not None else "null"
     # Only the beginning is ever shown: what a long value looks like must not cost more than that.
     if isinstance(value, dict):
-        items = (f"{key}: {shown(item)}" for key, item in list(value.items())[:MAX_CHARACTERS_SHOWN])
+        items = (f"{printable(str(key))}: {shown(item)}" for key, item in list(value.items())[:MAX_CHARACTERS_SHOWN])
         return _shortened("{" + ", ".join(items) + "}")
     if isinstance(value, list | tuple):
         return _shortened("[" + ", ".join(shown(item) for item in value[:MAX_CHARACTERS_SHOWN]) + "]")

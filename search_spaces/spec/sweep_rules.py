@@ -35,19 +35,19 @@ def sweep_warnings(spec: SweepSpec, configs: Iterable[TrialConfig]) -> Iterator[
     for config in configs:
         steps, warmup, every = config.train.steps, config.schedule.warmup_steps, config.train.eval_every_steps
         if warmup >= steps:
-            rule = f"is not below train.steps = {steps}: the learning rate never gets to its peak"
-            found.setdefault("schedule.warmup_steps", _at(spec, "schedule.warmup_steps", rule, warmup))
+            rule = f"{warmup} is not below train.steps = {steps}: the learning rate never gets to its peak"
+            found.setdefault("warmup", _at(spec, "schedule.warmup_steps", rule))
         if every > steps:
-            rule = f"is above train.steps = {steps}: nothing is scored while training"
-            found.setdefault("train.eval_every_steps", _at(spec, "train.eval_every_steps", rule, every))
+            rule = f"{every} is above train.steps = {steps}: nothing is scored while training"
+            found.setdefault("eval", _at(spec, "train.eval_every_steps", rule))
         if (seconds := config.train.checkpoint_every_seconds) < MIN_CHECKPOINT_SECONDS:
-            rule = "writes a checkpoint after almost every step, which may take longer than the steps"
-            found.setdefault("checkpoints", _at(spec, "train.checkpoint_every_seconds", rule, seconds))
+            rule = f"{seconds:g} writes a checkpoint after almost every step, which may take longer than the steps"
+            found.setdefault("checkpoints", _at(spec, "train.checkpoint_every_seconds", rule))
     yield from found.values()
 
 
-def _at(spec: SweepSpec, key: str, rule: str, value: float) -> Problem:
-    return Problem(keys=spec.keys_of(key), rule=rule, value=value)
+def _at(spec: SweepSpec, key: str, rule: str) -> Problem:
+    return Problem(keys=spec.keys_of(key), rule=rule)
 
 
 def _repeated_seeds(spec: SweepSpec) -> Iterator[Problem]:

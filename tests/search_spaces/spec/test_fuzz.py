@@ -68,7 +68,7 @@ VALID: dict[str, Any] = {
         "eval": {"tokens": 512},
     },
     "space": {
-        "recipe": {"choice": ["baseline", "selective", "low_rank"]},
+        "recipe": {"choice": ["baseline", "selective", "full_adapter"]},
         "model.num_layers": {"grid": [1, 2]},
         "optimizer.learning_rate": {"log_range": [1e-4, 1e-2]},
         "schedule.final_ratio": {"range": [0.0, 0.5]},
@@ -77,7 +77,7 @@ VALID: dict[str, Any] = {
     },
     "cases": [
         {"when": {"recipe": "selective"}, "space": {"freeze.scheme": {"choice": ["normal", "orthogonal"]}}},
-        {"when": {"recipe": ["low_rank"]}, "space": {"low_rank.rank": {"range": [2, 16]}}},
+        {"when": {"recipe": ["full_adapter"]}, "space": {"adapter.rank": {"range": [2, 16]}}},
     ],
 }
 
