@@ -5,10 +5,16 @@ BIN    := $(VENV)/bin
 
 .PHONY: quickstart evidence docs test test-slow check clean
 
-# The extras in one environment: tests and checks run against exactly what the quickstart runs on.
+INSTALL := $(BIN)/python -m pip install --quiet --progress-bar on --constraint constraints.txt --editable
+
+# What runs sweeps. The tests add their extras to it: they run against exactly what the quickstart runs on.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --progress-bar on --constraint constraints.txt --editable '.[test,check]'
+	$(INSTALL) .
+	touch $@
+
+$(VENV)/.extras: $(VENV)/.installed
+	$(INSTALL) '.[test,check]'
 	touch $@
 
 quickstart: $(VENV)/.installed  ## prepare the built-in corpus, sweep, show the Pareto table and picture
@@ -32,13 +38,13 @@ docs: $(VENV)/.installed  ## what is written from the code: settings, columns, J
 	$(BIN)/python -m search_spaces.json_schema
 	$(BIN)/python docs/build_file_list.py
 
-test: $(VENV)/.installed  ## the suite but for what is slow: minutes
+test: $(VENV)/.extras  ## the suite but for what is slow: minutes
 	$(BIN)/python -m pytest -m "not slow"
 
-test-slow: $(VENV)/.installed  ## the rest: whole sweeps on a real Ray that are killed, artifacts of the study's size
+test-slow: $(VENV)/.extras  ## the rest: whole sweeps on a real Ray that are killed, artifacts of the study's size
 	$(BIN)/python -m pytest -m slow
 
-check: $(VENV)/.installed  ## formatting, lint and types
+check: $(VENV)/.extras  ## formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import Progress
 
 from orchestrator.dataset_check import check_data
 from orchestrator.errors import UsageError
@@ -19,13 +20,16 @@ from orchestrator.progress.sweep_status import SweepStatus
 from orchestrator.ray_backend.environment import prepare_ray_environment
 from orchestrator.run_context import RunContext, RunOptions
 from orchestrator.scheduling.backlog import Backlog, make_backlog
-from orchestrator.search.planner import plan
+from orchestrator.search.planner import PlannedTrial, iterate, most_trials, plan
 from orchestrator.store.recorder import Recorder
 from orchestrator.store.run_folder import RunFolder
 from search_spaces.spec.load import load_sweep
+from search_spaces.spec.sweep_spec import SweepSpec
 from trainer.errors import Busy
 from trainer.locks import sole_owner
 from trainer.result import TrialResult
+
+MAX_TRIALS_WITHOUT_PROGRESS = 5_000  # about a second of planning
 
 
 def run_sweep(spec_file: Path, options: RunOptions, console: Console) -> int:
@@ -38,7 +42,7 @@ def run_sweep(spec_file: Path, options: RunOptions, console: Console) -> int:
         SpecError, UsageError: before anything starts.
     """
     spec = load_sweep(spec_file, options.scale, options.overrides)
-    trials = plan(spec)
+    trials = _planned(spec, console)
     data_sha256 = check_data(spec, trials, options.data_root)
     folder = RunFolder((options.out or Path("runs") / spec.name).resolve())
     with _one_driver(folder):
@@ -66,6 +70,14 @@ def run_sweep(spec_file: Path, options: RunOptions, console: Console) -> int:
             run.display.note(summary.changed_spec(run, changes))
         _count_finished(run, backlog)
         return _run_backlog(run, backlog, options.address)
+
+
+def _planned(spec: SweepSpec, console: Console) -> list[PlannedTrial]:
+    """The plan; one that takes more than a moment has a progress bar."""
+    if most_trials(spec) <= MAX_TRIALS_WITHOUT_PROGRESS:
+        return plan(spec)
+    with Progress(console=console, transient=True) as bar:
+        return list(bar.track(iterate(spec), total=most_trials(spec), description="planning trials"))
 
 
 def _run_backlog(run: RunContext, backlog: Backlog, address: str | None) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from orchestrator.search.planner import PlannedTrial
 from search_spaces.spec.sweep_spec import Constraint, SweepSpec
 from trainer.artifact.code_size import code_bytes
-from trainer.artifact.size_bounds import Bounds, byte_bounds
+from trainer.artifact.size_bounds import Bounds, byte_bounds, roughly_most_bytes
 from trainer.config.trial import TrialConfig
 
 # The sizes in a reason, but not those of its limit.
@@ -46,6 +46,8 @@ def refusal(config: TrialConfig, constraints: Iterable[Constraint], max_expected
     """
     limits = byte_limits(constraints)
     if not limits:
+        return None
+    if all(limit.holds(roughly_most_bytes(config) + _beside(limit)) for limit in limits):
         return None
     bounds = byte_bounds(config)
     unsure = [limit for limit in limits if not limit.holds(bounds.upper_bytes + _beside(limit))]

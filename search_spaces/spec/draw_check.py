@@ -68,7 +68,8 @@ def values_never_valid(spec: SweepSpec) -> Iterator[Problem]:
             yield from problems.values()
         elif problems:  # its values have no lines of their own
             named = ", ".join(str(parameter.options[index]) for index in list(problems)[:MAX_VALUES_NAMED])
-            rule = f"{len(problems)} of its {parameter.num_options} values are never valid ({named}, …)"
+            number = f"at least {len(problems)}" if num_left <= 0 else f"{len(problems)}"
+            rule = f"{number} of its {parameter.num_options} values are never valid ({named}, …)"
             first = next(iter(problems.values()))
             yield Problem(keys=(*parameter.where, "steps"), rule=f"{rule}: {first.rule}", hint=first.hint)
 

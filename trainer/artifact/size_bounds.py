@@ -10,11 +10,16 @@ import functools
 import math
 from statistics import NormalDist
 
-from trainer.artifact.file_format import header_bytes
+from trainer.artifact.file_format import HEADER_BYTES, config_text, header_bytes
 from trainer.config.trial import TrialConfig
 from trainer.recipes.weight_storage import FP16, PACKABLE, Stored, parts_bytes, stored_weights
 
 NORMAL = NormalDist()
+
+# Sections that say nothing of what an artifact stores, and what compression may add to text that it cannot shorten.
+_TRAINING = ("seed", "optimizer", "schedule", "train", "eval")
+_DEFAULTS = {name: TrialConfig.model_fields[name].get_default(call_default_factory=True) for name in _TRAINING}
+_SLACK_BYTES = 1_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,6 +60,20 @@ def byte_bounds(config: TrialConfig) -> Bounds:
     return Bounds(
         lower_bytes=header + min(body, 1), expected_bytes=header + min(expected, body), upper_bytes=header + body
     )
+
+
+def roughly_most_bytes(config: TrialConfig) -> int:
+    """No artifact of this config is larger, nor is `upper_bytes`: some hundred bytes above it, and far quicker to find.
+
+    For plans of many configs, which share their shapes and are mostly far below a limit.
+    """
+    body = _body_bytes(config.model_copy(update=_DEFAULTS))
+    return HEADER_BYTES + len(config_text(config)) + _SLACK_BYTES + body
+
+
+@functools.lru_cache(maxsize=4096)
+def _body_bytes(config: TrialConfig) -> int:
+    return sum(parts_bytes(stored_weights(config).values(), PACKABLE).values())
 
 
 def _groups(weight: Stored) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from trainer.artifact.file_format import HEADER_BYTES
 from trainer.artifact.pack import pack
-from trainer.artifact.size_bounds import byte_bounds
+from trainer.artifact.size_bounds import byte_bounds, roughly_most_bytes
 from trainer.config.trial import TrialConfig
 from trainer.recipes.weight_storage import stored_weights
 
@@ -100,6 +100,17 @@ def test_bounds_hold_at_every_width(tmp_path: Path, recipe: str, bits: int) -> N
     bounds = byte_bounds(config)
     sizes = [packed_bytes_of(config, DRAWS[draw], tmp_path / draw) for draw in ("zero", "spread")]
     assert HEADER_BYTES < bounds.lower_bytes <= sizes[0] < sizes[1] <= bounds.upper_bytes
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_quick_bound_is_above_the_upper_bound(recipe: str) -> None:
+    """By a few kilobytes at most, whatever the settings of training, which its cache leaves out."""
+    for learning_rate in (1e-4, 1e-2):
+        config = config_of(recipe, {"matrix_bits": 5})
+        optimizer = config.optimizer.model_copy(update={"learning_rate": learning_rate})
+        config = config.model_copy(update={"optimizer": optimizer, "seed": 7})
+        upper = byte_bounds(config).upper_bytes
+        assert upper < roughly_most_bytes(config) < upper + 4_000
 
 
 def test_the_upper_bound_is_reached(tmp_path: Path) -> None:
