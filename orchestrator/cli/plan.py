@@ -152,21 +152,23 @@ def _counts(found: PlanTable) -> str:
     num_seeds = len({seed for row in found.rows for seed in row.seeds})
     seeds = _number(num_seeds, "seed")
     if found.num_configs is None:
-        listed = f"the first {len(found.rows)} configs are listed{_fitting(found.rows)}"
+        listed = f"the first {len(found.rows)} configs are listed{_fitting(found.rows, ', of which ')}"
         return f"at most {found.most_trials:,} trials, {seeds}; {listed}. --count counts them all"
     assert found.num_trials is not None
     configs = f"{_number(found.num_configs, 'config')}, {_number(found.num_trials, 'trial')}, {seeds}"
-    return configs + ("" if found.is_whole else f"; the first {len(found.rows)} are listed") + _fitting(found.rows)
+    if found.is_whole:
+        return configs + _fitting(found.rows, "; ")
+    return f"{configs}; the first {len(found.rows)} are listed{_fitting(found.rows, ', of which ')}"
 
 
 def _number(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-def _fitting(rows: Sequence[PlanRow]) -> str:
+def _fitting(rows: Sequence[PlanRow], link: str) -> str:
     """How many configs are known to keep the limits in bytes, and how many to break them; nothing where none is set."""
     if all(row.fits_surely is None for row in rows):
         return ""
     num_refused = sum(not row.admitted for row in rows)
     refused = f", {num_refused} would not be trained" if num_refused else ""
-    return f"; {sum(row.fits_surely is True for row in rows)} surely fit{refused}"
+    return f"{link}{sum(row.fits_surely is True for row in rows)} surely fit{refused}"

@@ -139,7 +139,9 @@ def checked(model: type[S], values: Any) -> tuple[S, list[Problem]]:
             return model.model_validate_json(_to_json(values), strict=True), found
         except ValidationError as error:
             details = error.errors(include_url=False)
-        found += [problem_of(model, one) for one in details]
+        # a section is not blamed for being without what was taken out of it
+        emptied = {problem.keys[:length] for problem in found for length in range(len(problem.keys))}
+        found += [problem_of(model, one) for one in details if _keys(one) not in emptied]
         for one in details:  # what was wrong may hide more
             values = _without(values, _keys(one))
 
@@ -240,7 +242,12 @@ def _hint(info: FieldInfo | None, value: Any) -> str | None:
     options = _options(info.annotation)
     if isinstance(value, str) and (choices := _choices(info)):
         return did_you_mean(value, choices)
-    if isinstance(value, str) and {int, float} & set(options) and value and not value.strip("-+0123456789_.eE"):
+    if (
+        isinstance(value, str)
+        and {int, float} & set(options)
+        and 0 < len(value) < 100
+        and not value.strip("-+0123456789_.eE")
+    ):
         return "write it without quotes"
     if isinstance(value, int | float) and str in options and not isinstance(value, bool):
         return "put it in quotes"

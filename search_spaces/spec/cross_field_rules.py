@@ -13,6 +13,7 @@ from search_spaces.spec.combinations import Combination
 from search_spaces.spec.config_keys import find_key, problem_of
 from search_spaces.spec.problems import Keys, Problem, plain
 from search_spaces.spec.sweep_spec import Parameter, ResourcesConfig, SweepSpec, get
+from search_spaces.spec.yaml_document import Document
 from trainer.config.trial import TrialConfig
 
 _MAX_CHOICES_NAMED = 4
@@ -85,7 +86,7 @@ def problems_of(spec: SweepSpec, combination: Combination, invalid_sections: Col
         for section, rule in broken_rules(combination.values)
         if not invalid_sections or (section and section.partition(".")[0] not in invalid_sections)
     ]
-    return placed(broken, lambda key: _where(spec, combination, key), ("base",), combination)
+    return placed(broken, lambda key: _where(spec, combination, key), ("base",), combination, spec.document)
 
 
 def placed(
@@ -93,14 +94,16 @@ def placed(
     locate: Callable[[str], Keys | None],
     otherwise: Keys,
     combination: Combination | None = None,
+    document: Document | None = None,
 ) -> list[Problem]:
-    """Broken rules as problems, each at the first key it names that the file sets."""
+    """Broken rules as problems, each at the first key it names that the file sets, or that an argument sets."""
     found: dict[tuple[Keys, str], Problem] = {}
     for section, rule in broken:
         named = _named(rule)
         mentioned = keys_of_rule(section, rule)
         places = [locate(key) for key in mentioned]
-        where = next((place for place in places if place is not None), otherwise)
+        known = [place for place in places if place is not None]
+        where = min(known, key=lambda place: document is None or document.line(place) > 0, default=otherwise)
         # What the line's key says already, the rule need not repeat.
         text = rule.removeprefix(f"`{named[0]}` ") if named and where == places[0] else rule
         hint = None if combination is None else _of_combination(combination, mentioned)

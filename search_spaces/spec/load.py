@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,11 @@ from search_spaces.spec.cases import conflicts, read_cases
 from search_spaces.spec.config_keys import checked, part_of, plain_values
 from search_spaces.spec.cross_field_rules import in_words, placed
 from search_spaces.spec.parameters import read_space
-from search_spaces.spec.problems import ABSENT, Problem, SpecError
+from search_spaces.spec.problems import ABSENT, Problem, SpecError, dotted
 from search_spaces.spec.scales import check_scales, scaled_values
 from search_spaces.spec.sweep_file import FULL, SweepFile
-from search_spaces.spec.sweep_rules import sweep_problems
-from search_spaces.spec.sweep_spec import Scaled, SweepSpec, get
+from search_spaces.spec.sweep_rules import always_set, sweep_problems
+from search_spaces.spec.sweep_spec import Scaled, SweepSpec, get, leaves
 from search_spaces.spec.valid_configs import MAX_COMBINATIONS_CHECKED, check_combinations
 from search_spaces.spec.yaml_document import Document, Node, parse_value, read
 from trainer.config.trial import TrialConfig
@@ -60,6 +60,8 @@ def load_sweep(path: Path, scale: str | None = None, overrides: Sequence[str] = 
         known = {(problem.keys, problem.rule) for problem in problems}
         new = [problem for problem in [*of_scale, *found] if (problem.keys, problem.rule) not in known]
         problems += [_at_scale(name, problem) for problem in new]
+    if not problems:
+        problems += [*_ineffective(specs[wanted], file, wanted), *_ineffective_scales(specs[wanted], file)]
     if problems:
         raise SpecError(problems, document)
     return specs[wanted]
@@ -105,7 +107,7 @@ def _overridden(document: Document, arguments: Sequence[str]) -> tuple[Document,
     """
     document = dataclasses.replace(document, arguments=tuple(arguments))
     problems = []
-    root = document.root
+    root, seen = document.root, set()
     for index, argument in enumerate(arguments):
         line = -(index + 1)
         key, equals, text = argument.partition("=")
@@ -114,7 +116,10 @@ def _overridden(document: Document, arguments: Sequence[str]) -> tuple[Document,
             problems.append(Problem(line=line, rule="must be KEY=VALUE, such as base.train.steps=2000"))
         elif value is None:
             problems.append(Problem(line=line, rule="its value is not YAML, such as 5, cpu or [1, 2]"))
+        elif key.strip() in seen:
+            problems.append(Problem(line=line, rule=f"sets {key.strip()} once more; an argument before it does so"))
         else:
+            seen.add(key.strip())
             root = _with(root, key.strip().split("."), value, line)
     return dataclasses.replace(document, root=root), problems
 
@@ -126,9 +131,38 @@ def _with(node: Node, parts: list[str], value: Node, line: int) -> Node:
         name, rest = ".".join(parts[:length]), parts[length:]
         if name in entries or length == 1:
             old_line, old = entries.get(name, (line, Node(line, {})))
-            entries[name] = (old_line, _with(old, rest, value, line)) if rest else (line, value)
+            at = old_line if isinstance(old.content, dict) else line
+            entries[name] = (at, _with(old, rest, value, line)) if rest else (line, value)
             break
     return Node(node.line, entries, 1 + sum(inner.num_values for _, inner in entries.values()))
+
+
+def _ineffective(spec: SweepSpec, file: SweepFile, scale: str) -> Iterator[Problem]:
+    """Arguments that set what a space or the scale sets over them."""
+    replaced = _settings_of(file, scale)
+    for index, argument in enumerate(spec.document.arguments):
+        root, _, key = argument.partition("=")[0].strip().partition(".")
+        parameter = always_set(spec, key) if root == "base" else None
+        if parameter is not None:
+            rule = f"has no effect: {dotted(parameter.where)} sets {key} in every trial"
+            yield Problem(line=-(index + 1), rule=rule)
+        elif root == "base" and key in replaced:
+            yield Problem(line=-(index + 1), rule=f"has no effect: scales.{scale}.set sets {key}")
+
+
+def _ineffective_scales(spec: SweepSpec, file: SweepFile) -> Iterator[Problem]:
+    """Settings of scales that a space sets over them: such a scale is not as small as it says."""
+    for name in file.scales:
+        for key in _settings_of(file, name):
+            parameter = always_set(spec, key)
+            if parameter is not None:
+                rule = f"has no effect: {dotted(parameter.where)} sets it in every trial"
+                yield Problem(keys=("scales", name, "set", *key.split(".")), rule=rule)
+
+
+def _settings_of(file: SweepFile, scale: str) -> list[str]:
+    values = file.scales[scale].set if scale in file.scales else None
+    return list(leaves(plain_values(values))) if values else []
 
 
 def _scaled(raw: dict[str, Any], file: SweepFile, name: str) -> tuple[dict[str, Any], list[Problem]]:

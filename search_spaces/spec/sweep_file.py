@@ -152,7 +152,7 @@ class SweepFile(Section):
         max_length=MAX_CONSTRAINTS,
         validate_default=False,
         description="limits on result columns",
-        json_schema_extra=_takes("a list of limits"),
+        json_schema_extra=_takes(f"a list of limits, such as [{DEFAULT_CONSTRAINTS[0]}]"),
     )
     search: SearchConfig = Field(default_factory=SearchConfig)
     budget: Annotated[BudgetConfig, MAY_CHANGE] = Field(default_factory=BudgetConfig)

@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from search_spaces.spec.problems import Problem, dotted
-from search_spaces.spec.sweep_spec import Constraint, SweepSpec
+from search_spaces.spec.sweep_spec import Constraint, Parameter, SweepSpec, get, leaves
 from search_spaces.spec.valid_configs import MAX_ARMS, num_combinations
+from trainer.config.recipe_options import RECIPE_SECTIONS
 from trainer.config.trial import TrialConfig
 
 # A grid beyond this is more likely a mistake than a wish, unless the budget says how much of it is wanted.
 MAX_TRIALS_WITHOUT_BUDGET = 10_000
 MIN_CHECKPOINT_SECONDS = 1.0
+
+# Settings that are read only where another one has this value.
+_ONLY_WITH = {
+    **dict.fromkeys(
+        (
+            "optimizer.momentum",
+            "optimizer.momentum_start",
+            "optimizer.momentum_warmup_steps",
+            "optimizer.embedding_learning_rate",
+            "optimizer.vector_learning_rate",
+        ),
+        ("optimizer.name", "muon"),
+    ),
+    "schedule.warmdown_steps": ("schedule.name", "warmdown"),
+}
 
 # Result columns that rise and fall together: the same thing in two units, or one with a constant added.
 _SAME = (("ce", "bpb"), ("artifact_bytes", "total_bytes"))
@@ -31,6 +47,7 @@ def sweep_warnings(spec: SweepSpec, configs: Iterable[TrialConfig]) -> Iterator[
         if one in spec.objectives and other in spec.objectives:
             rule = f"rises and falls with {one}: one of them is enough for the front"
             yield Problem(keys=("objectives", other), rule=rule)
+    yield from _without_effect(spec, configs := list(configs))
     found: dict[str, Problem] = {}
     for config in configs:
         steps, warmup, every = config.train.steps, config.schedule.warmup_steps, config.train.eval_every_steps
@@ -44,6 +61,43 @@ def sweep_warnings(spec: SweepSpec, configs: Iterable[TrialConfig]) -> Iterator[
             rule = f"{seconds:g} writes a checkpoint after almost every step, which may take longer than the steps"
             found.setdefault("checkpoints", _at(spec, "train.checkpoint_every_seconds", rule))
     yield from found.values()
+
+
+def _without_effect(spec: SweepSpec, configs: list[TrialConfig]) -> Iterator[Problem]:
+    """Settings that some or all trials do not read: in a space they add trials that differ in nothing."""
+    varied = {key for parameter in spec.space for key in parameter.leaves}
+    for key in [*sorted(varied), *(key for key in leaves(spec.base) if key not in varied)]:
+        reasons = [_unread(key, config) for config in configs]
+        told = [reason for reason in reasons if reason is not None]
+        is_multiplied = key in varied and key in _ONLY_WITH
+        if told and (is_multiplied or len(told) == len(reasons)):
+            where = " or ".join(sorted(set(told))[:3])
+            rule = f"has no effect with {where}" + ("; such trials are trained all the same" if is_multiplied else "")
+            yield _at(spec, key, rule)
+
+
+def _unread(key: str, config: TrialConfig) -> str | None:
+    """Why a trial does not read a setting; None if it does."""
+    section = key.partition(".")[0]
+    if section in RECIPE_SECTIONS and getattr(config, section) is None:
+        return f"recipe {config.recipe}"
+    other, value = _ONLY_WITH.get(key, ("", None))
+    actual = get(config.model_dump(include={other.partition(".")[0]}), other) if other else None
+    return None if actual == value else f"{other} {actual}"
+
+
+def always_set(spec: SweepSpec, key: str) -> Parameter | None:
+    """The parameter of the space that sets a key in every trial, so that no value of it elsewhere counts."""
+    return next((one for one in spec.space if _always_sets(one, key)), None)
+
+
+def _always_sets(parameter: Parameter, key: str) -> bool:
+    if parameter.key == key:
+        return True
+    sub, absent = key.removeprefix(f"{parameter.key}."), object()
+    return key.startswith(f"{parameter.key}.") and all(
+        isinstance(value, dict) and get(value, sub, absent) is not absent for value in parameter.values
+    )
 
 
 def _at(spec: SweepSpec, key: str, rule: str) -> Problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
@@ -122,7 +123,7 @@ class Parameter:
     values: tuple[Any, ...]
     where: Keys = dataclasses.field(default=(), compare=False)
 
-    @property
+    @functools.cached_property
     def options(self) -> Sequence[Any]:
         """Every value, in order. Only for kinds that can be listed."""
         assert self.is_listed
@@ -140,7 +141,7 @@ class Parameter:
     @property
     def leaves(self) -> frozenset[str]:
         """The dotted keys that this parameter may set."""
-        subkeys = {sub for value in self.values if isinstance(value, dict) for sub in _leaves(value)}
+        subkeys = {sub for value in self.values if isinstance(value, dict) for sub in leaves(value)}
         return frozenset(f"{self.key}.{sub}" for sub in subkeys) | ({self.key} if self._sets_itself else set())
 
     @property
@@ -257,9 +258,10 @@ def _way_to(values: Any, key: str) -> Keys | None:
     return None
 
 
-def _leaves(values: dict[str, Any]) -> Iterator[str]:
+def leaves(values: dict[str, Any]) -> Iterator[str]:
+    """The dotted keys of nested mappings that hold no mapping themselves."""
     for key, value in values.items():
-        yield from (f"{key}.{sub}" for sub in _leaves(value)) if isinstance(value, dict) else (key,)
+        yield from (f"{key}.{sub}" for sub in leaves(value)) if isinstance(value, dict) else (key,)
 
 
 def _plain_space(parameters: Sequence[Parameter]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class ArtifactConfig(Section):
         """A mapping as sorted `pattern=bits`: one cell of a table, and the same id in whatever order it was written."""
         if isinstance(value, Mapping):
             value = [f"{pattern}={bits}" for pattern, bits in value.items()]
-        return sorted(value) or None if isinstance(value, list | tuple) and _all_text(value) else value
+        return tuple(sorted(value)) or None if isinstance(value, list | tuple) and _all_text(value) else value
 
     @model_validator(mode="after")
     def _settings_fit(self) -> ArtifactConfig:

@@ -152,7 +152,10 @@ def test_the_twelve_wrong_specs(tmp_path: Path, content: str | bytes | None, ren
         ("constraints: [ce < 3]\n", "1: constraints[0]: must be `column <= number`"),
         ("constraints: [ce <= .nan]\n", "1: constraints[0]: must be `column <= number`"),
         ("constraints: [bytes <= 3]\n", "1: constraints[0]: is no result column"),
-        ("constraints: ce <= 3\n", "1: constraints: must be a list of limits, but got 'ce <= 3'"),
+        (
+            "constraints: ce <= 3\n",
+            "1: constraints: must be a list of limits, such as [total_bytes <= 16_000_000], but got 'ce <= 3'",
+        ),
         ("search: grid\n", "1: search: must be a mapping"),
         ("search: {method: tpe}\n", "1: search.method: must be one of grid, random, but got 'tpe'"),
         ("search: {seed: 1}\n", "1: search.seed: has no effect with method grid"),
@@ -537,3 +540,10 @@ def test_notes(tmp_path: Path) -> None:
     assert spec.notes == "Why this sweep?\n" == spec.resolved()["notes"]
     assert "notes" not in load_sweep(write(tmp_path, "base: {}\n")).resolved()
     assert errors(write(tmp_path, "notes: [1]\n")) == "sweep.yaml:1: notes: must be text or null, but got [1]"
+
+
+def test_a_section_is_not_blamed_for_what_was_wrong_in_it(tmp_path: Path) -> None:
+    """One mistake is one problem: objectives whose only entry is wrong are not called empty as well."""
+    assert errors(write(tmp_path, "objectives: {ce: minimize}\n")).splitlines() == [
+        "sweep.yaml:1: objectives.ce: must be min or max, but got 'minimize'; did you mean min?"
+    ]

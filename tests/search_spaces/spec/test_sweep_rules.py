@@ -95,6 +95,14 @@ WARNINGS = {
     "base: {train: {steps: 20, eval_every_steps: 21}}\n": "train.eval_every_steps",
     "base: {train: {checkpoint_every_seconds: 0}}\n": "train.checkpoint_every_seconds",
     "objectives: {ce: min, bpb: min}\n": "objectives.bpb",
+    "base: {optimizer: {name: adamw, momentum: 0.9}}\n": "optimizer.momentum",
+    "base: {optimizer: {name: muon, momentum: 0.9}}\n": "",
+    "base: {freeze: {scheme: orthogonal}}\n": "freeze.scheme",
+    "space: {optimizer.name: {choice: [adamw, muon]}, optimizer.momentum: {choice: [0.8, 0.9]}}\n": (
+        "space.optimizer.momentum"
+    ),
+    "space: {schedule.warmdown_steps: {choice: [10, 20]}}\n": "space.schedule.warmdown_steps",
+    "base: {freeze: {scheme: uniform}}\nspace: {recipe: {choice: [baseline, selective]}}\n": "",
     "base: {schedule: {warmup_steps: 19}, train: {steps: 20, eval_every_steps: 20, checkpoint_every_seconds: 1}}\n": "",
 }
 
@@ -129,6 +137,33 @@ def test_a_value_that_some_draws_may_use_is_kept(tmp_path: Path) -> None:
     assert (32, 2) in pairs and (32, 6) not in pairs and {dim for dim, _ in pairs} == {32, 48}
 
 
+def test_a_setting_that_is_replaced_is_refused(tmp_path: Path) -> None:
+    """What a space or a scale sets in every trial cannot be set beneath it: other trials than asked would run."""
+    space = "space: {train.steps: {choice: [100, 200]}}\n"
+    text = "has no effect: space.train.steps sets train.steps in every trial"
+    assert error(tmp_path, space, "base.train.steps=7") == f"argument base.train.steps=7: {text}"
+    scales = "scales: {cpu: {set: {train: {steps: 5}}}}\n"
+    assert error(tmp_path, scales + space) == (
+        "night.yaml:1: scales.cpu.set.train.steps: has no effect: space.train.steps sets it in every trial"
+    )
+    path = write(tmp_path, scales + "base: {train: {steps: 9}}\n")
+    assert load_sweep(path, overrides=("base.train.steps=7",)).base["train"]["steps"] == 7
+    with pytest.raises(SpecError, match=r"argument base\.train\.steps=7: has no effect: scales\.cpu\.set sets"):
+        load_sweep(path, "cpu", ("base.train.steps=7",))
+    some = "space: {train: {choice: [{steps: 5}, {clip_norm: 0.5}]}}\n"
+    assert len(plan(load_sweep(write(tmp_path, some), overrides=("base.train.steps=7",)))) == 2
+
+
+def test_widths_by_pattern_in_a_sweep(tmp_path: Path) -> None:
+    """As a list or as a mapping, in the base and in a choice."""
+    for text in ("['blocks.*.down=4']", "{'blocks.*.down': 4}"):
+        spec = load_sweep(write(tmp_path, f"base: {{artifact: {{bits_by_pattern: {text}}}}}\n"))
+        assert [trial.config.artifact.bits_by_pattern for trial in plan(spec)] == [("blocks.*.down=4",)]
+    choice = "space: {artifact.bits_by_pattern: {choice: [['blocks.*.down=4'], null, {'blocks.*.up': 3}]}}\n"
+    found = [trial.config.artifact.bits_by_pattern for trial in plan(load_sweep(write(tmp_path, choice)))]
+    assert found == [("blocks.*.down=4",), None, ("blocks.*.up=3",)]
+
+
 def test_overrides_change_the_file(tmp_path: Path) -> None:
     """Values, lists, new keys and keys that are dotted in the file; the resolved form holds them."""
     path = write(tmp_path, "base: {model: {num_heads: 4}}\nspace:\n  model.dim: {choice: [64, 96]}\n")
@@ -152,8 +187,10 @@ def test_overrides_change_the_file(tmp_path: Path) -> None:
         ("seeds=[1, 2", "argument seeds=[1, 2: its value is not YAML"),
         ("base.model.dim=50", "argument base.model.dim=50: base.model.dim: must be divisible by num_heads"),
         ("base.model=5", "argument base.model=5: base.model: must be a mapping"),
+        ("base.model.num_heads=5", "argument base.model.num_heads=5: base.model.num_heads: dim must be divisible"),
+        ("base.model.num_heads.x=5", "argument base.model.num_heads.x=5: base.model.num_heads: must be a whole number"),
     ],
 )
 def test_an_error_points_at_the_argument(argument: str, text: str, tmp_path: Path) -> None:
     """What is wrong with an argument is placed there, not at a line of the file."""
-    assert error(tmp_path, "base: {model: {num_heads: 4}}\n", argument).startswith(text)
+    assert error(tmp_path, "base: {model: {dim: 64, num_heads: 4}}\n", argument).startswith(text)
