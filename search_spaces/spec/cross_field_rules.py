@@ -103,13 +103,20 @@ def placed(
         mentioned = keys_of_rule(section, rule)
         places = [locate(key) for key in mentioned]
         known = [place for place in places if place is not None]
-        where = min(known, key=lambda place: document is None or document.line(place) > 0, default=otherwise)
+        where = min(known, key=lambda place: _rank(place, document), default=otherwise)
         # What the line's key says already, the rule need not repeat.
         text = rule.removeprefix(f"`{named[0]}` ") if named and where == places[0] else rule
         hint = None if combination is None else _of_combination(combination, mentioned)
         problem = Problem(keys=where, rule=text.replace("`", ""), hint=hint)
         found.setdefault((where, problem.rule), problem)
     return list(found.values())
+
+
+def _rank(place: Keys, document: Document | None) -> int:
+    """An argument of the command line is to blame before what varies, and that before what all trials share."""
+    if document is not None and document.line(place) < 0:
+        return 0
+    return 1 if place[0] in ("space", "cases") else 2
 
 
 def keys_of_rule(section: str, rule: str) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def load_sweep(path: Path, scale: str | None = None, overrides: Sequence[str] = 
         specs[name], found = _spec_of(*checked(SweepFile, scaled), document, num_checked)
         known = {(problem.keys, problem.rule) for problem in problems}
         new = [problem for problem in [*of_scale, *found] if (problem.keys, problem.rule) not in known]
-        problems += [_at_scale(name, problem) for problem in new]
+        problems += [_at_scale(name, problem, _settings_of(file, name)) for problem in new]
     if not problems:
         problems += [*_ineffective(specs[wanted], file, wanted), *_ineffective_scales(specs[wanted], file)]
     if problems:
@@ -205,10 +205,12 @@ def _spec_of(
     return spec, problems
 
 
-def _at_scale(scale: str, problem: Problem) -> Problem:
-    """A problem that only a scale has, saying so where its key does not."""
+def _at_scale(scale: str, problem: Problem, settings: Collection[str]) -> Problem:
+    """A problem that only a scale has: at the setting of the scale that replaced the file's, or saying which scale."""
     if problem.keys[:1] == ("scales",):
         return problem
+    if problem.keys[:1] == ("base",) and ".".join(map(str, problem.keys[1:])) in settings:
+        return dataclasses.replace(problem, keys=("scales", scale, "set", *problem.keys[1:]))
     return dataclasses.replace(problem, hint="; ".join(filter(None, [f"at scale {scale}", problem.hint])))
 
 

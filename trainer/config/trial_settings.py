@@ -74,13 +74,13 @@ class TrialSettings(Section):
                 raise ValueError(
                     f"`{section}` has no effect with recipe {self.recipe}: remove it, or change the recipe"
                 )
+        if self.low_rank is not None and self.model.mlp == "geglu":
+            raise ValueError("`model.mlp` must be gelu or relu2 with recipe low_rank, but got geglu")
         if self.freeze is not None:
             frozen = self.frozen_matrices
             if not frozen and self.recipe not in MAY_FREEZE_NOTHING:
                 raise ValueError(f"`freeze.matrices` must name a matrix with recipe {self.recipe}, but it is empty")
             self.freeze.layer_set(self.model.num_layers)
-        if self.low_rank is not None and self.model.mlp == "geglu":
-            raise ValueError("`model.mlp` must be gelu or relu2 with recipe low_rank, but got geglu")
         if self.eval.stride is not None and self.eval.stride > self.train.sequence_tokens:
             raise ValueError(
                 "`eval.stride` must be at most `train.sequence_tokens`, "

@@ -154,6 +154,25 @@ def test_a_setting_that_is_replaced_is_refused(tmp_path: Path) -> None:
     assert len(plan(load_sweep(write(tmp_path, some), overrides=("base.train.steps=7",)))) == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("base: {recipe: low_rank}\n", "night.yaml:1: base: model.mlp must be gelu or relu2 with recipe low_rank"),
+        (
+            RANDOM + "base: {model: {dim: 64, num_heads: 4}}\nspace: {model.mlp_ratio: {range: [1, 4]}}\n",
+            "night.yaml:4: space.model.mlp_ratio: dim * mlp_ratio must be a whole number, but got 64 * ",
+        ),
+        (
+            "scales: {cpu: {set: {model: {dim: 66}}}}\nbase: {model: {dim: 64, num_heads: 4}}\n",
+            "night.yaml:1: scales.cpu.set.model.dim: must be divisible by num_heads, but got 66 and 4",
+        ),
+    ],
+)
+def test_the_key_to_change_is_named(text: str, found: str, tmp_path: Path) -> None:
+    """Of the keys that a rule reads, the one that varies, or that a scale sets, is to blame before the base."""
+    assert error(tmp_path, text).startswith(found)
+
+
 def test_widths_by_pattern_in_a_sweep(tmp_path: Path) -> None:
     """As a list or as a mapping, in the base and in a choice."""
     for text in ("['blocks.*.down=4']", "{'blocks.*.down': 4}"):
