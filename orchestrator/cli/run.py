@@ -10,7 +10,7 @@ import typer
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...", show_default=False, help="values that replace the file's: base.train.steps=2000"
+        metavar="[KEY=VALUE]...", show_default=False, help="values that are set in the file: base.train.steps=2000"
     ),
 ]
 

@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
     """Add `train`, `eval` and `replay` to the command line."""
     app.command("train", epilog="Example: `frostline train trial.yaml --out runs/one`")(train)
     app.command("eval", epilog="Example: `frostline eval runs/x/trials/y/artifact.frost --data stdlib`")(evaluate)
-    app.command("replay", epilog="Example: `frostline replay runs/widths selective-4L128d-s1`")(replay)
+    app.command("replay", epilog="Example: `frostline replay runs/widths baseline-4L128d-s1`")(replay)
 
 
 def train(
