@@ -23,7 +23,8 @@ def check_scales(file: SweepFile, wanted: str) -> list[Problem]:
     known = [FULL, *(name for name in file.scales if name != FULL)]
     if wanted not in known:
         hint = did_you_mean(wanted, known) or f"this file knows {', '.join(known)}"
-        problems.append(Problem(keys=("scale",), rule="is no scale of this file", value=wanted, hint=hint))
+        line = None if wanted == file.scale else 0  # an option of the command is no line of the file
+        problems.append(Problem(keys=("scale",), rule="is no scale of this file", value=wanted, hint=hint, line=line))
     return problems
 
 

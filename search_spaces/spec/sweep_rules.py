@@ -47,6 +47,11 @@ def sweep_warnings(spec: SweepSpec, configs: Iterable[TrialConfig]) -> Iterator[
         if one in spec.objectives and other in spec.objectives:
             rule = f"rises and falls with {one}: one of them is enough for the front"
             yield Problem(keys=("objectives", other), rule=rule)
+    yield from _odd_directions(spec)
+    rest = (spec.budget.trials or 0) % len(spec.seeds)
+    if spec.search.method == "random" and rest:
+        rule = f"{spec.budget.trials:,} is no multiple of {len(spec.seeds)} seeds: the last config gets {rest} of them"
+        yield Problem(keys=("budget", "trials"), rule=rule)
     yield from _without_effect(spec, configs := list(configs))
     found: dict[str, Problem] = {}
     for config in configs:
@@ -61,6 +66,12 @@ def sweep_warnings(spec: SweepSpec, configs: Iterable[TrialConfig]) -> Iterator[
             rule = f"{seconds:g} writes a checkpoint after almost every step, which may take longer than the steps"
             found.setdefault("checkpoints", _at(spec, "train.checkpoint_every_seconds", rule))
     yield from found.values()
+
+
+def _odd_directions(spec: SweepSpec) -> Iterator[Problem]:
+    for column, direction in spec.objectives.items():
+        if direction != ("max" if column == "tokens_per_s" else "min"):
+            yield Problem(keys=("objectives", column), rule=f"{direction} looks for the worst {column}")
 
 
 def _without_effect(spec: SweepSpec, configs: list[TrialConfig]) -> Iterator[Problem]:
