@@ -177,9 +177,13 @@ def _network(
 
 
 def _seeded(config: TrialSettings, names: Iterable[str]) -> dict[str, Weight]:
-    freeze, shapes = config.freeze or FreezeConfig(), weight_shapes(config.model)
-    seed = config.seed if freeze.seed is None else freeze.seed
+    freeze, shapes, seed = config.freeze or FreezeConfig(), weight_shapes(config.model), _map_seed(config)
     return {name: Weight(shape=shapes[name], kind="seeded", scheme=freeze.scheme, seed=seed) for name in names}
+
+
+def _map_seed(config: TrialSettings) -> int:
+    """The seed of frozen maps: the trial's, unless `freeze.seed` gives one."""
+    return config.seed if config.freeze is None or config.freeze.seed is None else config.freeze.seed
 
 
 def _adapter(config: TrialSettings, name: str, shape: Shape) -> dict[str, Weight]:
@@ -190,7 +194,7 @@ def _adapter(config: TrialSettings, name: str, shape: Shape) -> dict[str, Weight
     if config.adapter.kind == "lora":
         pair = {f"{at}.lora_a": Weight(shape=(rank, num_inputs)), f"{at}.lora_b": Weight(shape=(num_outputs, rank))}
         return {**gain, **pair}
-    seed = _seeded(config, [name])[name].seed
+    seed = _map_seed(config)
     return {
         **gain,
         f"{at}.vera_a": Weight(shape=(rank, num_inputs), kind="seeded", seed=seed),
