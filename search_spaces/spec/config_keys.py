@@ -142,8 +142,8 @@ def checked(model: type[S], values: Any) -> tuple[S, list[Problem]]:
         # a section is not blamed for being without what was taken out of it
         emptied = {problem.keys[:length] for problem in found for length in range(len(problem.keys))}
         found += [problem_of(model, one) for one in details if _keys(one) not in emptied]
-        for one in details:  # what was wrong may hide more
-            values = _without(values, _keys(one))
+        for one in details:  # what was wrong may hide more; of what is missing only its section can be taken out
+            values = _without(values, _keys(one)[:-1] if one["type"] == "missing" else _keys(one))
 
 
 def checked_value(name: str, value: Any) -> tuple[Any, list[Problem]]:

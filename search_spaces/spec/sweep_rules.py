@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator
 
 from search_spaces.spec.problems import Problem, dotted
@@ -92,8 +93,10 @@ def _unread(key: str, config: TrialConfig) -> str | None:
     section = key.partition(".")[0]
     if section in RECIPE_SECTIONS and getattr(config, section) is None:
         return f"recipe {config.recipe}"
-    other, value = _ONLY_WITH.get(key, ("", None))
-    actual = get(config.model_dump(include={other.partition(".")[0]}), other) if other else None
+    if key not in _ONLY_WITH:
+        return None
+    other, value = _ONLY_WITH[key]
+    actual = operator.attrgetter(other)(config)
     return None if actual == value else f"{other} {actual}"
 
 

@@ -542,6 +542,14 @@ def test_notes(tmp_path: Path) -> None:
     assert errors(write(tmp_path, "notes: [1]\n")) == "sweep.yaml:1: notes: must be text or null, but got [1]"
 
 
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    """A section whose keys must be given says so of each, once."""
+    assert errors(write(tmp_path, "scaled: {}\n")).splitlines() == [
+        "sweep.yaml:1: scaled.name: is missing, but got {}",
+        "sweep.yaml:1: scaled.divide: is missing, but got {}",
+    ]
+
+
 def test_a_section_is_not_blamed_for_what_was_wrong_in_it(tmp_path: Path) -> None:
     """One mistake is one problem: objectives whose only entry is wrong are not called empty as well."""
     assert errors(write(tmp_path, "objectives: {ce: minimize}\n")).splitlines() == [
