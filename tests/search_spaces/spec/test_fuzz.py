@@ -163,10 +163,7 @@ def test_any_file_is_answered(text: str, tmp_path_factory: pytest.TempPathFactor
 @settings(LIMITED, max_examples=NUM_CASES, phases=[Phase.generate])
 @given(seed=SEEDS)
 def test_twenty_thousand_files_are_answered(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Many more files, made by a generator of our own from hypothesis' seeds: its trees take five times as long.
-
-    Fewer draws look for values that are never valid, for the same reason.
-    """
+    """Many more files; fewer draws look for values that are never valid, so that it takes minutes."""
     with mock.patch.object(draw_check, "NUM_DRAWS", 20):
         answers(random_text(random.Random(seed)), tmp_path_factory.getbasetemp())
 
