@@ -83,7 +83,7 @@ def _progress(sweep: SweepSpec, is_long: bool) -> Iterator[Callable[[int], None]
 def _notes(sweep: SweepSpec, found: PlanTable) -> list[str]:
     """What a user should know of the plan: what the budget cuts, what of the space is valid, and warnings."""
     from orchestrator.search.planner import note_on_budget
-    from search_spaces.spec.draw_check import valid_share
+    from search_spaces.configs.draw_check import valid_share
     from search_spaces.spec.problems import render_problems
     from search_spaces.spec.sweep_rules import sweep_warnings
 

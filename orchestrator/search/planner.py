@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterator
 from itertools import islice
 
+from search_spaces.configs.valid_configs import Candidate, candidates, candidates_of_space, num_combinations
 from search_spaces.spec.cross_field_rules import gpus_of
 from search_spaces.spec.sweep_spec import SweepSpec
-from search_spaces.spec.valid_configs import Candidate, candidates, candidates_of_space, num_combinations
 from trainer.config.trial import TrialConfig
 
 MAX_CONFIGS_COUNTED = 500  # about a tenth of a second

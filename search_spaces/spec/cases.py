@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from search_spaces.spec.config_keys import ConfigKey, checked_value, find_key, placed_below
-from search_spaces.spec.parameters import read_space, unknown_parameter
+from search_spaces.spec.nested import get
+from search_spaces.spec.parameters import entries, read_space, unknown_parameter
 from search_spaces.spec.problems import Keys, Problem, dotted, shown
 from search_spaces.spec.sweep_file import CaseFile
-from search_spaces.spec.sweep_spec import Case, Parameter, get
+from search_spaces.spec.sweep_spec import Case, Parameter
 from search_spaces.spec.yaml_document import Document
 
 Conditions = dict[str, tuple[Any, ...]]
@@ -77,7 +78,7 @@ def _read_when(
         return {}, [Problem(keys=where, rule=rule, value=raw)]
     when: Conditions = {}
     problems: list[Problem] = []
-    for name, wanted, here in _entries(raw, where):
+    for name, wanted, here in entries(raw, where):
         key = find_key(name)
         if key is None:
             problems.append(unknown_parameter(name, here, None))
@@ -92,15 +93,6 @@ def _read_when(
                 when[name] = tuple(value for value, _ in pairs)
                 problems += _never_occurs(name, when[name], here, base, known)
     return when, problems
-
-
-def _entries(raw: dict[str, Any], where: Keys, prefix: str = "") -> Iterator[tuple[str, Any, Keys]]:
-    for name, value in raw.items():
-        key = find_key(f"{prefix}{name}")
-        if key is not None and key.section is not None and isinstance(value, dict):
-            yield from _entries(value, (*where, name), f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value, (*where, name)
 
 
 def _alternatives(key: ConfigKey, wanted: Any) -> list[Any]:

@@ -19,6 +19,7 @@ from pydantic import ValidationError, create_model, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from search_spaces.spec.nested import get, nested
 from search_spaces.spec.problems import Keys, Problem, did_you_mean, plain
 from search_spaces.spec.sweep_spec import TrialKeys
 from trainer.config.section import Section
@@ -149,11 +150,10 @@ def checked(model: type[S], values: Any) -> tuple[S, list[Problem]]:
 def checked_value(name: str, value: Any) -> tuple[Any, list[Problem]]:
     """The value at one key of a trial, normalized, and what is wrong with it; keys begin below the key's own."""
     parts = name.split(".")
-    nested = functools.reduce(lambda inner, part: {part: inner}, parts[::-1], value)
-    valid, problems = checked(part_of(TrialKeys), nested)
+    valid, problems = checked(part_of(TrialKeys), nested(name, value))
     if problems:
         return None, [dataclasses.replace(one, keys=one.keys[len(parts) :]) for one in problems]
-    return functools.reduce(lambda values, part: values[part], parts, plain_values(valid)), []
+    return get(plain_values(valid), name), []
 
 
 def plain_values(part: Section) -> dict[str, Any]:

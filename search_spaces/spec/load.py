@@ -7,6 +7,7 @@ Each step returns values and a list of problems.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -15,17 +16,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from search_spaces.configs.valid_configs import MAX_COMBINATIONS_CHECKED, check_combinations
 from search_spaces.spec.cases import conflicts, read_cases
 from search_spaces.spec.config_keys import checked, part_of, plain_values
 from search_spaces.spec.cross_field_rules import in_words, placed
+from search_spaces.spec.nested import get, leaves, nested
 from search_spaces.spec.parameters import read_space
-from search_spaces.spec.problems import ABSENT, Problem, SpecError, dotted
+from search_spaces.spec.problems import ABSENT, Keys, Problem, SpecError, dotted
 from search_spaces.spec.scales import check_scales, scaled_values
 from search_spaces.spec.sweep_file import FULL, SweepFile
 from search_spaces.spec.sweep_rules import always_set, sweep_problems
-from search_spaces.spec.sweep_spec import Scaled, SweepSpec, get, leaves
-from search_spaces.spec.valid_configs import MAX_COMBINATIONS_CHECKED, check_combinations
-from search_spaces.spec.yaml_document import Document, Node, parse_value, read
+from search_spaces.spec.sweep_spec import Scaled, SweepSpec
+from search_spaces.spec.yaml_document import Document, parse_value, read
 from trainer.config.trial import TrialConfig
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -105,36 +107,38 @@ def _overridden(document: Document, arguments: Sequence[str]) -> tuple[Document,
 
     A key is dotted from the top of the file; keys that are dotted in the file (`model.dim:`) are found as they are.
     """
-    document = dataclasses.replace(document, arguments=tuple(arguments))
     problems = []
-    root, seen = document.root, set()
+    values, lines = copy.deepcopy(document.values), dict(document.lines)
+    seen: set[str] = set()
     for index, argument in enumerate(arguments):
         line = -(index + 1)
         key, equals, text = argument.partition("=")
-        value = parse_value(text, line) if equals else None
-        if not equals or not all(key.strip().split(".")):
+        key = key.strip()
+        if not equals or not all(key.split(".")):
             problems.append(Problem(line=line, rule="must be KEY=VALUE, such as base.train.steps=2000"))
-        elif value is None:
-            problems.append(Problem(line=line, rule="its value is not YAML, such as 5, cpu or [1, 2]"))
-        elif key.strip() in seen:
-            problems.append(Problem(line=line, rule=f"sets {key.strip()} once more; an argument before it does so"))
+        elif key in seen:
+            problems.append(Problem(line=line, rule=f"sets {key} once more; an argument before it does so"))
         else:
-            seen.add(key.strip())
-            root = _with(root, key.strip().split("."), value, line)
-    return dataclasses.replace(document, root=root), problems
+            seen.add(key)
+            try:
+                way = _set(values, key.split("."), parse_value(text))
+            except ValueError:
+                problems.append(Problem(line=line, rule="its value is not YAML, such as 5, cpu or [1, 2]"))
+                continue
+            # the nearest key that an argument has set is to blame for what is below it
+            lines = {keys: number for keys, number in lines.items() if keys[: len(way)] != way} | {way: line}
+    return Document(document.path, values, lines, tuple(arguments)), problems
 
 
-def _with(node: Node, parts: list[str], value: Node, line: int) -> Node:
-    """The node with the value at a dotted key, whose parts may be joined in the file."""
-    entries = dict(node.content) if isinstance(node.content, dict) else {}
-    for length in range(len(parts), 0, -1):
-        name, rest = ".".join(parts[:length]), parts[length:]
-        if name in entries or length == 1:
-            old_line, old = entries.get(name, (line, Node(line, {})))
-            at = old_line if isinstance(old.content, dict) else line
-            entries[name] = (at, _with(old, rest, value, line)) if rest else (line, value)
-            break
-    return Node(node.line, entries, 1 + sum(inner.num_values for _, inner in entries.values()))
+def _set(values: dict[str, Any], parts: list[str], value: Any) -> Keys:
+    """Set the value at a dotted key, whose parts may be joined in the file; the way to what was replaced or added."""
+    lengths = range(len(parts), 0, -1)
+    length = next((length for length in lengths if ".".join(parts[:length]) in values), 1)
+    name, rest = ".".join(parts[:length]), parts[length:]
+    if rest and isinstance(values.get(name), dict):
+        return (name, *_set(values[name], rest, value))
+    values[name] = nested(".".join(rest), value) if rest else value
+    return (name,)
 
 
 def _ineffective(spec: SweepSpec, file: SweepFile, scale: str) -> Iterator[Problem]:

@@ -72,7 +72,7 @@ def read_space(raw: dict[str, Any], where: Keys) -> tuple[tuple[Parameter, ...],
     """The parameters of one space, and what is wrong with the others."""
     parameters: list[Parameter] = []
     problems: list[Problem] = []
-    for name, value, at in _entries(raw, where):
+    for name, value, at in entries(raw, where):
         key = find_key(name)
         if key is None or name == "seed":
             problems.append(unknown_parameter(name, at, value))
@@ -83,13 +83,13 @@ def read_space(raw: dict[str, Any], where: Keys) -> tuple[tuple[Parameter, ...],
     return tuple(parameters), problems
 
 
-def _entries(raw: dict[str, Any], where: Keys, prefix: str = "") -> Iterator[tuple[str, Any, Keys]]:
-    """Dotted key, value and place of every parameter; sections may be nested."""
+def entries(raw: dict[str, Any], where: Keys, prefix: str = "") -> Iterator[tuple[str, Any, Keys]]:
+    """Dotted key, value and place of everything in a `space` or `when`; sections may be nested."""
     for name, value in raw.items():
         at, key = (*where, name), find_key(f"{prefix}{name}")
         is_choice = isinstance(value, dict) and any(isinstance(value.get(kind), list) for kind in ("choice", "grid"))
         if key is not None and key.section is not None and isinstance(value, dict) and value and not is_choice:
-            yield from _entries(value, at, f"{key.name}.")
+            yield from entries(value, at, f"{key.name}.")
         else:
             yield f"{prefix}{name}", value, at
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from search_spaces.spec.config_keys import find_key, unknown_key
+from search_spaces.spec.nested import merged
 from search_spaces.spec.parameters import KINDS
 from search_spaces.spec.problems import Keys, Problem, did_you_mean
 from search_spaces.spec.sweep_file import FULL, ScaleFile, SweepFile
@@ -36,7 +37,7 @@ def scaled_values(
     divider = _Divider({key: divisor for key, divisor in scale.divide.items() if _takes_number(key)})
     scaled = {
         **raw,
-        "base": _merged(divider.values(raw.get("base"), "", ("base",)), changes),
+        "base": merged(divider.values(raw.get("base"), "", ("base",)), changes),
         "space": divider.space(raw.get("space"), "", ("space",)),
         "cases": divider.cases(raw.get("cases")),
         "scaled": {"name": name, "divide": dict(scale.divide)},
@@ -118,11 +119,3 @@ class _Divider:
             self.problems.append(Problem(keys=where, rule=f"must be divisible by {divisor} to be scaled", value=value))
             return value
         return value // divisor
-
-
-def _merged(base: Any, changes: dict[str, Any]) -> dict[str, Any]:
-    """Nested mappings with the values of another laid over them."""
-    merged = dict(base) if isinstance(base, dict) else {}
-    for key, value in changes.items():
-        merged[key] = _merged(merged.get(key), value) if isinstance(value, dict) else value
-    return merged

@@ -5,9 +5,10 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Iterator
 
+from search_spaces.configs.valid_configs import MAX_ARMS, num_combinations
+from search_spaces.spec.nested import get, leaves
 from search_spaces.spec.problems import Problem, dotted
-from search_spaces.spec.sweep_spec import Constraint, Parameter, SweepSpec, get, leaves
-from search_spaces.spec.valid_configs import MAX_ARMS, num_combinations
+from search_spaces.spec.sweep_spec import Constraint, Parameter, SweepSpec
 from trainer.config.recipe_options import RECIPE_SECTIONS
 from trainer.config.trial import TrialConfig
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from search_spaces.spec.nested import leaves
 from search_spaces.spec.problems import Keys
 from search_spaces.spec.yaml_document import Document
 from trainer.config.section import Section
@@ -190,7 +191,7 @@ class SweepSpec:
     scaled: Scaled | None = None
     document: Document = dataclasses.field(default=Document(Path("sweep")), compare=False, repr=False)
 
-    @property
+    @functools.cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """Of the space and of all cases."""
         return (*self.space, *(parameter for case in self.cases for parameter in case.space))
@@ -236,15 +237,6 @@ def num_steps(low: float, high: float, step: float) -> int:
     return int((Decimal(str(high)) - Decimal(str(low))) / Decimal(str(step))) + 1
 
 
-def get(values: dict[str, Any], key: str, default: Any = None) -> Any:
-    """The value at a dotted key of nested mappings."""
-    for part in key.split("."):
-        if not isinstance(values, dict) or part not in values:
-            return default
-        values = values[part]
-    return values
-
-
 def _way_to(values: Any, key: str) -> Keys | None:
     """The way to a dotted key in nested mappings whose keys may be dotted themselves; None if it is not there."""
     if not isinstance(values, dict):
@@ -256,12 +248,6 @@ def _way_to(values: Any, key: str) -> Keys | None:
         if rest is not None:
             return (first, *rest)
     return None
-
-
-def leaves(values: dict[str, Any]) -> Iterator[str]:
-    """The dotted keys of nested mappings that hold no mapping themselves."""
-    for key, value in values.items():
-        yield from (f"{key}.{sub}" for sub in leaves(value)) if isinstance(value, dict) else (key,)
 
 
 def _plain_space(parameters: Sequence[Parameter]) -> dict[str, Any]:

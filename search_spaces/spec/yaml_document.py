@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,11 @@ MAX_FILE_BYTES = 1 << 20
 MAX_VALUES = 100_000
 MAX_DEPTH = 40
 MAX_DIGITS = 300
+_TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
 
 _INTEGER = re.compile(r"[-+]?[0-9](_?[0-9])*|0x[0-9a-fA-F]+|0o[0-7]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9](_?[0-9])*(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_FINITE = re.compile(r"([-+]?)\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _WORDS: dict[str, Scalar] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -35,46 +37,18 @@ _WORDS: dict[str, Scalar] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Node:
-    """A value with its line; mappings hold the line of each key beside its node. Line -n is argument n of a command."""
-
-    line: int
-    content: Scalar | list[Node] | dict[str, tuple[int, Node]]
-    num_values: int = 1
-
-    def plain(self) -> Any:
-        """The value without lines; what an alias shares is copied."""
-        if isinstance(self.content, dict):
-            return {key: node.plain() for key, (_, node) in self.content.items()}
-        return [node.plain() for node in self.content] if isinstance(self.content, list) else self.content
-
-
-@dataclasses.dataclass(frozen=True)
 class Document:
-    """A YAML file: its values, and where each of its keys was written: a line, or an argument of the command line."""
+    """A YAML file: its plain values, and the line of each key and list item. Line -n is argument n of a command."""
 
     path: Path
-    root: Node = Node(1, {})
+    values: dict[str, Any] = dataclasses.field(default_factory=dict)
+    lines: Mapping[Keys, int] = dataclasses.field(default_factory=dict)
     arguments: tuple[str, ...] = ()
-
-    @property
-    def values(self) -> dict[str, Any]:
-        values = self.root.plain()
-        assert isinstance(values, dict)
-        return values
 
     def line(self, keys: Keys) -> int:
         """The line of the key (or list item) at `keys`, or of its nearest parent that exists."""
-        line, node = self.root.line, self.root
-        for key in keys:
-            if isinstance(node.content, dict) and isinstance(key, str) and key in node.content:
-                line, node = node.content[key]
-            elif isinstance(node.content, list) and isinstance(key, int) and key < len(node.content):
-                node = node.content[key]
-                line = node.line
-            else:
-                break
-        return line
+        ways = (keys[:length] for length in range(len(keys), -1, -1))
+        return next((self.lines[way] for way in ways if way in self.lines), 1)
 
     def place(self, keys: Keys, line: int | None = None) -> tuple[int, str]:
         """A number to sort by, and the place as text; line 0 is the file as a whole."""
@@ -98,33 +72,42 @@ def load(path: Path) -> Document:
 
 def read(path: Path) -> tuple[Document, list[Problem]]:
     """As `load`, but problems that leave a readable document (keys given twice) are returned, not raised."""
-    source, text = Document(path), _text(path)
-    composer = _Composer(source)
+    text, reader = _text(path), _Reader(path)
     try:
-        root = composer.compose(yaml.parse(text, Loader=yaml.BaseLoader))
+        root = yaml.compose(text, Loader=_Composer)
     except yaml.MarkedYAMLError as error:
-        raise SpecError([*composer.problems, _syntax_problem(text, error)], source) from error
+        raise SpecError([_syntax_problem(text, error)], Document(path)) from error
+    except RecursionError as error:  # hundreds of levels: PyYAML builds them before they can be counted
+        raise SpecError([Problem(rule=_TOO_DEEP, line=0)], Document(path)) from error
     except yaml.reader.ReaderError as error:
         # Text that was decoded already can only hold a character that YAML refuses.
         line = text.count("\n", 0, error.position) + 1
         rule = f"holds the control character U+{error.character:04X}; is this a text file?"
-        raise SpecError([Problem(rule=rule, line=line)], source) from error
-    if root is None:
-        raise SpecError([*composer.problems, Problem(rule="is empty", line=0)], source)
-    if not isinstance(root.content, dict):
+        raise SpecError([Problem(rule=rule, line=line)], Document(path)) from error
+    values = None if root is None else reader.value(root, ())
+    if root is None or values is None or values == "":
+        raise SpecError([*reader.problems, Problem(rule="is empty", line=0)], Document(path))
+    if not isinstance(values, dict):
         rule = "must be a mapping at the top (lines of `key: value`)"
-        raise SpecError([*composer.problems, Problem(rule=rule, value=root.plain(), line=root.line)], source)
-    return Document(path, root), composer.problems
+        raise SpecError([*reader.problems, Problem(rule=rule, value=values, line=_line(root))], Document(path))
+    return Document(path, values, reader.lines), reader.problems
 
 
-def parse_value(text: str, line: int) -> Node | None:
-    """What a word or a flow collection such as `[1, 2]` stands for, every part at `line`; None if it is not YAML."""
-    composer = _Composer(Document(Path(text)), line)
+def parse_value(text: str) -> Any:
+    """What a word or a flow collection such as `[1, 2]` stands for.
+
+    Raises:
+        ValueError: if it is not YAML.
+    """
+    reader = _Reader(Path(text))
     try:
-        node = composer.compose(yaml.parse(text, Loader=yaml.BaseLoader))
-    except (yaml.YAMLError, SpecError):
-        return None
-    return None if composer.problems else node or Node(line, None)
+        root = yaml.compose(text, Loader=_Composer)
+        value = None if root is None else reader.value(root, ())
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(text) from error
+    if reader.problems:
+        raise ValueError(text)
+    return value
 
 
 def dump(values: Mapping[str, Any]) -> str:
@@ -181,6 +164,11 @@ def _syntax_problem(text: str, error: yaml.MarkedYAMLError) -> Problem:
         indented = "\t" in lines[number][: len(lines[number]) - len(lines[number].lstrip())]
         rule = "is indented with a tab" if indented else "holds a tab between words"
         return Problem(rule=rule, line=number + 1, hint="YAML takes only spaces there")
+    if error.problem == "but found another document":
+        return Problem(rule="a second document begins here (`---`); one file holds one", line=number + 1)
+    if str(error.problem).startswith("found undefined alias"):
+        name = str(error.problem).split("'")[1]
+        return Problem(rule=f"the alias *{name} has no anchor above it", line=number + 1)
     rule = f"is not valid YAML: {error.problem}" + (f" ({error.context})" if error.context else "")
     hint = None
     if error.problem in ("could not find expected ':'", "mapping values are not allowed here"):
@@ -188,113 +176,72 @@ def _syntax_problem(text: str, error: yaml.MarkedYAMLError) -> Problem:
     return Problem(rule=rule, line=number + 1, value=lines[number].strip(), hint=hint)
 
 
-class _Composer:
-    """Builds nodes from PyYAML's events. What aliases expand to is counted as it is built, so that it stays bounded."""
+class _Composer(yaml.BaseLoader):
+    """PyYAML's composer, with an empty tag where the file gives none: an explicit `!!str` can be told from it."""
 
-    def __init__(self, source: Document, fixed_line: int | None = None) -> None:
-        self.source, self.fixed_line = source, fixed_line
+    DEFAULT_SCALAR_TAG = DEFAULT_SEQUENCE_TAG = DEFAULT_MAPPING_TAG = ""  # type: ignore[misc]
+
+
+class _Reader:
+    """Plain values of PyYAML's nodes. What aliases stand for is copied, within bounds."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.problems: list[Problem] = []
-        self.anchors: dict[str, Node] = {}
+        self.lines: dict[Keys, int] = {}
+        self.num_values = 0
 
-    def compose(self, events: Iterator[yaml.Event]) -> Node | None:
-        """The first document's root; None if there is nothing in the file."""
-        root = None
-        for event in events:
-            if isinstance(event, yaml.DocumentStartEvent) and root is not None:
-                self._add(event, (), "a second document begins here (`---`); one file holds one")
-                break
-            if isinstance(event, yaml.NodeEvent):
-                root = self._node(event, events, ())
-        nothing = root is not None and isinstance(root.content, str | None) and not root.content
-        return None if nothing else root
-
-    def _node(self, event: yaml.Event, events: Iterator[yaml.Event], keys: Keys) -> Node:
-        if isinstance(event, yaml.AliasEvent):
-            return self._alias(event, keys)
-        assert isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)
-        if event.tag is not None:
-            self._add(event, keys, f"the tag {shown(event.tag)} is not understood: tags are not supported")
-        if len(keys) > MAX_DEPTH:
-            raise self._fatal(event, keys, f"is nested deeper than {MAX_DEPTH} levels")
-        if isinstance(event, yaml.ScalarEvent):
-            node = Node(self._line(event), self._scalar(event, keys))
-        elif isinstance(event, yaml.SequenceStartEvent):
-            node = self._sequence(event, events, keys)
-        else:
-            node = self._mapping(event, events, keys)
-        if node.num_values > MAX_VALUES:
-            raise self._fatal(event, keys, f"expands to more than {MAX_VALUES:,} values")
-        if event.anchor is not None:
-            self.anchors[event.anchor] = node
-        return node
-
-    def _scalar(self, event: yaml.ScalarEvent, keys: Keys) -> Scalar:
-        if any(0xD800 <= ord(character) < 0xE000 for character in event.value):
-            self._add(event, keys, "holds half of a surrogate pair, which is no character")
+    def value(self, node: yaml.Node, keys: Keys) -> Any:
+        """The plain value of the node at `keys`; the lines of all that is in it are noted."""
+        self.num_values += 1
+        if self.num_values > MAX_VALUES or len(keys) > MAX_DEPTH:
+            rule = _TOO_DEEP if len(keys) > MAX_DEPTH else f"expands to more than {MAX_VALUES:,} values"
+            place = keys[:3] if len(keys) > MAX_DEPTH else keys[:1]
+            raise SpecError([*self.problems, Problem(rule=rule, keys=place)], Document(self.path, {}, self.lines))
+        if node.tag:
+            self._add(node, keys, f"the tag {shown(node.tag)} is not understood: tags are not supported")
+        if isinstance(node, yaml.MappingNode):
+            entries = self._entries(node, keys)
+            self.lines.update({(*keys, key): line for key, (line, _) in entries.items()})
+            return {key: self.value(inner, (*keys, key)) for key, (_, inner) in entries.items()}
+        if isinstance(node, yaml.SequenceNode):
+            self.lines.update({(*keys, index): _line(item) for index, item in enumerate(node.value)})
+            return [self.value(item, (*keys, index)) for index, item in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)
+        if _SURROGATE.search(node.value):
+            self._add(node, keys, "holds half of a surrogate pair, which is no character")
             return None
-        return plain_scalar(event.value) if event.style is None else event.value
+        return plain_scalar(node.value) if node.style is None else str(node.value)
 
-    def _sequence(self, event: yaml.Event, events: Iterator[yaml.Event], keys: Keys) -> Node:
-        items: list[Node] = []
-        for item in events:
-            if isinstance(item, yaml.SequenceEndEvent):
-                break
-            items.append(self._node(item, events, (*keys, len(items))))
-        return Node(self._line(event), items, 1 + sum(item.num_values for item in items))
-
-    def _mapping(self, event: yaml.Event, events: Iterator[yaml.Event], keys: Keys) -> Node:
-        entries: dict[str, tuple[int, Node]] = {}
-        inherited: list[Node] = []
-        for key_event in events:
-            if isinstance(key_event, yaml.MappingEndEvent):
-                break
-            key = self._key(key_event, events, keys)
-            value = self._node(next(events), events, (*keys, key))
-            if key == "<<" and isinstance(key_event, yaml.ScalarEvent) and key_event.style is None:
-                inherited += self._merged(key_event, value, keys)
+    def _entries(self, node: yaml.MappingNode, keys: Keys) -> dict[str, tuple[int, yaml.Node]]:
+        """Line and node of each key; keys are text, `on` and `1` too. What `<<` names follows, where it is not set."""
+        entries: dict[str, tuple[int, yaml.Node]] = {}
+        merged: list[yaml.Node] = []
+        for key_node, value in node.value:
+            key = key_node.value
+            if not isinstance(key, str) or not key or key_node.tag:
+                self._add(key_node, keys, "a key must be a word", value=self.value(key_node, keys))
+            elif key == "<<" and key_node.style is None:
+                merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
             elif key in entries:
-                self._add(key_event, (*keys, key), f"given twice; line {entries[key][0]} has it already")
+                self._add(key_node, (*keys, key), f"given twice; line {entries[key][0]} has it already")
             else:
-                entries[key] = (self._line(key_event), value)
-        for parent in inherited:
-            assert isinstance(parent.content, dict)
-            entries |= {key: entry for key, entry in parent.content.items() if key not in entries}
-        return Node(self._line(event), entries, 1 + sum(node.num_values for _, node in entries.values()))
+                entries[key] = (_line(key_node), value)
+        for parent in merged:
+            place = (*keys, "<<")
+            value = self.value(parent, place)  # looked at as a whole first, so that what it expands to is bounded
+            if isinstance(parent, yaml.MappingNode):
+                entries |= {key: one for key, one in self._entries(parent, place).items() if key not in entries}
+            else:
+                self._add(parent, place, "must name a mapping or a list of mappings", value=value)
+        return entries
 
-    def _key(self, event: yaml.Event, events: Iterator[yaml.Event], keys: Keys) -> str:
-        """The text of a key, as written: `on` and `1` are no more than their letters."""
-        if isinstance(event, yaml.ScalarEvent) and event.tag is None and event.value:
-            return event.value
-        node = self._node(event, events, keys)
-        if isinstance(event, yaml.AliasEvent) and isinstance(node.content, str) and node.content:
-            return node.content
-        self._add(event, keys, "a key must be a word", value=node.plain())
-        return ""
+    def _add(self, node: yaml.Node, keys: Keys, rule: str, **value: Any) -> None:
+        self.problems.append(Problem(rule=rule, keys=keys, line=_line(node), **value))
 
-    def _merged(self, event: yaml.Event, value: Node, keys: Keys) -> list[Node]:
-        parents = value.content if isinstance(value.content, list) else [value]
-        if all(isinstance(parent.content, dict) for parent in parents):
-            return parents
-        self._add(event, (*keys, "<<"), "must name a mapping or a list of mappings", value=value.plain())
-        return []
 
-    def _alias(self, event: yaml.AliasEvent, keys: Keys) -> Node:
-        node = self.anchors.get(str(event.anchor))
-        if node is not None:
-            return node
-        self._add(event, keys, f"the alias *{printable(str(event.anchor))} has no anchor above it")
-        return Node(self._line(event), None, 1)
-
-    def _line(self, event: yaml.Event) -> int:
-        assert event.start_mark is not None
-        return event.start_mark.line + 1 if self.fixed_line is None else self.fixed_line
-
-    def _add(self, event: yaml.Event, keys: Keys, rule: str, **value: Any) -> None:
-        self.problems.append(Problem(rule=rule, keys=keys, line=self._line(event), **value))
-
-    def _fatal(self, event: yaml.Event, keys: Keys, rule: str) -> SpecError:
-        self._add(event, keys[:3], rule)
-        return SpecError(self.problems, self.source)
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
 
 
 class _Dumper(yaml.SafeDumper):

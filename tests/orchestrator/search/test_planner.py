@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.search.planner import PlannedTrial, iterate, note_on_budget, plan
+from search_spaces.configs.draws import draw
 from search_spaces.spec import yaml_document
-from search_spaces.spec.draws import draw
 from search_spaces.spec.load import load_sweep
+from search_spaces.spec.nested import get
 from search_spaces.spec.problems import SpecError
-from search_spaces.spec.sweep_spec import Parameter, SweepSpec, get
+from search_spaces.spec.sweep_spec import Parameter, SweepSpec
 from trainer.config.trial import TrialConfig
 
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.cli.plan import plan as plan_command
-from search_spaces.spec import draw_check
+from search_spaces.configs import draw_check
 from search_spaces.spec.config_keys import keys_of
 from search_spaces.spec.problems import SpecError
 from search_spaces.spec.sweep_file import SweepFile

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from search_spaces.spec.combinations import Combination, Option, Options, all_options, combinations
+from search_spaces.configs.combinations import Combination, Option, Options, all_options, combinations
+from search_spaces.configs.draws import draw
 from search_spaces.spec.cross_field_rules import broken_rules, problems_of
-from search_spaces.spec.draws import draw
 from search_spaces.spec.problems import Problem
 from search_spaces.spec.sweep_spec import Parameter, SweepSpec
 

@@ -7,10 +7,10 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from itertools import count, islice
 
-from search_spaces.spec.combinations import Combination, Option, Options, all_options, combinations
+from search_spaces.configs.combinations import Combination, Option, Options, all_options, combinations
+from search_spaces.configs.draw_check import values_never_valid
+from search_spaces.configs.draws import draw
 from search_spaces.spec.cross_field_rules import broken_rules, problems_of, split
-from search_spaces.spec.draw_check import values_never_valid
-from search_spaces.spec.draws import draw
 from search_spaces.spec.problems import Keys, Problem, SpecError
 from search_spaces.spec.sweep_spec import Parameter, ResourcesConfig, SweepSpec
 from trainer.config.trial import TrialConfig

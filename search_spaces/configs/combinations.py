@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from search_spaces.spec.sweep_spec import Parameter, SweepSpec, get
+from search_spaces.spec.nested import get, merged, nested
+from search_spaces.spec.sweep_spec import Parameter, SweepSpec
 from trainer.config.recipe_options import RECIPE_SECTIONS, SECTIONS_OF_RECIPE, without_unused_sections
 
 # A value, and its position among the parameter's options where it has one.
@@ -45,7 +46,8 @@ def combinations(spec: SweepSpec, options: Options) -> Iterator[Combination]:
                 yield from expand(values, chosen, rest, num_cases)
                 return
             for index, value in options(first):
-                yield from expand(_with(values, first.key, value), (*chosen, (first, index, value)), rest, num_cases)
+                changed = merged(values, nested(first.key, value))
+                yield from expand(changed, (*chosen, (first, index, value)), rest, num_cases)
         elif num_cases < len(spec.cases):
             case = spec.cases[num_cases]
             used = without_unused_sections(values)
@@ -72,16 +74,3 @@ def _is_unused(values: dict[str, Any], key: str) -> bool:
     section = key.partition(".")[0]
     recipe = str(values.get("recipe", "baseline"))
     return section in RECIPE_SECTIONS and section not in SECTIONS_OF_RECIPE.get(recipe, RECIPE_SECTIONS)
-
-
-def _with(values: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """Nested mappings with one dotted key set; a mapping is merged into what is there."""
-    first, _, rest = key.partition(".")
-    old = values.get(first)
-    if rest:
-        return {**values, first: _with(old if isinstance(old, dict) else {}, rest, value)}
-    if isinstance(value, dict) and isinstance(old, dict):
-        for sub, item in value.items():
-            old = _with(old, sub, item)
-        return {**values, first: old}
-    return {**values, first: value}
