@@ -10,7 +10,7 @@ from itertools import count, islice
 from search_spaces.configs.combinations import Combination, Option, Options, all_options, combinations
 from search_spaces.configs.draw_check import values_never_valid
 from search_spaces.configs.draws import draw
-from search_spaces.spec.cross_field_rules import broken_rules, problems_of, split
+from search_spaces.spec.cross_field_rules import problems_of, validated
 from search_spaces.spec.problems import Keys, Problem, SpecError
 from search_spaces.spec.sweep_spec import Parameter, ResourcesConfig, SweepSpec
 from trainer.config.trial import TrialConfig
@@ -44,8 +44,8 @@ def candidates(spec: SweepSpec) -> Iterator[Candidate]:
 
 def candidates_of_space(spec: SweepSpec) -> Iterator[Candidate]:
     """Every valid config of the space once, whatever the method, leaving out combinations that break a rule."""
-    valid = (one for one in combinations(spec, all_options) if not broken_rules(one.values))
-    return _distinct(_candidate(spec, one) for one in valid)
+    found = (_candidate(spec, one) for one in combinations(spec, all_options))
+    return _distinct(candidate for candidate in found if candidate is not None)
 
 
 def num_combinations(spec: SweepSpec) -> int:
@@ -98,9 +98,10 @@ def _distinct(candidates: Iterator[Candidate | None]) -> Iterator[Candidate]:
 
 def _grid(spec: SweepSpec) -> Iterator[Candidate]:
     for combination in combinations(spec, all_options):
-        if problems := problems_of(spec, combination):
-            raise SpecError(problems, spec.document)
-        yield _candidate(spec, combination)
+        candidate = _candidate(spec, combination)
+        if candidate is None:
+            raise SpecError(problems_of(spec, combination), spec.document)
+        yield candidate
 
 
 def _drawn(spec: SweepSpec) -> Iterator[Candidate | None]:
@@ -115,9 +116,10 @@ def _draw_of_valid_arms(spec: SweepSpec, number: int) -> list[Candidate]:
     for attempt in range(MAX_ATTEMPTS if _has_draws(spec) else 1):
         arms: list[Candidate] = []
         for combination in combinations(spec, _options_of_draw(spec.search.seed, number, attempt)):
-            if broken_rules(combination.values):
+            candidate = _candidate(spec, combination)
+            if candidate is None:
                 break
-            arms.append(_candidate(spec, combination))
+            arms.append(candidate)
         else:
             return arms
     problems = problems_of(spec, combination)
@@ -142,18 +144,19 @@ def _is_crossed(spec: SweepSpec, parameter: Parameter) -> bool:
     return parameter.is_listed if spec.search.method == "grid" else parameter.kind == "grid"
 
 
-def _candidate(spec: SweepSpec, combination: Combination) -> Candidate:
-    trial, resources = split(combination.values)
-    given = ResourcesConfig.model_validate(resources)
-    return Candidate(TrialConfig.model_validate(trial), given, _suffix(spec, given))
+def _candidate(spec: SweepSpec, combination: Combination) -> Candidate | None:
+    """None if the combination breaks a rule."""
+    config, given, broken = validated(combination.values)
+    if broken or config is None or given is None:
+        return None
+    return Candidate(config, given, _suffix(spec, given))
 
 
 def _suffix(spec: SweepSpec, resources: ResourcesConfig) -> str:
     """What tells trials of one config apart that are given different resources."""
-    searched = {leaf for parameter in spec.parameters for leaf in parameter.leaves}
     parts = {
         "resources.accelerator": f"-{resources.accelerator}",
         "resources.cpus": "" if resources.cpus is None else f"-{resources.cpus:g}cpu",
         "resources.gpus": "" if resources.gpus is None else f"-{resources.gpus:g}gpu",
     }
-    return "".join(part for key, part in parts.items() if key in searched)
+    return "".join(part for key, part in parts.items() if any(key in one.leaves for one in spec.parameters))

@@ -23,11 +23,6 @@ _MAX_CHOICES_NAMED = 4
 BrokenRule = tuple[str, str]
 
 
-def split(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The trial's part of a combination, and its resources."""
-    return {key: value for key, value in values.items() if key != "resources"}, values["resources"]
-
-
 def gpus_of(config: TrialConfig, resources: ResourcesConfig) -> float | None:
     """As given, else by kind; a trial that names its device does not leave it to its node."""
     if resources.gpus is not None:
@@ -42,13 +37,18 @@ def gpus_of(config: TrialConfig, resources: ResourcesConfig) -> float | None:
 
 def broken_rules(values: dict[str, Any]) -> list[BrokenRule]:
     """What is wrong with a combination."""
-    trial, resources = split(values)
+    return validated(values)[2]
+
+
+def validated(values: dict[str, Any]) -> tuple[TrialConfig | None, ResourcesConfig | None, list[BrokenRule]]:
+    """The config of a combination, what it is given, and what is wrong with them; None where that is not valid."""
+    trial = {key: value for key, value in values.items() if key != "resources"}
     config, broken = _validated(TrialConfig, trial)
-    given, of_resources = _validated(ResourcesConfig, resources)
+    given, of_resources = _validated(ResourcesConfig, values["resources"])
     broken += [(f"resources.{key}", rule) for key, rule in of_resources]
     if config is not None and given is not None:
         broken += [("", rule) for rule in _rules_of_placement(config, given)]
-    return broken
+    return config, given, broken
 
 
 def _validated(model: type[Any], values: dict[str, Any]) -> tuple[Any, list[BrokenRule]]:

@@ -139,7 +139,7 @@ class Parameter:
         """Number of values that a grid has to visit."""
         return num_steps(*self.values) if self.kind == "steps" else len(self.values)
 
-    @property
+    @functools.cached_property
     def leaves(self) -> frozenset[str]:
         """The dotted keys that this parameter may set."""
         subkeys = {sub for value in self.values if isinstance(value, dict) for sub in leaves(value)}
