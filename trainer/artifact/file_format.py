@@ -13,7 +13,7 @@ from trainer.artifact.codecs import RAW, compress
 from trainer.config.trial import TrialConfig
 
 MAGIC = b"FRST"
-VERSION = 2
+VERSIONS = (2, 3)
 PREFIX = struct.Struct("<4sB32s")  # magic, version, SHA-256 of all bytes of the file but these 32
 FIELDS = struct.Struct("<BBIIQ32s32s")  # codec, layout, config raw bytes, config bytes, payload raw bytes, data, maps
 HEADER_BYTES = PREFIX.size + FIELDS.size
@@ -34,13 +34,22 @@ def header_bytes(config: TrialConfig) -> int:
     return HEADER_BYTES + len(compress(CONFIG_CODEC, config_text(config)))
 
 
-def sealed(rest: bytes) -> bytes:
+def version_of(config: TrialConfig) -> int:
+    """The format of a config's artifact: 3 if it has U-Net skips and an odd depth, else 2.
+
+    frostline 0.1.0 took the skips of odd depths one layer late and wrote format 2. Such a file is refused, as its
+    weights were trained for another network. All other files are the same in both versions, byte for byte.
+    """
+    return 3 if config.model.unet_skips and config.model.num_layers > 1 and config.model.num_layers % 2 else 2
+
+
+def sealed(rest: bytes, version: int) -> bytes:
     """The whole file: magic, version and the hash of all but itself, before the rest."""
-    return PREFIX.pack(MAGIC, VERSION, seal(rest)) + rest
+    return PREFIX.pack(MAGIC, version, seal(rest, version)) + rest
 
 
-def seal(rest: bytes | memoryview) -> bytes:
+def seal(rest: bytes | memoryview, version: int) -> bytes:
     """SHA-256 of magic, version and all that follows the hash itself."""
-    digest = hashlib.sha256(MAGIC + bytes([VERSION]))
+    digest = hashlib.sha256(MAGIC + bytes([version]))
     digest.update(rest)
     return digest.digest()

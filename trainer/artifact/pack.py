@@ -20,6 +20,7 @@ from trainer.artifact.file_format import (
     MAX_PARAMS,
     config_text,
     sealed,
+    version_of,
 )
 from trainer.artifact.payload import Weights, encode_payload
 from trainer.config.trial import TrialConfig
@@ -75,7 +76,7 @@ def pack(config: TrialConfig, weights: Weights, *, data_sha256: str, path: Path)
         _digest_of_hex(data_sha256),
         random_maps.maps_sha256(dict(random_maps.seeded_maps(config))),
     )
-    content = sealed(fields + packed_text + packed.data)
+    content = sealed(fields + packed_text + packed.data, version_of(config))
     write_atomically(path, content)
     header_bytes = HEADER_BYTES + len(packed_text)
     return PackReport(

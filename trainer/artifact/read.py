@@ -19,8 +19,9 @@ from trainer.artifact.file_format import (
     MAGIC,
     MAX_PARAMS,
     PREFIX,
-    VERSION,
+    VERSIONS,
     seal,
+    version_of,
 )
 from trainer.artifact.payload import PayloadError, decode_payload
 from trainer.config.trial import TrialConfig
@@ -88,14 +89,15 @@ def _read_sealed(path: Path) -> bytes:
         head = file.read(PREFIX.size)
         if not head or head[:4] != MAGIC:
             raise ArtifactError("is no frostline artifact" + ("" if head else ": it is empty"))
-        if len(head) > 4 and head[4] != VERSION:
-            raise ArtifactError(f"has artifact format {head[4]}, but this frostline reads format {VERSION} only")
+        if len(head) > 4 and head[4] not in VERSIONS:
+            known = " and ".join(map(str, VERSIONS))
+            raise ArtifactError(f"has artifact format {head[4]}, but this frostline reads formats {known} only")
         if size < HEADER_BYTES:
             raise ArtifactError(f"is cut short: {size} bytes are less than an artifact's header of {HEADER_BYTES}")
         if size > MAX_FILE_BYTES:
             raise ArtifactError(f"is too large: {size:,} bytes, but an artifact has at most {MAX_FILE_BYTES:,}")
         content = head + file.read()
-    if seal(memoryview(content)[PREFIX.size :]) != PREFIX.unpack_from(content)[2]:
+    if seal(memoryview(content)[PREFIX.size :], content[4]) != PREFIX.unpack_from(content)[2]:
         raise ArtifactError("is damaged: its SHA-256 is not the one in its header")
     return content
 
@@ -111,6 +113,11 @@ def _unpacked(content: bytes) -> tuple[str, Layout, TrialConfig, bytes, bytes, b
     if text_bytes > MAX_CONFIG_BYTES or payload_start > len(content):
         raise ArtifactError(f"declares a config of {packed_text_bytes} bytes ({text_bytes} raw), which cannot be")
     config = _config(decompress(CONFIG_CODEC, content[HEADER_BYTES:payload_start], text_bytes))
+    if content[4] != version_of(config):
+        raise ArtifactError(
+            f"has artifact format {content[4]}, but its config has format {version_of(config)}: at an odd number of "
+            "layers frostline 0.1.0 added the U-Net skips one layer late; train it again"
+        )
     # The plain count first: plans of such models are long.
     num_params = count_params(config.model)
     if num_params > MAX_PARAMS or (num_params := plan(config).num_params()) > MAX_PARAMS:

@@ -72,7 +72,9 @@ class ModelConfig(Section):
     norm_gain: bool = Field(description="RMSNorm with a learned gain (eps 1e-6) or without")
     qk_norm: bool = Field(description="RMS-norm queries and keys, with a learned gain per head on the queries")
     logit_softcap: float | None = Field(ge=0.01, le=10_000, description="logits become c*tanh(logits/c); null = off")
-    unet_skips: bool = Field(description="second half of the layers adds the first half's outputs, last first")
+    unet_skips: bool = Field(
+        description="outputs of the first half of the layers are added to the second half, last first"
+    )
     input_mix: bool = Field(description="each block mixes the stream with the normed embedding")
     branch_scale: bool = Field(description="learned gain per channel on each block's attention and MLP output")
     zero_init_projections: bool = Field(description="o and down/proj start at zero")

@@ -182,12 +182,12 @@ class GPT(nn.Module):
         x0 = x.clone() if self.model.input_mix else x
         cosine_sine = self._rotations(inputs.size(1), x.device)
         skips: list[Tensor] = []
+        num_encoders = self.model.num_layers // 2
         for layer, block in enumerate(self.blocks):
-            skip = layer - (self.model.num_layers - self.model.num_layers // 2)
-            if self.skip_gains is not None and skip >= 0:
-                x = x + self.skip_gains[skip] * skips.pop()
+            if self.skip_gains is not None and layer >= num_encoders and skips:
+                x = x + self.skip_gains[layer - num_encoders] * skips.pop()
             x = run_block(cast(Block, block), x, x0, *cosine_sine)
-            if self.skip_gains is not None and layer < self.model.num_layers // 2:
+            if self.skip_gains is not None and layer < num_encoders:
                 skips.append(x)
         return x
 

@@ -386,10 +386,20 @@ def test_other_files(tmp_path: Path) -> None:
 
 def test_other_formats(tmp_path: Path, tiny: bytes) -> None:
     """A file of an earlier or later format is told from a damaged one."""
-    for other in (1, 3):
+    for other in (1, 4):
         content = tiny[:4] + bytes([other]) + tiny[5:]
         said = refusal(tmp_path / "a", content)
-        assert said == f"has artifact format {other}, but this frostline reads format 2 only"
+        assert said == f"has artifact format {other}, but this frostline reads formats 2 and 3 only"
+
+
+def test_format_2_of_an_odd_depth_is_refused(tmp_path: Path) -> None:
+    """An earlier version added the skips of an odd depth at other layers: its file would score another network."""
+    config = config_of("baseline", {"family": "competition", "num_layers": 3})
+    pack(config, weights_of(config), data_sha256="ab" * 32, path=tmp_path / "a.frost")
+    content = (tmp_path / "a.frost").read_bytes()
+    assert content[4] == 3
+    read(tmp_path / "a.frost")
+    assert "one layer late; train it again" in refusal(tmp_path / "b.frost", sealed(content[PREFIX.size :], 2))
 
 
 def test_no_pickle() -> None:
@@ -405,7 +415,9 @@ def test_no_pickle() -> None:
 # Hostile files: everything below carries the right checksum, so the checks behind it are what holds.
 
 
-def forge(tiny: bytes, *, config: bytes | None = None, payload: bytes | None = None, **changes: Any) -> bytes:
+def forge(
+    tiny: bytes, *, config: bytes | None = None, payload: bytes | None = None, version: int = 2, **changes: Any
+) -> bytes:
     """`tiny` with another config text, raw payload or header fields, lengths and checksum put right unless given."""
     names = ("codec", "layout", "config_raw", "config_packed", "payload_raw", "data", "maps")
     fields = dict(zip(names, FIELDS.unpack_from(tiny, PREFIX.size), strict=True))
@@ -418,7 +430,7 @@ def forge(tiny: bytes, *, config: bytes | None = None, payload: bytes | None = N
         packed_payload = compress("zlib", payload)
         fields["payload_raw"] = len(payload)
     fields |= changes
-    return sealed(FIELDS.pack(*fields.values()) + packed_config + packed_payload)
+    return sealed(FIELDS.pack(*fields.values()) + packed_config + packed_payload, version)
 
 
 def config_text(**changes: Any) -> bytes:
@@ -569,7 +581,7 @@ def test_scale_that_overflows() -> None:
 @given(rest=st.binary(max_size=400))
 def test_any_rest_with_a_right_checksum(tmp_path: Path, rest: bytes) -> None:
     """Random bytes under a right magic, version and checksum are one clear error."""
-    refusal(tmp_path / "a.frost", sealed(rest))
+    refusal(tmp_path / "a.frost", sealed(rest, 2))
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -595,7 +607,7 @@ def test_any_header_with_a_right_checksum(
     rest = bytearray(forge(tiny, **fields)[PREFIX.size :])
     rest[place % len(rest)] = octet
     path = tmp_path / "a.frost"
-    path.write_bytes(sealed(bytes(rest)))
+    path.write_bytes(sealed(bytes(rest), 2))
     try:
         artifact = read(path)
     except ArtifactError as error:

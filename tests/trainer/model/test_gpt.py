@@ -5,7 +5,7 @@ import torch
 from tiny import COMPETITION, STUDY, build, tiny_config, tiny_recipe
 from torch import Tensor
 
-from trainer.model.gpt import Block, rotate
+from trainer.model.gpt import GPT, Block, rotate
 from trainer.model.networks import build_networks, export_weights, load_networks, scored_model
 from trainer.recipes.variants import RECIPES, plan
 
@@ -78,6 +78,76 @@ def test_rotation_keeps_lengths_and_depends_on_distance_alone() -> None:
     products = query @ key.T
     torch.testing.assert_close(products[5, 2], products[9, 6])
     torch.testing.assert_close(query[:, 8:], one[0, 0, :, 8:].expand(12, 8))
+
+
+def reference_logits(gpt: GPT, inputs: Tensor) -> Tensor:
+    """The competition baseline's forward pass, as its published script has it: `num_layers // 2` encoder blocks push
+    their output, each decoder block first takes one from the top while there are any.
+    """
+
+    def norm(x: Tensor) -> Tensor:
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)
+
+    def attention(block: Block, x: Tensor) -> Tensor:
+        heads, kv_heads, e = gpt.model.num_heads, gpt.model.kv_heads, gpt.model.head_dim
+        b, t, _ = x.shape
+        angles = torch.outer(torch.arange(t).double(), 10_000.0 ** (-torch.arange(0, e, 2).double() / e))
+        cosine, sine = angles.cos().float(), angles.sin().float()
+
+        def rotated(x: Tensor) -> Tensor:  # (b, n, t, e)
+            first, second = x.chunk(2, dim=-1)
+            return torch.cat([first * cosine + second * sine, second * cosine - first * sine], dim=-1)
+
+        q, k, v = (x @ weight.weight.T for weight in (block.q, block.k, block.v))
+        q, k, v = (one.view(b, t, -1, e).transpose(1, 2) for one in (q, k, v))
+        q, k = rotated(norm(q)), rotated(norm(k))
+        assert block.q_gain is not None
+        q = q * block.q_gain[:, None, None]
+        k, v = (one.repeat_interleave(heads // kv_heads, dim=1) for one in (k, v))
+        scores = (q @ k.transpose(-1, -2) / e**0.5).masked_fill(torch.ones(t, t).triu(1).bool(), -torch.inf)
+        return (scores.softmax(-1) @ v).transpose(1, 2).reshape(b, t, -1) @ block.o.weight.T
+
+    x = x0 = norm(gpt.embedding[inputs])
+    num_encoders, pushed = gpt.model.num_layers // 2, list[Tensor]()
+    for layer, block in enumerate(gpt.blocks):
+        assert isinstance(block, Block) and block.input_mix is not None
+        if layer >= num_encoders and pushed:
+            assert gpt.skip_gains is not None
+            x = x + gpt.skip_gains[layer - num_encoders] * pushed.pop()
+        x = block.input_mix[0] * x + block.input_mix[1] * x0
+        x = x + block.attention_scale * attention(block, norm(x))
+        x = x + block.mlp_scale * ((norm(x) @ block.fc.weight.T).relu().square() @ block.proj.weight.T)
+        if layer < num_encoders:
+            pushed.append(x)
+    return 30 * torch.tanh(norm(x) @ gpt.embedding.T / 30)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("num_layers", range(1, 13))
+def test_the_competition_family_is_the_published_model_at_every_depth(num_layers: int, frozen: bool) -> None:
+    """Logits equal those of an independent forward pass, with all matrices learned and with some frozen."""
+    freeze = {"recipe": "selective", "freeze": {"matrices": ["fc", "q"]}} if frozen else {}
+    gpt = build(tiny_config(model={**COMPETITION, "num_layers": num_layers}, **freeze))
+    generator = torch.Generator().manual_seed(num_layers)
+    with torch.no_grad():
+        for weight in gpt.weights().values():  # every gain and skip away from the 0 or 1 that it begins at
+            weight += 0.05 * torch.randn(weight.shape, generator=generator)
+        difference = gpt.logits(tokens()) - reference_logits(gpt, tokens())
+    assert difference.abs().max() < 1e-6
+    assert len(gpt.skip_gains if gpt.skip_gains is not None else []) == num_layers // 2
+
+
+def test_the_competition_baseline_has_its_published_size() -> None:
+    """9 layers of width 512 with 1,024 tokens: 17,059,912 parameters."""
+    model = {
+        "family": "competition",
+        "vocab_size": 1024,
+        "num_layers": 9,
+        "dim": 512,
+        "num_heads": 8,
+        "num_kv_heads": 4,
+    }
+    assert plan(tiny_config(model=model)).num_params() == 17_059_912
 
 
 @pytest.mark.slow
