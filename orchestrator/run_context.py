@@ -25,6 +25,8 @@ class RunOptions:
         data_root: folder of the prepared datasets.
         address: of a Ray cluster; None starts Ray on this machine.
         retry_failed: run failed trials again; their old result is kept beside as `result.failed.json`.
+        continue_stopped: go on with trials that were stopped early.
+        keep_going: pause nothing, however many trials fail alike.
     """
 
     overrides: tuple[str, ...] = ()
@@ -33,6 +35,8 @@ class RunOptions:
     data_root: Path = Path("data")
     address: str | None = None
     retry_failed: bool = False
+    continue_stopped: bool = False
+    keep_going: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,7 @@ class RunContext:
 
     Args:
         data_sha256: fingerprint of each dataset of the plan by its name.
+        breaks_circuit: pause what keeps failing alike.
     """
 
     spec: SweepSpec
@@ -51,3 +56,4 @@ class RunContext:
     recorder: Recorder
     status: SweepStatus
     display: Display
+    breaks_circuit: bool = True

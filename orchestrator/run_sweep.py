@@ -19,9 +19,9 @@ from orchestrator.progress.display import Display
 from orchestrator.progress.sweep_status import SweepStatus
 from orchestrator.ray_backend.environment import prepare_ray_environment
 from orchestrator.run_context import RunContext, RunOptions
-from orchestrator.scheduling.backlog import Backlog, make_backlog
+from orchestrator.scheduling.backlog import Again, Backlog, make_backlog
 from orchestrator.search.planner import PlannedTrial, iterate, most_trials, plan
-from orchestrator.store.recorder import Recorder
+from orchestrator.store.recorder import Recorder, rows_of_open_states
 from orchestrator.store.run_folder import RunFolder
 from search_spaces.spec.load import load_sweep
 from search_spaces.spec.sweep_spec import SweepSpec
@@ -36,10 +36,11 @@ def run_sweep(spec_file: Path, options: RunOptions, console: Console) -> int:
     """Run what is missing of a sweep; like make, a finished sweep starts nothing.
 
     Returns:
-        The exit code: 0 all trials completed or cannot fit the byte budget, 1 some ended otherwise, 130 interrupted.
+        The exit code: 0 no trial failed, 1 some did, 3 the machine is at fault, 130 interrupted.
 
     Raises:
         SpecError, UsageError: before anything starts.
+        MachineError: if the cluster is lost.
     """
     spec = load_sweep(spec_file, options.scale, options.overrides)
     trials = _planned(spec, console)
@@ -48,8 +49,10 @@ def run_sweep(spec_file: Path, options: RunOptions, console: Console) -> int:
     with _one_driver(folder):
         changes = folder.check(spec.resolved(), data_sha256)
         recorder = Recorder(folder, spec)
-        finished = _read_finished(folder, recorder, console)
-        backlog = make_backlog(spec, trials, finished, retry_failed=options.retry_failed)
+        open_states = folder.open_states()
+        finished = _read_finished(folder, recorder, open_states, console)
+        again = Again(failed=options.retry_failed, stopped=options.continue_stopped)
+        backlog = make_backlog(spec, trials, finished, open_states, again)
         status = SweepStatus(
             num_trials=len(trials),
             objective=next(iter(spec.objectives.items())),
@@ -65,6 +68,7 @@ def run_sweep(spec_file: Path, options: RunOptions, console: Console) -> int:
             recorder=recorder,
             status=status,
             display=Display(status, console),
+            breaks_circuit=not options.keep_going,
         )
         if changes:
             run.display.note(summary.changed_spec(run, changes))
@@ -112,12 +116,15 @@ def _one_driver(folder: RunFolder) -> Iterator[None]:
         raise UsageError(f"{error}: one driver at a time; wait for it, or choose another --out") from error
 
 
-def _read_finished(folder: RunFolder, recorder: Recorder, console: Console) -> dict[str, TrialResult]:
-    """The finished trials of the folder, with the tables rebuilt from them; damaged ones are set aside."""
+def _read_finished(
+    folder: RunFolder, recorder: Recorder, open_states: dict[str, TrialResult], console: Console
+) -> dict[str, TrialResult]:
+    """The finished trials of the folder, with the tables rebuilt from them and the open ones; damaged are set aside."""
     finished = folder.finished()
-    for trial_id in recorder.rebuild(finished):
+    for trial_id in recorder.rebuild({**finished, **rows_of_open_states(open_states)}):
         console.print(f"{trial_id}: its files are damaged; set aside as result.damaged.json", markup=False)
-        del finished[trial_id]
+        finished.pop(trial_id, None)
+        open_states.pop(trial_id, None)
     return finished
 
 
@@ -137,7 +144,7 @@ def _begin(run: RunContext, backlog: Backlog) -> None:
     for trial_id, result in backlog.outdated.items():
         run.folder.trial(trial_id).set_aside(result.status)
     if backlog.outdated:
-        run.recorder.rebuild(backlog.finished)
+        run.recorder.rebuild({**rows_of_open_states(run.folder.open_states()), **backlog.finished})
     for trial, reason in backlog.refused:
         result = run.folder.trial(trial.trial_id).write_infeasible(trial.config, trial.accelerator, reason)
         run.status.already_finished(run.recorder.record(trial.trial_id, result))

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import signal
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import InterruptedTrial, UsageError
 from orchestrator.replay import compare, config_of_row, find_row
 from search_spaces.spec.load import load_trial
 from trainer.artifact.read import read
 from trainer.config.trial import TrialConfig
+from trainer.control import GO_ON, Command
 from trainer.data.dataset import open_dataset
 from trainer.device import prepare_device, select_device
-from trainer.errors import ArtifactError, Busy, DataError, DeviceError, TrialFolderError
+from trainer.errors import ArtifactError, Busy, DataError, DeviceError, Stopped, TrialFolderError
 from trainer.evaluate import Score
 from trainer.recipes.variants import plan
 from trainer.result import TrialResult
-from trainer.run import Callbacks, Workspace, run
+from trainer.run import run
 from trainer.score_artifact import reload_and_score
 from trainer.training.state import Report
 from trainer.trial_files import TrialFiles
+from trainer.workspace import Callbacks, Workspace
 
 
 def train_one(trial_file: Path, *, out: Path | None, data_root: Path, as_json: bool) -> int:
@@ -48,17 +55,39 @@ def _run_with_bar(config: TrialConfig, folder: Path, data_root: Path) -> TrialRe
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task(config.trial_id, total=plan(config).total_steps, state="starting")
 
-        def show(report: Report) -> None:
-            state = f"ce {report.ce:.3f} · {report.tokens_per_s:,.0f} tokens/s"
+        def show(report: Report) -> Command:
+            ce = "" if math.isnan(report.ce) else f"ce {report.ce:.3f} · "
+            state = f"{ce}{report.tokens_per_s:,.0f} tokens/s"
             progress.update(bar, completed=report.step, total=report.total_steps, state=state)
             if not console.is_terminal:
                 console.print(f"step {report.step}/{report.total_steps} · {state}", highlight=False)
+            return Command("interrupted", "Ctrl-C") if interrupted.is_set() else GO_ON
 
+        interrupted = threading.Event()
         try:
             workspace = Workspace(folder=folder, data_root=data_root, has_gpu=torch.cuda.is_available())
-            return run(config, workspace, Callbacks(report=show))
+            with ctrl_c(interrupted):
+                return run(config, workspace, Callbacks(report=show, note=console.print))
+        except Stopped as stopped:
+            raise InterruptedTrial(f"stopped at its checkpoint in {folder}: the same command goes on") from stopped
         except (DataError, DeviceError, TrialFolderError, Busy) as error:
             raise UsageError(str(error)) from error
+
+
+@contextmanager
+def ctrl_c(interrupted: threading.Event) -> Iterator[None]:
+    """Ctrl-C once sets `interrupted`; twice leaves at once."""
+
+    def handler(number: int, frame: object) -> None:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        interrupted.set()
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def replay_trial(run_folder: Path, trial_id: str, *, out: Path | None, data_root: Path) -> int:

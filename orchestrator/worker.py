@@ -1,21 +1,29 @@
-"""Runs one trial on a worker; what a failure, an interrupt or a full disk leads to."""
+"""Runs one trial on a worker; what a failure, a command to end, or a fault of the machine leads to."""
 
 from __future__ import annotations
 
 import dataclasses
-import errno
+import platform
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from orchestrator.control_channel import Channel, Fault
+from orchestrator.errors import DISK_FAULTS
+from orchestrator.heartbeat import Heartbeat
 from orchestrator.store.run_folder import RunFolder
-from orchestrator.store.trial_folder import Placement
+from orchestrator.store.trial_folder import Placement, TrialFolder
 from trainer.config.trial import TrialConfig
-from trainer.errors import Busy, Interrupted
+from trainer.control import Command
+from trainer.errors import Busy, Stopped
 from trainer.result import utc_now
 
-DISK_FAULTS = frozenset({errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT})
+# Set when this process gets SIGTERM while it runs a trial: the trial ends at its next report, then the process.
+terminated = threading.Event()
+is_busy = threading.Event()
+TERMINATED = Command("interrupted", "its worker was told to end (SIGTERM)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,6 +38,11 @@ class Job:
     accelerator: str
     num_gpus: float
     data_sha256: str
+    moves_anywhere: bool = False
+
+    @property
+    def folder(self) -> TrialFolder:
+        return RunFolder(Path(self.run_folder)).trial(self.trial_id)
 
     def placement(self, node: str | None) -> Placement:
         """Where the job runs, once its node is known."""
@@ -41,36 +54,86 @@ class Job:
         )
 
 
-def run_job(job: Job, *, node: str, report: Callable[[dict[str, Any]], None]) -> None:
-    """Run one trial to its result file, or to its checkpoint if the sweep is stopping.
+def run_job(job: Job, *, node: str, channel: Channel, report: Callable[[dict[str, Any]], None]) -> None:
+    """Run one trial to its result file, or to its checkpoint and `state.json` if it is told to end.
 
-    Whatever goes wrong inside the trial becomes a row with status `failed`; its traceback is in the trial's `log.txt`.
-    A worker that dies leaves no row: the driver sees that and sends the trial out again.
+    What goes wrong inside the trial becomes a row with status `failed`; its traceback is in the trial's `log.txt`. A
+    fault of the machine is told to the driver and leaves no row. A worker that dies leaves none either: the driver sees
+    that and sends the trial out again.
     """
-    # torch is loaded here, in the worker, and not where the driver pickles this function
-    from trainer.run import Callbacks, Workspace, run
-
-    run_folder = RunFolder(Path(job.run_folder))
-    folder = run_folder.trial(job.trial_id)
-    folder.write_placement(job.placement(node))
-    workspace = Workspace(
-        folder=folder.root,
-        data_root=Path(job.data_root),
-        data_sha256=job.data_sha256,
-        has_gpu=job.num_gpus > 0,
-    )
-    callbacks = Callbacks(
-        report=lambda progress: report(dataclasses.asdict(progress)), should_stop=run_folder.stop_file.exists
-    )
+    is_busy.set()
     try:
-        run(TrialConfig.model_validate(job.config), workspace, callbacks)
-    except Interrupted:
+        job.folder.write_placement(job.placement(node))
+        with Heartbeat(channel, job.trial_id) as heartbeat:
+            _run_trial(job, heartbeat, channel, report)
+    except Stopped:
         pass
     except Busy:
         raise  # an owner that outlives its driver: the trial is sent out again
     except Exception as error:  # an error of one trial must not end the sweep; its traceback is kept
-        if isinstance(error, OSError) and error.errno in DISK_FAULTS:
-            raise  # no fault of the trial: the driver stops the sweep
-        with folder.log_file.open("a") as log:
+        fault = machine_fault(error, job)
+        if fault is not None:
+            channel.report_fault(fault)
+            return
+        with job.folder.log_file.open("a") as log:
             log.write(f"{utc_now()} failed\n{traceback.format_exc()}")
-        folder.write_failure(job.config, job.placement(node), f"{type(error).__name__}: {error}")
+        job.folder.write_failure(job.config, job.placement(node), f"{type(error).__name__}: {error}")
+    finally:
+        is_busy.clear()
+
+
+def _run_trial(job: Job, heartbeat: Heartbeat, channel: Channel, send_report: Callable[[dict[str, Any]], None]) -> None:
+    # torch is loaded here, in the worker, and not where the driver pickles `run_job`
+    from orchestrator.hang_watch import HangWatch
+    from trainer.run import run
+    from trainer.training.state import Report
+    from trainer.workspace import Callbacks, Workspace
+
+    config = TrialConfig.model_validate(job.config)
+    workspace = Workspace(
+        folder=job.folder.root,
+        data_root=Path(job.data_root),
+        data_sha256=job.data_sha256,
+        has_gpu=job.num_gpus > 0,
+        accelerator=job.accelerator,
+        moves_anywhere=job.moves_anywhere,
+    )
+    with HangWatch(job.folder.hang_file, config) as watch:
+
+        def stage(stage: Any) -> None:
+            heartbeat.stage = stage
+            watch.stage(stage)
+
+        def told(progress: Report) -> Command:
+            watch.report(progress)
+            send_report(dataclasses.asdict(progress))
+            return TERMINATED if terminated.is_set() else heartbeat.command
+
+        run(config, workspace, Callbacks(stage=stage, report=told, note=channel.note))
+
+
+def machine_fault(error: Exception, job: Job) -> Fault | None:
+    """The fault of this machine that an error comes from; None if it is the trial's own.
+
+    The data were whole when the sweep began, so whatever a trial fails with while they are not is their fault.
+    """
+    host = platform.node()
+    if isinstance(error, OSError) and (error.errno in DISK_FAULTS or not Path(job.run_folder).is_dir()):
+        message = f"{job.run_folder} cannot be written: {error.strerror or error}"
+        return Fault(kind="disk", trial_id=job.trial_id, host=host, message=message)
+    if (problem := data_problem(job)) is not None:
+        return Fault(kind="data", trial_id=job.trial_id, host=host, message=problem)
+    return None
+
+
+def data_problem(job: Job) -> str | None:
+    """What is wrong with the data of a job as this process sees them; None if they are those of the sweep."""
+    from trainer.data.dataset import open_dataset
+    from trainer.errors import DataError
+
+    name = str(job.config["data"])
+    try:
+        dataset = open_dataset(name, Path(job.data_root))
+    except (DataError, OSError) as error:
+        return str(error)
+    return None if dataset.sha256 == job.data_sha256 else f"{name} in {job.data_root} is not the data of this sweep"

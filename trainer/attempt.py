@@ -7,7 +7,6 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ import yaml
 from trainer.artifact.code_size import code_bytes
 from trainer.artifact.pack import PackReport
 from trainer.config.trial import TrialConfig
+from trainer.control import Command
 from trainer.data.dataset import open_dataset
 from trainer.device import device_name, peak_memory_bytes, select_device
 from trainer.evaluate import Score
@@ -26,6 +26,7 @@ from trainer.score_artifact import Reloaded, open_validation
 from trainer.training.checkpoint import Checkpoint
 from trainer.training.state import Report, TrainingState
 from trainer.trial_files import TrialFiles
+from trainer.workspace import Workspace
 
 
 class Attempt:
@@ -35,12 +36,14 @@ class Attempt:
         DataError, DeviceError: if the dataset or the device is not there.
     """
 
-    def __init__(self, config: TrialConfig, files: TrialFiles, data_root: Path, *, has_gpu: bool) -> None:
-        self.config, self.files, self.recipe = config, files, plan(config)
+    def __init__(self, config: TrialConfig, workspace: Workspace, note: Callable[[str], None]) -> None:
+        self.config, self.workspace, self.note, self.recipe = config, workspace, note, plan(config)
+        self.files = files = TrialFiles(workspace.folder)
         self.started, self.started_at = time.perf_counter(), utc_now()
-        self.device = select_device(config, has_gpu=has_gpu)
+        self.device = select_device(config, has_gpu=workspace.has_gpu)
+        self.device_name = device_name(self.device)
         self.compiled = self.device.type == "cuda" if config.train.compile is None else config.train.compile
-        self.dataset = open_dataset(config.data, data_root)
+        self.dataset = open_dataset(config.data, workspace.data_root)
         self.validation = open_validation(config, self.dataset)
         self.state = TrainingState()
         self.raw: Score | None = None  # of the model before packing
@@ -50,21 +53,23 @@ class Attempt:
         self.earlier_seconds = 0.0  # of attempts before this one
         text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
         write_atomically(files.config_file, text.encode())
-        self.log(f"{config.trial_id} on {device_name(self.device)}, process {os.getpid()} of {platform.node()}")
+        self.log(f"{config.trial_id} on {self.device_name}, process {os.getpid()} of {platform.node()}")
 
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(
             path=self.files.checkpoint_file,
             trial_id=self.config.trial_id,
             data_sha256=self.dataset.sha256,
-            device_name=device_name(self.device),
+            accelerator=self.workspace.accelerator or ("CPU" if self.device.type == "cpu" else self.device_name),
+            device_name=self.device_name,
+            moves_anywhere=self.workspace.moves_anywhere,
         )
 
-    def reported(self, report: Report, send: Callable[[Report], None]) -> None:
-        """Note a report in the trial's folder, then send it."""
+    def reported(self, report: Report, send: Callable[[Report], Command]) -> Command:
+        """Note a report in the trial's folder, then send it; what the trial is told."""
         self.save_progress()
         self.log(f"step:{report.step}/{report.total_steps} train_loss:{report.ce:.4f}")
-        send(report)
+        return send(report)
 
     def save_progress(self) -> None:
         state = self.state
@@ -77,8 +82,15 @@ class Attempt:
         }
         write_atomically(self.files.progress_file, json.dumps(progress).encode())
 
-    def count_repeated_steps(self) -> None:
-        """Count how far the last attempt had got beyond the checkpoint when it died; its steps are done again."""
+    def resumed(self, objection: str | None) -> None:
+        """Count how far the last attempt had got beyond the checkpoint when it ended: its steps are done again.
+
+        Args:
+            objection: why the trial starts over though it has a checkpoint.
+        """
+        if objection is not None:
+            self.log(f"starts over: {objection}")
+            self.note(f"{self.config.trial_id} starts over: {objection}")
         if self.files.progress_file.exists():
             last = json.loads(self.files.progress_file.read_text())
             repeated = max(0, last["step"] - self.state.step)
@@ -86,6 +98,9 @@ class Attempt:
             self.state.steps_repeated = last["steps_repeated"] + repeated
             self.started_at, self.earlier_seconds = last["started_at"], last["total_seconds"]
             self.log(f"resumed at step {self.state.step}, repeating {repeated} steps")
+        here = f"{self.device_name} on {platform.node()}"
+        if self.state.devices[-1:] != [here]:
+            self.state.devices.append(here)
         self.save_progress()
 
     def completed(self) -> tuple[Status, None]:
@@ -136,7 +151,8 @@ class Attempt:
             num_resumes=state.num_resumes,
             steps_repeated=state.steps_repeated,
             device=self.device.type,
-            device_name=device_name(self.device),
+            device_name=self.device_name,
+            devices="; ".join(state.devices),
             compiled=self.compiled,
             data_sha256=self.dataset.sha256,
             torch_version=torch.__version__,

@@ -10,10 +10,15 @@ RuntimeError
 ArithmeticError
 └── Diverged          the loss stopped being a finite number
 Exception
-└── Interrupted       the trial was asked to stop; its checkpoint is written
+└── Stopped           the trial was told to end; its checkpoint and `state.json` are written
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trainer.control import Command
 
 
 class DataError(ValueError):
@@ -40,5 +45,9 @@ class Diverged(ArithmeticError):
     """The loss stopped being a finite number."""
 
 
-class Interrupted(Exception):
-    """The trial was asked to stop; its checkpoint is written."""
+class Stopped(Exception):
+    """The trial was told to end; its checkpoint and `state.json` are written."""
+
+    def __init__(self, command: Command) -> None:
+        super().__init__(f"{command.status}: {command.reason}")
+        self.command = command

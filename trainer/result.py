@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from trainer.control import OpenStatus
 from trainer.files import replacing, write_atomically
 
 # `infeasible` is no trial's own: it is given to those that are not trained, as they cannot fit the byte budget.
-Status = Literal["completed", "failed", "diverged", "out_of_memory", "infeasible"]
+FinalStatus = Literal["completed", "failed", "diverged", "out_of_memory", "infeasible"]
+Status = FinalStatus | OpenStatus
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,7 @@ class TrialResult:
     steps_repeated: int = 0
     device: str = ""
     device_name: str = ""
+    devices: str = ""
     compiled: bool = False
     data_sha256: str = ""
     torch_version: str = ""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import platform
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import torch
 import yaml
@@ -16,44 +14,19 @@ import yaml
 from trainer.artifact.pack import pack
 from trainer.attempt import Attempt
 from trainer.config.trial import TrialConfig
+from trainer.control import Command
 from trainer.device import compute_dtype, place, prepare_device, synchronize
-from trainer.errors import DataError, Diverged, Interrupted, TrialFolderError
+from trainer.errors import DataError, Diverged, Stopped, TrialFolderError
 from trainer.locks import sole_owner
 from trainer.model.gpt import GPT
 from trainer.model.networks import build_networks, export_weights, scored_model
 from trainer.result import Status, TrialResult, save_curve
 from trainer.score_artifact import reload_and_score
 from trainer.training.loop import LoopCallbacks, TrainingJob, train
-from trainer.training.state import Report
 from trainer.trial_files import TrialFiles
+from trainer.workspace import Callbacks, Workspace
 
 SECONDS_TO_WAIT_FOR_A_DYING_OWNER = 30.0
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Workspace:
-    """Where a trial runs.
-
-    Args:
-        folder: gets `config.yaml`, `result.json`, `curve.parquet`, `artifact.frost`, `log.txt` and, while the trial
-            is running, `checkpoint/`.
-        data_root: folder of the prepared datasets.
-        data_sha256: fingerprint that the dataset must have; None accepts any.
-        has_gpu: whether the scheduler assigned the trial a GPU.
-    """
-
-    folder: Path
-    data_root: Path
-    data_sha256: str | None = None
-    has_gpu: bool = False
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Callbacks:
-    """What a running trial calls: `report` about once a second, and `should_stop` after each report."""
-
-    report: Callable[[Report], None] = lambda report: None
-    should_stop: Callable[[], bool] = lambda: False
 
 
 def run(config: TrialConfig, workspace: Workspace, callbacks: Callbacks | None = None) -> TrialResult:
@@ -65,19 +38,25 @@ def run(config: TrialConfig, workspace: Workspace, callbacks: Callbacks | None =
         TrialFolderError: if the folder holds another trial.
         DataError: if the dataset is missing, damaged, of another vocabulary, or has another fingerprint.
         DeviceError: if the device that the config names is not here.
-        Interrupted: if `callbacks.should_stop()`; the next call goes on from the checkpoint.
+        Stopped: if `callbacks.report` says so; the next call goes on from the checkpoint.
         Busy: if another process works on this trial.
     """
-    files = TrialFiles(workspace.folder)
+    files, callbacks = TrialFiles(workspace.folder), callbacks or Callbacks()
     with sole_owner(files.root, wait_seconds=SECONDS_TO_WAIT_FOR_A_DYING_OWNER):
         _check_folder(config, files)
         if files.result_file.exists():
             return TrialResult.load(files.result_file)
-        attempt = Attempt(config, files, workspace.data_root, has_gpu=workspace.has_gpu)
+        files.state_file.unlink(missing_ok=True)
+        callbacks.stage("data")
+        attempt = Attempt(config, workspace, callbacks.note)
         if workspace.data_sha256 not in (None, attempt.dataset.sha256):
             where = f"{config.data} in {workspace.data_root} on {platform.node()}"
             raise DataError(f"{where} is not the data of this sweep (SHA-256)")
-        status, error = _outcome(attempt, callbacks or Callbacks())
+        try:
+            status, error = _outcome(attempt, callbacks)
+        except Stopped as stopped:
+            _write_state(attempt, stopped.command)
+            raise
         result = attempt.result(status, error)
         save_curve(files.curve_file, attempt.state.curve)
         result.save(files.result_file)  # last: a trial is finished when, and only when, this file is there
@@ -88,14 +67,16 @@ def run(config: TrialConfig, workspace: Workspace, callbacks: Callbacks | None =
 def _outcome(attempt: Attempt, callbacks: Callbacks) -> tuple[Status, str | None]:
     """Train, pack and score; how that ended, and why."""
     try:
+        callbacks.stage("compile")
         networks = _build_networks(attempt)
         _train(attempt, networks, callbacks)
+        callbacks.stage("score")
+        _score_as_trained(attempt, networks)
+        callbacks.stage("pack")
         _pack(attempt, networks)
         networks.clear()  # nothing of what was trained may reach the score
+        callbacks.stage("score")
         _score(attempt)
-    except Interrupted:
-        attempt.save_progress()
-        raise
     except Diverged as error:
         return attempt.ended("diverged", error)
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -127,30 +108,41 @@ def _build_networks(attempt: Attempt) -> dict[str, GPT]:
 def _train(attempt: Attempt, networks: Mapping[str, GPT], callbacks: Callbacks) -> None:
     model = scored_model(attempt.recipe, networks)
     job = TrainingJob(config=attempt.config, recipe=attempt.recipe, networks=networks, dataset=attempt.dataset)
+
+    def validate() -> float:
+        callbacks.stage("score")
+        ce = attempt.validation.score(model, attempt.config).ce
+        callbacks.stage("train")
+        return ce
+
     loop_callbacks = LoopCallbacks(
-        resumed=attempt.count_repeated_steps,
+        resumed=attempt.resumed,
+        stage=callbacks.stage,
         report=lambda report: attempt.reported(report, callbacks.report),
-        should_stop=callbacks.should_stop,
-        validate=lambda: attempt.validation.score(model, attempt.config).ce,
+        validate=validate,
     )
     train(job, attempt.state, attempt.checkpoint(), loop_callbacks)
 
 
-def _pack(attempt: Attempt, networks: Mapping[str, GPT]) -> None:
-    """Score the model as it was trained, then write its artifact. Raises Diverged if it holds a value beyond fp16."""
+def _score_as_trained(attempt: Attempt, networks: Mapping[str, GPT]) -> None:
+    """Score the model before packing. Raises Diverged if the loss is not finite."""
     before = time.perf_counter()
     attempt.raw = attempt.validation.score(scored_model(attempt.recipe, networks), attempt.config)
     if not math.isfinite(attempt.raw.ce):
         raise Diverged(f"the validation loss is {attempt.raw.ce}")
-    after_score = time.perf_counter()
-    attempt.state.eval_seconds += after_score - before
+    attempt.state.eval_seconds += time.perf_counter() - before
+
+
+def _pack(attempt: Attempt, networks: Mapping[str, GPT]) -> None:
+    """Write the artifact. Raises Diverged if it would hold a value beyond fp16."""
+    before = time.perf_counter()
     weights = export_weights(attempt.recipe, networks)
     try:
         path = attempt.files.artifact_file
         attempt.packed = pack(attempt.config, weights, data_sha256=attempt.dataset.sha256, path=path)
     except ValueError as error:  # a weight that is no number, or beyond what fp16 can hold
         raise Diverged(str(error)) from error
-    attempt.pack_seconds = time.perf_counter() - after_score
+    attempt.pack_seconds = time.perf_counter() - before
 
 
 def _score(attempt: Attempt) -> None:
@@ -159,6 +151,15 @@ def _score(attempt: Attempt) -> None:
     attempt.reloaded = reload_and_score(attempt.files.artifact_file, dataset=attempt.dataset, device=attempt.device)
     synchronize(attempt.device)
     attempt.state.eval_seconds += time.perf_counter() - before
+
+
+def _write_state(attempt: Attempt, command: Command) -> None:
+    """Leave what a trial has so far: progress, curve, and its row as `state.json`, written last."""
+    assert command.status is not None
+    attempt.save_progress()
+    attempt.log(f"{command.status}: {command.reason}")
+    save_curve(attempt.files.curve_file, attempt.state.curve)
+    attempt.result(command.status, command.reason or None).save(attempt.files.state_file)
 
 
 def _check_folder(config: TrialConfig, files: TrialFiles) -> None:

@@ -23,6 +23,11 @@ class TrialFiles:
         return self.root / "result.json"
 
     @property
+    def state_file(self) -> Path:
+        """The row of a trial that was told to end before its last step, as JSON; it may go on from its checkpoint."""
+        return self.root / "state.json"
+
+    @property
     def curve_file(self) -> Path:
         """Losses over steps, as Parquet."""
         return self.root / "curve.parquet"

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import data, plan, results, run, schema, study_table, trial
-from orchestrator.errors import FrostlineError
+from orchestrator.cli import data, plan, results, run, schema, stop, study_table, trial
+from orchestrator.errors import DISK_FAULTS, FrostlineError, MachineError
 from search_spaces.spec.problems import SpecError
 
 app = typer.Typer(
@@ -38,7 +38,7 @@ def _options(
     pass
 
 
-for family in (data, plan, run, results, study_table, trial, schema):
+for family in (data, plan, run, stop, results, study_table, trial, schema):
     family.register(app)
 
 
@@ -52,10 +52,11 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:
-        if isinstance(error, BrokenPipeError) or error.filename is None:
+        is_fault = error.errno in DISK_FAULTS
+        if isinstance(error, BrokenPipeError) or (error.filename is None and not is_fault):
             raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        sys.exit(2)
+        print(f"error: {error.filename or 'the disk'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(MachineError.exit_code if is_fault else 2)
 
 
 if __name__ == "__main__":

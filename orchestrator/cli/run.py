@@ -35,12 +35,16 @@ def run(
         str | None, typer.Option(help="Ray cluster to use: auto, HOST:PORT or ray://…; by default one of its own")
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="run failed trials again")] = False,
+    continue_stopped: Annotated[
+        bool, typer.Option("--continue-stopped", help="go on with trials that were stopped early")
+    ] = False,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="do not pause what fails 5 times alike")] = False,
     scale: Annotated[str | None, typer.Option(help="one of the file's scales, instead of what it says")] = None,
 ) -> None:
     """Run a sweep, or what is missing of it: the same command goes on after any interruption.
 
-    Exit code 0: all trials completed or cannot fit the byte budget; 1: some ended otherwise; 2: the spec or the
-    command is wrong; 130: interrupted.
+    Exit code 0: no trial failed; 1: some did (failed, diverged, out of memory); 2: the spec or the command is wrong;
+    3: a disk, the data or the cluster is at fault, and the same command goes on once it is mended; 130: interrupted.
     """
     from rich.console import Console
 
@@ -54,5 +58,7 @@ def run(
         data_root=data_root,
         address=address,
         retry_failed=retry_failed,
+        continue_stopped=continue_stopped,
+        keep_going=keep_going,
     )
     raise typer.Exit(run_sweep(spec, options, Console()))

@@ -117,7 +117,5 @@ def render(status: SweepStatus, now_seconds: float) -> Group:
 def _cells(trial: Running) -> tuple[str | ProgressBar, ...]:
     bar = ProgressBar(total=max(1, trial.total_steps), completed=trial.step, width=16)
     ce = "" if math.isnan(trial.ce) else f"{trial.ce:.3f}"
-    step = f"{trial.step}/{trial.total_steps}" if trial.total_steps else "starting"
-    if trial.total_steps and trial.step == trial.total_steps:
-        step = "packing, scoring"
+    step = f"{trial.step}/{trial.total_steps}" if trial.stage == "train" and trial.total_steps else trial.stage
     return trial.trial_id, trial.accelerator, bar, step, ce, f"{trial.tokens_per_s:,.0f}" if trial.tokens_per_s else ""

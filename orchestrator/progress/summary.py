@@ -15,7 +15,9 @@ from orchestrator.store.sweep_versions import Change, in_words
 from search_spaces.spec.problems import render_problems
 from search_spaces.spec.sweep_rules import sweep_warnings
 
-ALL_WELL, SOME_FAILED, INTERRUPTED = 0, 1, 130
+ALL_WELL, SOME_FAILED, MACHINE_FAULT, INTERRUPTED = 0, 1, 3, 130
+# That a config cannot fit is an answer, and a trial that was told to end is no failure.
+NO_FAILURES = ("completed", "infeasible", "stopped_early", "deadline")
 MAX_TRIALS_WARNED_OF = 1_000
 
 
@@ -61,8 +63,10 @@ def after_lines(run: RunContext, *, num_before: int) -> Iterator[str]:
     took = duration(time.monotonic() - status.started_seconds)
     yield f"{num_here} trial{'' if num_here == 1 else 's'} finished in {took}; in all {_outcomes(status)}"
     if status.num_finished < status.num_trials:
-        reason = status.stop_reason or "nothing more could run"
+        reason = status.stop_reason or "; ".join(status.pauses) or "nothing more could run"
         yield f"stopped ({reason}) with {status.num_waiting} to go: the same command goes on from their checkpoints"
+    if status.counts["stopped_early"]:
+        yield f"{status.counts['stopped_early']} stopped early: --continue-stopped goes on from their checkpoints"
     if status.counts["failed"]:
         yield f"{status.counts['failed']} failed: see trials/<trial>/log.txt, and run again with --retry-failed"
     if status.counts["completed"]:
@@ -70,12 +74,11 @@ def after_lines(run: RunContext, *, num_before: int) -> Iterator[str]:
 
 
 def exit_code(status: SweepStatus) -> int:
-    """0 all trials completed or cannot fit the byte budget, 1 some ended otherwise, 130 interrupted."""
+    """0 nothing failed, 1 some trials did, 3 the machine is at fault, 130 interrupted."""
+    num_failed = status.num_finished - sum(status.counts[name] for name in NO_FAILURES)
     if status.num_finished < status.num_trials:
-        return INTERRUPTED
-    # that a config cannot fit is an answer, not a failure
-    answered = status.counts["completed"] + status.counts["infeasible"]
-    return ALL_WELL if answered == status.num_trials else SOME_FAILED
+        return MACHINE_FAULT if status.is_machine_fault else SOME_FAILED if status.pauses else INTERRUPTED
+    return SOME_FAILED if num_failed else ALL_WELL
 
 
 def shown_path(path: Path) -> str:

@@ -22,6 +22,7 @@ class Running:
     accelerator: str
     step: int = 0
     total_steps: int = 0
+    stage: str = "starting"
     ce: float = math.nan
     tokens_per_s: float = 0.0
 
@@ -65,6 +66,8 @@ class SweepStatus:
         self.best: Best | None = None
         self.num_deaths = 0
         self.stop_reason: str | None = None
+        self.is_machine_fault = False
+        self.pauses: list[str] = []  # what the circuit breaker holds back
         self.finished_lines: list[str] = []
         self._finished_here = 0
 
@@ -72,9 +75,14 @@ class SweepStatus:
     def is_stopping(self) -> bool:
         return self.stop_reason is not None
 
-    def stop(self, reason: str) -> None:
-        """Start no more trials; the first reason is the one that is shown."""
-        self.stop_reason = self.stop_reason or reason
+    def stop(self, reason: str, *, is_fault: bool = False) -> None:
+        """Start no more trials; the first reason is the one that is shown. `is_fault`: a machine is to blame."""
+        if self.stop_reason is None:
+            self.stop_reason, self.is_machine_fault = reason, is_fault
+
+    def pause(self, reason: str) -> None:
+        """Some trials are held back; see `CircuitBreaker`."""
+        self.pauses.append(reason)
 
     @property
     def num_finished(self) -> int:
@@ -92,6 +100,10 @@ class SweepStatus:
             running = self.running[trial_id]
             running.step, running.total_steps = int(report["step"]), int(report["total_steps"])
             running.ce, running.tokens_per_s = float(report["ce"]), float(report["tokens_per_s"])
+
+    def at_stage(self, trial_id: str, stage: str) -> None:
+        if trial_id in self.running:
+            self.running[trial_id].stage = stage
 
     def already_finished(self, row: Mapping[str, Any]) -> None:
         """A trial that took none of this session's time: an earlier one finished it, or it is not to be trained."""

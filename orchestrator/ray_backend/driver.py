@@ -11,11 +11,15 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune.progress_reporter import TrialProgressCallback
+from ray.tune.trainable.function_trainable import wrap_function
 
+from orchestrator import worker
 from orchestrator.progress.display import Display
+from orchestrator.ray_backend.control import BoardActor, WorkerEnd, end_trial_on_sigterm
 from orchestrator.ray_backend.preflight import (
     ACCELERATOR_LABEL,
     ACCELERATOR_RESOURCE,
+    NODE_LABEL,
     UNKNOWN_GPU,
     check_nodes,
     check_placement,
@@ -57,15 +61,16 @@ def drive(
         folder.add_session(session_facts(pool, address))
         # pending trials beyond the slots would only bind early; fewer would leave slots empty
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, pool.num_slots(waiting)))
-        tuner = _tuner(PlanSearcher(run, waiting, pool), run)
+        control = BoardActor()
+        tuner = _tuner(PlanSearcher(run, waiting, pool, control), run, control)
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it would print, the display prints
-        with interrupt_handlers(folder, run.status), run.display, timed_session(folder):
+        with interrupt_handlers(run.status), run.display, timed_session(folder):
             tuner.fit()
 
 
-def _tuner(searcher: PlanSearcher, run: RunContext) -> tune.Tuner:
+def _tuner(searcher: PlanSearcher, run: RunContext, control: BoardActor) -> tune.Tuner:
     return tune.Tuner(
-        tune.with_resources(run_trial, _Bundles(searcher.pool)),
+        tune.with_resources(_trainable(control.handle), _Bundles(searcher.pool)),
         tune_config=tune.TuneConfig(
             search_alg=searcher, num_samples=-1, reuse_actors=True, trial_dirname_creator=_dirname
         ),
@@ -79,9 +84,21 @@ def _tuner(searcher: PlanSearcher, run: RunContext) -> tune.Tuner:
     )
 
 
-def run_trial(config: dict[str, Any]) -> None:
-    """The Ray Tune trainable: runs one job and passes its reports to Ray."""
-    run_job(Job(**json.loads(config["job"])), node=ray.get_runtime_context().get_node_id(), report=tune.report)
+def _trainable(board: Any) -> type[tune.Trainable]:
+    """The Ray Tune trainable: runs one job after another, and passes its reports to Ray."""
+
+    def run_trial(config: dict[str, Any]) -> None:
+        node, channel = ray.get_runtime_context().get_node_id(), WorkerEnd(board)
+        run_job(Job(**json.loads(config["job"])), node=node, channel=channel, report=tune.report)
+        if worker.terminated.is_set():
+            os._exit(0)  # as SIGTERM asked
+
+    class RunTrial(wrap_function(run_trial)):  # type: ignore[misc]
+        def setup(self, config: dict[str, Any]) -> None:
+            end_trial_on_sigterm()  # here and not in `run_trial`: this is the worker's main thread
+            super().setup(config)
+
+    return RunTrial
 
 
 class _Bundles:
@@ -93,19 +110,20 @@ class _Bundles:
         self.has_spare_cpus = any(node.spare for node in pool.nodes)
 
     def __call__(self, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        slot = Slot(**config["slot"])
+        slot, avoid = Slot(**config["slot"]), config["avoid"]
         bundle = {"CPU": slot.cpus, **({"GPU": slot.gpus} if slot.gpus else {})}
-        if slot.kind == CPU:
-            if not self.gpu_kinds or self.has_spare_cpus:
-                return tune.PlacementGroupFactory([bundle])
-            selector = f"!in({','.join(self.gpu_kinds)})"
+        selector: dict[str, str] = {}
+        if slot.kind == CPU and self.gpu_kinds and not self.has_spare_cpus:
+            selector[ACCELERATOR_LABEL] = f"!in({','.join(self.gpu_kinds)})"
         elif slot.kind in self.labelled:
-            selector = slot.kind
-        elif slot.kind == UNKNOWN_GPU:
+            selector[ACCELERATOR_LABEL] = slot.kind
+        elif slot.kind not in (CPU, UNKNOWN_GPU):
+            bundle[ACCELERATOR_RESOURCE + slot.kind] = 0.001
+        if avoid:
+            selector[NODE_LABEL] = f"!in({','.join(avoid)})"
+        if not selector:
             return tune.PlacementGroupFactory([bundle])
-        else:
-            return tune.PlacementGroupFactory([{**bundle, ACCELERATOR_RESOURCE + slot.kind: 0.001}])
-        return tune.PlacementGroupFactory([bundle], bundle_label_selector=[{ACCELERATOR_LABEL: selector}])
+        return tune.PlacementGroupFactory([bundle], bundle_label_selector=[selector])
 
 
 class _DisplayCallback(TrialProgressCallback):

@@ -19,6 +19,7 @@ from orchestrator.search.planner import PlannedTrial
 
 ACCELERATOR_LABEL = "ray.io/accelerator-type"
 ACCELERATOR_RESOURCE = "accelerator_type:"
+NODE_LABEL = "ray.io/node-id"
 PROBE_SECONDS = 120.0
 UNKNOWN_GPU = "GPU"  # a card whose name Ray does not know; trials that run anywhere may use it
 

@@ -1,4 +1,4 @@
-"""The Ray Tune searcher: the next trial for a free slot, results recorded, lost trials retried."""
+"""The Ray Tune searcher: the next trial for a free slot, and what becomes of a trial that ended."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ from typing import Any
 import ray
 from ray.tune.search import Searcher
 
-from orchestrator.errors import UsageError
-from orchestrator.ray_backend.preflight import (
-    cluster_nodes,
-)
+from orchestrator.control_channel import Fault
+from orchestrator.errors import MachineError
+from orchestrator.hang_watch import read_hang
+from orchestrator.ray_backend.control import DriverEnd
+from orchestrator.ray_backend.preflight import cluster_nodes
 from orchestrator.run_context import RunContext
+from orchestrator.scheduling.circuit_breaker import CircuitBreaker
 from orchestrator.scheduling.placement import Pool, Slot, choose, unplaceable
-from orchestrator.scheduling.retries import MAX_ATTEMPTS, Retries
+from orchestrator.scheduling.retries import MAX_DEATHS, MAX_HANGS, Retries
 from orchestrator.search.planner import PlannedTrial
-from orchestrator.worker import Job
+from orchestrator.store.stop_requests import StopRequest
+from orchestrator.worker import Job, data_problem
+from trainer.control import GO_ON, Command
+from trainer.result import TrialResult
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -32,12 +37,15 @@ class PlanSearcher(Searcher):
     trial folders.
     """
 
-    def __init__(self, run: RunContext, waiting: Sequence[PlannedTrial], pool: Pool) -> None:
+    def __init__(self, run: RunContext, waiting: Sequence[PlannedTrial], pool: Pool, control: DriverEnd) -> None:
         super().__init__()
-        self.run, self.pool = run, pool
+        self.run, self.pool, self.control = run, pool, control
         self.waiting = {trial.trial_id: trial for trial in waiting}
         self.running: dict[str, tuple[PlannedTrial, Job]] = {}  # by Tune's own trial id
-        self.retries = Retries()
+        self.retries, self.breaker = Retries(), CircuitBreaker() if run.breaks_circuit else None
+        self.paused_recipes: set[str] = set()
+        self.faults: dict[str, Fault] = {}  # by trial id
+        self.told_to_stop = False
         self.last_look_seconds = -math.inf
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
@@ -45,11 +53,12 @@ class PlanSearcher(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         """The next job, None while no slot is free for any, FINISHED when nothing runs and nothing can."""
-        self._look_at_nodes()
-        if not self.running and (self.run.status.is_stopping or not self.waiting or self._is_stuck()):
+        self._look()
+        candidates = [t for t in self.waiting.values() if t.config.recipe not in self.paused_recipes]
+        if not self.running and (self.run.status.is_stopping or not candidates or self._is_stuck(candidates)):
             return Searcher.FINISHED
         paused = self.retries.paused_kinds(time.monotonic())
-        placed = None if self.run.status.is_stopping else choose(self.waiting.values(), self.pool, paused=paused)
+        placed = None if self.run.status.is_stopping else choose(candidates, self.pool, paused=paused)
         if placed is None:
             return None
         trial, slot = placed
@@ -57,57 +66,141 @@ class PlanSearcher(Searcher):
         del self.waiting[trial.trial_id]
         self.running[trial_id] = trial, job
         self.pool.acquire(trial_id, slot)
-        self.retries.started(trial.trial_id)
+        self.control.tell(GO_ON, trial.trial_id)
         self.run.status.started(trial.trial_id, slot.kind)
-        return {"slot": dataclasses.asdict(slot), "job": json.dumps(dataclasses.asdict(job))}
+        avoid = sorted(self.pool.excluded)
+        return {"slot": dataclasses.asdict(slot), "avoid": avoid, "job": json.dumps(dataclasses.asdict(job))}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if trial_id in self.running:
             self.run.status.reported(self.running[trial_id][0].trial_id, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Record a trial that left its result; send one that left none out again, up to `MAX_ATTEMPTS` times."""
+        """Record a trial that left its result or state; decide whether one that left none is sent out again."""
         if trial_id not in self.running:
             return
         trial, job = self.running.pop(trial_id)
         self.pool.release(trial_id)
+        self._read_news()
         try:
-            folder = self.run.folder.trial(trial.trial_id)
-            outcome = folder.result()
-            if outcome is None and error and self.retries.is_exhausted(trial.trial_id):
-                reason = f"the worker died {MAX_ATTEMPTS} times while running this trial"
-                folder.write_failure(job.config, job.placement(node=None), reason)
-                outcome = folder.result()
+            outcome = self._outcome(trial, job, died=error)
             if outcome is not None:
-                self.run.status.finished(self.run.recorder.record(trial.trial_id, outcome))
+                self._record(trial, job, outcome)
                 return
         except OSError as fault:  # a full or lost disk is no trial's fault: what is finished stays, the rest waits
-            self.run.status.stop(f"the run folder cannot be written ({fault})")
-        self.run.status.lost(trial.trial_id, died=error)
-        if error:
-            self.retries.worker_died(job.accelerator, time.monotonic())
-        self.waiting = {trial.trial_id: trial, **self.waiting}  # it goes first: its checkpoint is the furthest on
-        if self.run.folder.stop_file.exists():
-            self.run.status.stop("there is a stop file in the run folder")
+            self.run.status.stop(f"the run folder cannot be written ({fault})", is_fault=True)
+        # it goes first: its checkpoint is the furthest on
+        self.waiting = {trial.trial_id: trial, **self.waiting}
 
-    def _look_at_nodes(self) -> None:
-        """Update the pool with the nodes that are there now."""
+    def _outcome(self, trial: PlannedTrial, job: Job, *, died: bool) -> TrialResult | None:
+        """The result of a trial, or its state if it is not to go on in this call; None: it is sent out again."""
+        folder, status = job.folder, self.run.status
+        result, state = folder.result(), folder.state()
+        fault = self.faults.pop(trial.trial_id, None)
+        if result is not None:
+            return result
+        if state is not None and state.status != "interrupted":
+            return state
+        status.lost(trial.trial_id, died=died and state is None)
+        if state is not None:  # it was told to end: no death, and no fault
+            return None
+        problem = data_problem(job) if died and fault is None else None
+        if problem is not None:
+            fault = Fault(kind="data", trial_id=trial.trial_id, host="this machine", message=problem)
+        if fault is not None:
+            self._at_fault(fault, folder.node() or self._node_of(job))
+        elif died and (hang := read_hang(folder.hang_file)) is not None:
+            self.run.display.note(f"{trial.trial_id} {hang.text()}; every thread's stack is in {folder.hang_file}")
+            if not self.retries.hung(trial.trial_id):
+                return self._failed(job, f"{hang.text()}, {MAX_HANGS} times")
+        elif died and not self.retries.worker_died(trial.trial_id, job.accelerator, time.monotonic()):
+            return self._failed(job, f"the worker died {MAX_DEATHS} times while running this trial")
+        return None
+
+    def _failed(self, job: Job, reason: str) -> TrialResult | None:
+        job.folder.write_failure(job.config, job.placement(node=None), reason)
+        return job.folder.result()
+
+    def _record(self, trial: PlannedTrial, job: Job, outcome: TrialResult) -> None:
+        self.run.status.finished(self.run.recorder.record(trial.trial_id, outcome))
+        if self.breaker is None:
+            return
+        node, recipe = job.folder.node() or "", trial.config.recipe
+        if outcome.status != "failed":
+            self.breaker.succeeded(node=node, recipe=recipe)
+            return
+        nodes = {one.node_id for one in self.pool.nodes}
+        recipes = {one.config.recipe for one in self.waiting.values()} - self.paused_recipes
+        error = outcome.error or ""
+        pause = self.breaker.failed(error, node=node, recipe=recipe, nodes=nodes, recipes=recipes)
+        if pause is None:
+            return
+        self.run.display.note(f"{pause.text()}; --keep-going goes on all the same")
+        self.run.status.pause(pause.text())
+        if pause.scope == "node":
+            self.pool.exclude(pause.name)
+        elif pause.scope == "recipe":
+            self.paused_recipes.add(pause.name)
+        else:
+            self.run.status.stop(pause.text())
+
+    def _at_fault(self, fault: Fault, node_id: str) -> None:
+        """Use a node whose data are damaged no more; a disk that cannot be written ends the sweep."""
+        if fault.kind == "disk":
+            self.run.status.stop(fault.text(), is_fault=True)
+        elif node_id not in self.pool.excluded:
+            self.pool.exclude(node_id, why=fault.text())
+            self.run.display.note(f"the data are at fault {fault.text()}\n  that node gets no more trials")
+
+    def _look(self) -> None:
+        """Once a second: the nodes that are there, what workers said, what `frostline stop` asks; at once: a stop."""
+        if self.run.status.is_stopping and not self.told_to_stop:
+            self.told_to_stop = True
+            self.control.tell(Command("interrupted", self.run.status.stop_reason or ""))
         if time.monotonic() - self.last_look_seconds < SECONDS_BETWEEN_LOOKS:
             return
         nodes = cluster_nodes(ray.nodes())
         if not nodes:
-            raise UsageError("Ray died: no node of it is left. The same command goes on where this ended")
+            raise MachineError("Ray died: no node of it is left. The same command goes on where this ended")
         self.pool.set_nodes(nodes)
+        self._read_news()
+        for request in self.run.folder.stop_requests.take():
+            self._stop(request)
+        if not self.run.folder.sweep_file.exists():
+            self.run.status.stop(f"the run folder has vanished: {self.run.folder.root}", is_fault=True)
         self.last_look_seconds = time.monotonic()
 
-    def _is_stuck(self) -> bool:
-        """Nothing runs, and no node that is left could run what waits: a node was lost and has not come back."""
-        lost = unplaceable(self.waiting.values(), self.pool)
-        if len(lost) < len(self.waiting):
+    def _read_news(self) -> None:
+        news = self.control.take_news()
+        self.faults.update({fault.trial_id: fault for fault in news.faults})
+        for note in news.notes:
+            self.run.display.note(note)
+        for trial_id, stage in news.stages.items():
+            self.run.status.at_stage(trial_id, stage)
+
+    def _stop(self, request: StopRequest) -> None:
+        """Do what `frostline stop` asks: end the sweep, or one trial, running or waiting."""
+        if request.trial_id is None:
+            self.run.status.stop(request.reason)
+        elif any(trial.trial_id == request.trial_id for trial, _ in self.running.values()):
+            self.control.tell(Command("stopped_early", request.reason), request.trial_id)
+        elif (trial := self.waiting.pop(request.trial_id, None)) is not None:
+            folder = self.run.folder.trial(trial.trial_id)
+            state = folder.write_stopped(trial.config, trial.accelerator, request.reason)
+            self.run.status.finished(self.run.recorder.record(trial.trial_id, state))
+
+    def _is_stuck(self, candidates: Sequence[PlannedTrial]) -> bool:
+        """Nothing runs, and no node that is left could run what waits: nodes were lost or excluded."""
+        lost = unplaceable(candidates, self.pool)
+        if len(lost) < len(candidates):
             return False
         kinds = ", ".join(sorted({trial.accelerator for trial in lost}))
-        self.run.status.stop(f"no node is left for {len(lost)} trials that need {kinds}")
+        why = "".join(f"; {reason}" for reason in self.pool.excluded.values() if reason)
+        self.run.status.stop(f"no node is left for {len(lost)} trials that need {kinds}{why}", is_fault=True)
         return True
+
+    def _node_of(self, job: Job) -> str:
+        return next((node.node_id for node in self.pool.nodes if node.kind == job.accelerator), "")
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: Tune's snapshots are never read."""
@@ -129,4 +222,5 @@ class PlanSearcher(Searcher):
             accelerator=slot.kind,
             num_gpus=slot.gpus,
             data_sha256=self.run.data_sha256[trial.config.data],
+            moves_anywhere=trial.moves_anywhere,
         )

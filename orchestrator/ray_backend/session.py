@@ -74,25 +74,24 @@ def _require_answer(address: str | None) -> None:
 
 @contextlib.contextmanager
 def clean_tune_folder(folder: RunFolder) -> Iterator[None]:
-    """Remove Ray Tune's own folder and an old stop file, before and after."""
+    """Remove Ray Tune's own folder and old stop requests, before and after."""
     shutil.rmtree(folder.tune_folder, ignore_errors=True)
-    folder.stop_file.unlink(missing_ok=True)
+    folder.stop_requests.clear()
     try:
         yield
     finally:
         shutil.rmtree(folder.tune_folder, ignore_errors=True)
-        folder.stop_file.unlink(missing_ok=True)
+        folder.stop_requests.clear()
 
 
 @contextlib.contextmanager
-def interrupt_handlers(folder: RunFolder, status: SweepStatus) -> Iterator[None]:
+def interrupt_handlers(status: SweepStatus) -> Iterator[None]:
     """Ctrl-C or SIGTERM once: nothing new starts and running trials checkpoint. Twice: leave at once."""
 
     def interrupted(number: int, frame: Any) -> None:
         if status.is_stopping:
             raise KeyboardInterrupt
         status.stop("interrupted")
-        folder.stop_file.touch()
 
     before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -12,11 +12,19 @@ from trainer.result import TrialResult
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Again:
+    """Which trials with a result or state are done again: those that failed, those that were stopped early."""
+
+    failed: bool = False
+    stopped: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Backlog:
     """A plan by what is to be done with each trial.
 
     Args:
-        finished: results that stand, by trial id; among them those of trials that are not in the plan.
+        finished: results and states that stand, by trial id; also those of trials that are not in the plan.
         outdated: results that are to be replaced, by trial id.
         admitted: trials to be trained.
         refused: trials that cannot keep the limits in bytes, each with the reason.
@@ -33,12 +41,24 @@ class Backlog:
 
 
 def make_backlog(
-    spec: SweepSpec, trials: Sequence[PlannedTrial], finished: Mapping[str, TrialResult], *, retry_failed: bool
+    spec: SweepSpec,
+    trials: Sequence[PlannedTrial],
+    finished: Mapping[str, TrialResult],
+    open_states: Mapping[str, TrialResult],
+    again: Again,
 ) -> Backlog:
-    """Sort the trials of a plan by what is to be done with them."""
-    outdated = set(_outdated(spec, trials, finished, retry_failed))
+    """Sort the trials of a plan by what is to be done with them; those that were told to end go first.
+
+    Args:
+        finished: results by trial id.
+        open_states: rows of trials that were told to end, by trial id.
+    """
+    stopped = {trial_id: state for trial_id, state in open_states.items() if state.status == "stopped_early"}
+    outdated = set(_outdated(spec, trials, finished, again.failed))
     standing = {trial_id: result for trial_id, result in finished.items() if trial_id not in outdated}
+    standing |= {} if again.stopped else stopped
     waiting = [trial for trial in trials if trial.trial_id not in standing]
+    waiting.sort(key=lambda trial: trial.trial_id not in open_states)
     reasons = refusals(waiting, spec)
     return Backlog(
         finished=standing,

@@ -43,6 +43,7 @@ class Pool:
     def __init__(self, nodes: Iterable[Node]) -> None:
         self.nodes = tuple(nodes)
         self.held: dict[str, Slot] = {}
+        self.excluded: dict[str, str] = {}  # nodes that get no more trials, with the reason
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -51,7 +52,12 @@ class Pool:
 
     def set_nodes(self, nodes: Iterable[Node]) -> None:
         """Replace the list of nodes. A slot on a lost node stays in use until it is released."""
-        self.nodes = tuple(nodes)
+        self.nodes = tuple(node for node in nodes if node.node_id not in self.excluded)
+
+    def exclude(self, node_id: str, why: str = "") -> None:
+        """Give a node no more trials."""
+        self.excluded[node_id] = why
+        self.set_nodes(self.nodes)
 
     def slot_for(self, trial: PlannedTrial, node: Node) -> Slot:
         """The slot that `trial` takes on `node`: one GPU where it names no number and the node has some."""

@@ -1,36 +1,41 @@
-"""Retries: what happens to a trial whose worker died, and to the kind of node that the worker ran on. Pure."""
+"""Retries: what happens to a trial whose worker died or hung, and to the kind of node that the worker ran on. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-MAX_ATTEMPTS = 3
+MAX_DEATHS = 3
+MAX_HANGS = 2
 # A worker often dies with its node, and its death is reported first: a trial placed there now would wait for ever.
 SECONDS_TO_PAUSE = 5.0
 
 
 class Retries:
-    """Counts the attempts of each trial, and pauses a kind of node for a while after a worker died there.
+    """Counts the deaths and hangs of each trial, and pauses a kind of node for a while after a worker died there.
 
-    A trial whose worker died is sent out again, up to `MAX_ATTEMPTS` attempts in all; then it is `failed`. A trial that
-    stopped at its checkpoint because it was asked to is sent out again as often as it takes.
+    A trial is sent out again until its workers died `MAX_DEATHS` times or it hung `MAX_HANGS` times; then it is
+    `failed`. One that was told to end, or that met a fault of a machine, is sent out again as often as it takes.
     """
 
     def __init__(self) -> None:
-        self._attempts: Counter[str] = Counter()
+        self._deaths: Counter[str] = Counter()
+        self._hangs: Counter[str] = Counter()
         self._paused_until: dict[str, float] = {}
 
-    def started(self, trial_id: str) -> None:
-        """Count an attempt."""
-        self._attempts[trial_id] += 1
+    def worker_died(self, trial_id: str, kind: str, now_seconds: float) -> bool:
+        """Count a death, and place nothing on nodes of this kind for `SECONDS_TO_PAUSE`.
 
-    def is_exhausted(self, trial_id: str) -> bool:
-        """Whether a trial whose worker died again is not to be sent out once more."""
-        return self._attempts[trial_id] >= MAX_ATTEMPTS
-
-    def worker_died(self, kind: str, now_seconds: float) -> None:
-        """Place nothing on nodes of this kind for `SECONDS_TO_PAUSE`."""
+        Returns:
+            Whether the trial is to be sent out once more.
+        """
+        self._deaths[trial_id] += 1
         self._paused_until[kind] = now_seconds + SECONDS_TO_PAUSE
+        return self._deaths[trial_id] < MAX_DEATHS
+
+    def hung(self, trial_id: str) -> bool:
+        """Count a hang; whether the trial is to be sent out once more."""
+        self._hangs[trial_id] += 1
+        return self._hangs[trial_id] < MAX_HANGS
 
     def paused_kinds(self, now_seconds: float) -> frozenset[str]:
         """The kinds of node on which nothing is to be placed now."""

@@ -28,6 +28,7 @@ class PlannedTrial:
     cpus: float
     gpus: float | None
     trial_id: str
+    moves_anywhere: bool = False
 
 
 def plan(spec: SweepSpec) -> list[PlannedTrial]:
@@ -90,4 +91,5 @@ def _planned(candidate: Candidate, seed: int) -> PlannedTrial:
         cpus=float(config.num_threads) if resources.cpus is None else resources.cpus,
         gpus=gpus_of(config, resources),
         trial_id=config.trial_id + candidate.suffix,
+        moves_anywhere=resources.move == "any",
     )

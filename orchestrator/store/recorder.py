@@ -47,10 +47,24 @@ class Recorder:
         return damaged
 
     def record(self, trial_id: str, result: TrialResult) -> dict[str, Any]:
-        """Add one finished trial and return its row."""
+        """Add one trial and return its row; the row of a trial that was told to end and went on is replaced."""
+        index = next((index for index, row in enumerate(self.rows) if row["trial_id"] == trial_id), None)
+        if index is not None:
+            return self._replace_row(index, result)
         self._add(trial_id, result)
         self._write_last()
         return self.rows[-1]
+
+    def _replace_row(self, index: int, result: TrialResult) -> dict[str, Any]:
+        self.rows[index] = row_of(self.spec, self.folder.trial(self.rows[index]["trial_id"]), result)
+        fragment = index // TRIALS_PER_FRAGMENT
+        rows = self.rows[fragment * TRIALS_PER_FRAGMENT : (fragment + 1) * TRIALS_PER_FRAGMENT]
+        curves = [self._curve(row) for row in rows]
+        if fragment == self._num_fragments() - 1:
+            self.curves = curves
+        self._replace("curves", fragment, curves_table([point for curve in curves for point in curve]))
+        self._replace("trials", fragment, trials_table(rows))
+        return self.rows[index]
 
     def _add(self, trial_id: str, result: TrialResult) -> None:
         row = row_of(self.spec, self.folder.trial(trial_id), result)
@@ -79,6 +93,11 @@ class Recorder:
             return []
         same = {key: row[key] for key in ("sweep", "trial_id", "seed")}
         return [{**same, **point} for point in pq.read_table(path).to_pylist()]
+
+
+def rows_of_open_states(open_states: Mapping[str, TrialResult]) -> dict[str, TrialResult]:
+    """Those of the trials that were told to end that have a row: an interrupted one simply waits."""
+    return {trial_id: state for trial_id, state in open_states.items() if state.status != "interrupted"}
 
 
 def row_of(spec: SweepSpec, folder: TrialFolder, result: TrialResult) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import UsageError
+from orchestrator.store.stop_requests import StopRequests
 from orchestrator.store.sweep_versions import Change, SweepVersions, changes_between, in_words
 from orchestrator.store.trial_folder import TrialFolder
 from search_spaces.spec import yaml_document
@@ -39,9 +40,9 @@ class RunFolder:
         return self.root / "environment.json"
 
     @property
-    def stop_file(self) -> Path:
-        """While it exists, running trials checkpoint and end."""
-        return self.root / ".stop"
+    def stop_requests(self) -> StopRequests:
+        """What `frostline stop` asks of the driver of this run."""
+        return StopRequests(self.root / ".stop_requests")
 
     @property
     def tune_folder(self) -> Path:
@@ -61,6 +62,12 @@ class RunFolder:
         found = {folder.trial_id: folder.result() for folder in folders if folder.is_original()}
         results = {trial_id: result for trial_id, result in found.items() if result is not None}
         return dict(sorted(results.items(), key=lambda item: (item[1].finished_at, item[0])))
+
+    def open_states(self) -> dict[str, TrialResult]:
+        """Every trial of the folder that was told to end and may go on, as far as it has come."""
+        folders = [TrialFolder(path.parent) for path in sorted(self.root.glob("trials/*/state.json"))]
+        found = {folder.trial_id: folder.state() for folder in folders if folder.is_original()}
+        return {trial_id: state for trial_id, state in found.items() if state is not None}
 
     def check(self, resolved: dict[str, Any], data_sha256: Mapping[str, str]) -> list[Change]:
         """Refuse a folder that holds another sweep; a free folder is left as it is.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -44,6 +45,18 @@ class TrialFolder(TrialFiles):
             self.set_aside("damaged")
             return None
 
+    @property
+    def hang_file(self) -> Path:
+        """While the trial runs: its stage and the limit of it; after a hang, also the stack of every thread."""
+        return self.root / "hang.txt"
+
+    def state(self) -> TrialResult | None:
+        """The row of a trial that was told to end and may go on, None of any other."""
+        try:
+            return None if self.result_file.exists() else TrialResult.load(self.state_file)
+        except (FileNotFoundError, ValueError):
+            return None
+
     def config(self) -> TrialConfig:
         """What the trial is. Raises OSError or ValueError if its file is absent or damaged."""
         return TrialConfig.model_validate(yaml.load(self.config_file.read_text(), yaml.CSafeLoader))
@@ -53,6 +66,13 @@ class TrialFolder(TrialFiles):
         placement = dict(json.loads(self.placement_file.read_text()))
         del placement["trial_id"]
         return placement
+
+    def node(self) -> str | None:
+        """The cluster's id of the node it ran on last; None where that is not known."""
+        try:
+            return self.placement().get("node")
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def is_original(self) -> bool:
         """False for a copy that somebody made beside a trial: its name is not what its placement says."""
@@ -76,6 +96,16 @@ class TrialFolder(TrialFiles):
         result = TrialResult(status="infeasible", error=reason, finished_at=utc_now())
         result.save(self.result_file)
         return result
+
+    def write_stopped(self, config: TrialConfig, accelerator_wanted: str, reason: str) -> TrialResult:
+        """Give a trial that waits its state `stopped_early`; what it has done so far stays."""
+        if not self.placement_file.exists():
+            self.write_placement(Placement(accelerator_wanted=accelerator_wanted))
+        self.write_config(config.model_dump(mode="json"))
+        steps = self._progress().get("step", 0)
+        state = TrialResult(status="stopped_early", error=reason, steps=steps, finished_at=utc_now())
+        state.save(self.state_file)
+        return state
 
     def write_failure(self, config: dict[str, Any], placement: Placement, error: str) -> None:
         """Give a trial that could not be run its result: status `failed`, and why."""

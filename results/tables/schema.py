@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 STATUSES: tuple[str, ...] = (
     "completed",
@@ -71,6 +71,7 @@ _WHERE = (
     Column("worker", WORD, "", "id of the process that trained it"),
     Column("device", WORD, "", "torch device: cpu, cuda"),
     Column("device_name", WORD, "", "what the device calls itself"),
+    Column("devices", STRING, "", "every device its steps were done on, with the host, in order", 3),
     Column("num_gpus", FLOAT, "GPUs", "share of GPUs it was given; 0 on a CPU"),
     Column("compiled", BOOL, "", "whether the blocks ran compiled"),
     Column("torch_version", WORD, "", "version of torch it ran with"),

@@ -73,6 +73,9 @@ class ResourcesConfig(Section):
     )
     cpus: float | None = Field(default=None, gt=0, le=1024, description="null = the trial's num_threads")
     gpus: float | None = Field(default=None, ge=0, le=1024, description="a part of one, or whole ones; null = by kind")
+    move: Literal["accelerator", "any"] = Field(
+        default="accelerator", description="where a checkpoint goes on: on the same accelerator, or on any"
+    )
 
     @field_validator("accelerator")
     @classmethod

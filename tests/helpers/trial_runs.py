@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from trainer.config.trial import TrialConfig
-from trainer.errors import Interrupted
+from trainer.control import GO_ON, Command
+from trainer.errors import Stopped
 from trainer.result import TrialResult
-from trainer.run import Callbacks, Workspace
 from trainer.run import run as run_trial
 from trainer.training.state import Report
+from trainer.workspace import Callbacks, Workspace
 
 
 def run(
@@ -22,10 +24,16 @@ def run(
     has_gpu: bool = False,
     report: Callable[[Report], None] = lambda report: None,
     should_stop: Callable[[], bool] = lambda: False,
+    **place: Any,
 ) -> TrialResult:
-    """`trainer.run.run` with a keyword for each part of its values."""
-    workspace = Workspace(folder=folder, data_root=data_root, data_sha256=data_sha256, has_gpu=has_gpu)
-    return run_trial(config, workspace, Callbacks(report=report, should_stop=should_stop))
+    """`trainer.run.run` with a keyword for each part of its values; a stop is an interrupt."""
+
+    def told(progress: Report) -> Command:
+        report(progress)
+        return Command("interrupted", "by a test") if should_stop() else GO_ON
+
+    workspace = Workspace(folder=folder, data_root=data_root, data_sha256=data_sha256, has_gpu=has_gpu, **place)
+    return run_trial(config, workspace, Callbacks(report=told))
 
 
 def stop_after(num_questions: int) -> Callable[[], bool]:
@@ -45,5 +53,5 @@ def run_broken(config: TrialConfig, folder: Path, data_root: Path, *, every: int
     while True:
         try:
             return run(config, folder=folder, data_root=data_root, should_stop=stop_after(every))
-        except Interrupted:
+        except Stopped:
             continue

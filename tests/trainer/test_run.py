@@ -17,7 +17,7 @@ from trial_runs import run, run_broken, stop_after
 from trainer import run as run_module
 from trainer.artifact.read import read
 from trainer.data.dataset import open_dataset
-from trainer.errors import DataError, DeviceError, Interrupted, TrialFolderError
+from trainer.errors import DataError, DeviceError, Stopped, TrialFolderError
 from trainer.result import TrialResult
 from trainer.score_artifact import reload_and_score
 from trainer.training import loop
@@ -182,7 +182,7 @@ def test_repeated_steps_are_counted(data_root: Path, tmp_path: Path, monkeypatch
 def test_a_damaged_checkpoint_costs_time_and_nothing_else(data_root: Path, tmp_path: Path, unthrottled: None) -> None:
     """With a torn checkpoint the trial starts over and ends at the same bits."""
     whole = run(tiny_config(), folder=tmp_path / "whole", data_root=data_root)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Stopped):
         run(tiny_config(), folder=tmp_path / "torn", data_root=data_root, should_stop=stop_after(5))
     checkpoint = tmp_path / "torn" / "checkpoint" / "state.pt"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
@@ -193,7 +193,7 @@ def test_a_damaged_checkpoint_costs_time_and_nothing_else(data_root: Path, tmp_p
 def test_a_checkpoint_holds_no_frozen_weight(data_root: Path, tmp_path: Path, unthrottled: None) -> None:
     """The learned weights are in it, the seeded ones are not."""
     config = tiny_config(recipe="selective")
-    with pytest.raises(Interrupted):
+    with pytest.raises(Stopped):
         run(config, folder=tmp_path, data_root=data_root, should_stop=stop_after(2))
     saved = torch.load(tmp_path / "checkpoint" / "state.pt", weights_only=True)["networks"]["model"]
     assert "blocks.0.down.weight" in saved and "blocks.0.gate.weight" not in saved
@@ -244,26 +244,65 @@ def test_a_folder_serves_one_trial(data_root: Path, tmp_path: Path, unthrottled:
     run(tiny_config(), folder=tmp_path / "done", data_root=data_root)
     with pytest.raises(TrialFolderError, match="holds another trial"):
         run(tiny_config(seed=2), folder=tmp_path / "done", data_root=data_root)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Stopped):
         run(tiny_config(), folder=tmp_path / "begun", data_root=data_root, should_stop=stop_after(3))
     with pytest.raises(TrialFolderError):
         run(tiny_config(optimizer={"learning_rate": 0.5}), folder=tmp_path / "begun", data_root=data_root)
 
 
-@pytest.mark.parametrize("change", [{"data_sha256": "0" * 64}, {"device_name": "H100"}, {"trial_id": "other"}])
-def test_a_checkpoint_serves_its_own_trial_data_and_device(
+@pytest.mark.parametrize("change", [{"data_sha256": "0" * 64}, {"accelerator": "H100"}, {"trial_id": "other"}])
+def test_a_checkpoint_serves_its_own_trial_data_and_accelerator(
     change: dict[str, str], data_root: Path, tmp_path: Path, unthrottled: None
 ) -> None:
-    """Begun on other data or another device, a trial starts over: half a trial each would be a row of neither."""
+    """Begun on other data or another accelerator, a trial starts over: half a trial each would be a row of neither."""
     config = tiny_config()
     whole = run(config, folder=tmp_path / "whole", data_root=data_root)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Stopped):
         run(config, folder=tmp_path / "moved", data_root=data_root, should_stop=stop_after(5))
     path = tmp_path / "moved" / "checkpoint" / "state.pt"
     state = torch.load(path, weights_only=True)
     torch.save({**state, "owner": {**state["owner"], **change}}, path)
     result = run(config, folder=tmp_path / "moved", data_root=data_root)
     assert (result.steps_repeated, result.artifact_sha256) == (5, whole.artifact_sha256)
+    assert "starts over: its checkpoint is of" in (tmp_path / "moved" / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("accelerators", "moves_anywhere", "repeated"),
+    [(("A40", "A40"), False, 0), (("A40", "H100"), False, 5), (("A40", "H100"), True, 0)],
+)
+def test_a_trial_goes_on_where_its_accelerator_is(
+    accelerators: tuple[str, str],
+    moves_anywhere: bool,
+    repeated: int,
+    data_root: Path,
+    tmp_path: Path,
+    unthrottled: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On another host and card of the same accelerator no step is done again; on another one, all, unless allowed."""
+    for host, accelerator in zip(("one", "two"), accelerators, strict=True):
+        monkeypatch.setattr("trainer.attempt.platform.node", lambda host=host: host)
+        monkeypatch.setattr("trainer.attempt.device_name", lambda device, host=host: f"card of {host}")
+        place = {"accelerator": accelerator, "moves_anywhere": moves_anywhere}
+        if host == "one":
+            with pytest.raises(Stopped):
+                run(tiny_config(), folder=tmp_path, data_root=data_root, should_stop=stop_after(5), **place)
+    result = run(tiny_config(), folder=tmp_path, data_root=data_root, **place)
+    assert (result.steps_repeated, result.num_resumes) == (repeated, 1)
+    assert result.devices == ("card of two on two" if repeated else "card of one on one; card of two on two")
+
+
+def test_a_trial_that_is_told_to_end_leaves_its_state(data_root: Path, tmp_path: Path, unthrottled: None) -> None:
+    """Checkpoint, curve and a row with the reason; the next call removes the row and repeats no step."""
+    with pytest.raises(Stopped):
+        run(tiny_config(), folder=tmp_path, data_root=data_root, should_stop=stop_after(5))
+    state = TrialResult.load(tmp_path / "state.json")
+    assert (state.status, state.error, state.steps, state.ce) == ("interrupted", "by a test", 5, None)
+    assert pq.read_table(tmp_path / "curve.parquet").num_rows == 5
+    assert (tmp_path / "checkpoint" / "state.pt").exists() and not (tmp_path / "result.json").exists()
+    assert run(tiny_config(), folder=tmp_path, data_root=data_root).steps_repeated == 0
+    assert not (tmp_path / "state.json").exists()
 
 
 def test_data_that_is_not_the_sweeps_is_refused(data_root: Path, tmp_path: Path) -> None:
@@ -285,7 +324,7 @@ def test_resumed_trials_keep_their_first_start_and_all_their_time(
     data_root: Path, tmp_path: Path, unthrottled: None
 ) -> None:
     """`started_at` is the first attempt's and `total_seconds` covers all of them."""
-    with pytest.raises(Interrupted):
+    with pytest.raises(Stopped):
         run(tiny_config(), folder=tmp_path, data_root=data_root, should_stop=stop_after(5))
     first = json.loads((tmp_path / "progress.json").read_text())
     result = run(tiny_config(), folder=tmp_path, data_root=data_root)

@@ -10,7 +10,7 @@ import dataclasses
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 from torch.optim import Optimizer
@@ -21,55 +21,107 @@ from trainer.model.gpt import GPT
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Path of a trial's checkpoint, and its owner: one trial, on one dataset, on one device.
+    """Path of a trial's checkpoint, and what it belongs to: one trial, one dataset, one accelerator.
 
-    Continuing elsewhere would mix two trials, two datasets or two devices in one row.
+    Any device of the accelerator may go on from it, on this host or another. Another accelerator may only with
+    `moves_anywhere`: one row would hold the work of two.
     """
 
     path: Path
     trial_id: str
     data_sha256: str
+    accelerator: str
     device_name: str
+    moves_anywhere: bool = False
 
     @property
     def owner(self) -> dict[str, str]:
-        return {"trial_id": self.trial_id, "data_sha256": self.data_sha256, "device_name": self.device_name}
+        return {"trial_id": self.trial_id, "data_sha256": self.data_sha256, "accelerator": self.accelerator}
+
+    def objection(self, owner: dict[str, str]) -> str | None:
+        """Why a checkpoint of this owner cannot be gone on from; None if it can."""
+        if (owner.get("trial_id"), owner.get("data_sha256")) != (self.trial_id, self.data_sha256):
+            return "its checkpoint is of another trial or other data"
+        # frostline 0.1.0 noted the device's own name instead of the accelerator
+        before, now = owner.get("accelerator"), self.accelerator
+        if before is None:
+            before, now = owner.get("device_name"), self.device_name
+        if before == now or self.moves_anywhere:
+            return None
+        return f"its checkpoint is of {before}, and this is {now}"
 
 
 def save_checkpoint(
     checkpoint: Checkpoint, networks: Mapping[str, GPT], optimizers: Sequence[Optimizer], progress: dict[str, Any]
 ) -> None:
-    """Write networks, the current phase's optimizers and `progress` (plain values) atomically."""
+    """Write networks, the current phase's optimizers and `progress` (plain values) atomically.
+
+    Raises:
+        OSError: if the disk is full or cannot be written.
+    """
     state = {
         "networks": {name: network.state_dict() for name, network in networks.items()},
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
         "progress": progress,
         "owner": checkpoint.owner,
     }
-    with replacing(checkpoint.path) as temporary:
-        torch.save(state, temporary)
+    with replacing(checkpoint.path) as temporary, temporary.open("wb") as file:
+        writer = _Writer(file)
+        try:
+            torch.save(state, cast(IO[bytes], writer))  # it needs no more than `write`
+        except RuntimeError:
+            if writer.error is not None:
+                raise writer.error from None
+            raise
 
 
-def load_checkpoint(checkpoint: Checkpoint, networks: Mapping[str, GPT]) -> dict[str, Any] | None:
-    """Bring `networks` to what `save_checkpoint` wrote, and return all of it; None if there is no usable checkpoint.
+class _Writer:
+    """A file that keeps the error of a write: of a full disk, `torch.save` says no more than that a write failed."""
 
-    A checkpoint that is damaged, or another owner's, is no reason to fail: nothing is restored from it, and the trial
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, content: bytes) -> int:
+        try:
+            return self.file.write(content)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def load_checkpoint(checkpoint: Checkpoint, networks: Mapping[str, GPT]) -> tuple[dict[str, Any] | None, str | None]:
+    """Bring `networks` to what `save_checkpoint` wrote.
+
+    A checkpoint that is damaged, or of another owner, is no reason to fail: nothing is restored from it, and the trial
     starts over.
+
+    Returns:
+        All that was written, or None and why the trial starts over; two None where there is no checkpoint.
     """
+    if not checkpoint.path.exists():
+        return None, None
     try:
         state = torch.load(checkpoint.path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
-        return None
-    if not _fits(state, networks) or state["owner"] != checkpoint.owner:
-        return None
+        return None, "its checkpoint is damaged"
+    if not _fits(state, networks):
+        return None, "its checkpoint does not fit its networks"
+    if objection := checkpoint.objection(state["owner"]):
+        return None, objection
     for name, network in networks.items():
         network.load_state_dict(state["networks"][name])
-    return dict(state)
+    return dict(state), None
 
 
 def _fits(state: Any, networks: Mapping[str, GPT]) -> bool:
     """Whether all of `state` can be restored; a partial restore would continue from a wrong state."""
     if not isinstance(state, dict) or state.keys() != {"networks", "optimizers", "progress", "owner"}:
+        return False
+    if not isinstance(state["owner"], dict):
         return False
     shapes = {name: _shapes(network.state_dict()) for name, network in networks.items()}
     return shapes == {name: _shapes(saved) for name, saved in state["networks"].items()}

@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from trainer.config.trial import TrialConfig
+from trainer.control import GO_ON, Command, Stage
 from trainer.data.batches import batch
 from trainer.data.dataset import Dataset
 from trainer.device import precision
-from trainer.errors import Interrupted
+from trainer.errors import Stopped
 from trainer.model.gpt import GPT
 from trainer.recipes.recipe import Phase, Recipe
 from trainer.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -30,11 +31,11 @@ SECONDS_BETWEEN_REPORTS = 1.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoopCallbacks:
-    """What the loop reports and asks. None of it can change a bit of the training."""
+    """What the loop reports and is told. None of it can change a bit of the training."""
 
-    resumed: Callable[[], None] = lambda: None
-    report: Callable[[Report], None] = lambda report: None
-    should_stop: Callable[[], bool] = lambda: False
+    resumed: Callable[[str | None], None] = lambda objection: None
+    stage: Callable[[Stage], None] = lambda stage: None
+    report: Callable[[Report], Command] = lambda report: GO_ON
     validate: Callable[[], float] | None = None
     clock: Callable[[], float] = time.perf_counter
 
@@ -62,12 +63,12 @@ def train(job: TrainingJob, state: TrainingState, checkpoint: Checkpoint, callba
 
     Raises:
         Diverged: if the loss is not finite.
-        Interrupted: if `callbacks.should_stop()`; the checkpoint is written first.
+        Stopped: if `callbacks.report` says so before the last step; the checkpoint is written first.
     """
-    saved = load_checkpoint(checkpoint, job.networks)
+    saved, objection = load_checkpoint(checkpoint, job.networks)
     if saved is not None:
         state.restore(saved["progress"])
-    callbacks.resumed()
+    callbacks.resumed(objection)
     between = _BetweenSteps(job, state, checkpoint, callbacks)
     first_step, optimizers = 0, list[Optimizer]()
     for index, phase in enumerate(job.recipe.phases):
@@ -180,22 +181,24 @@ class _BetweenSteps:
     def after_step(
         self, ce: Tensor, rate: float, optimizers: list[Optimizer], *, is_first: bool, is_last: bool
     ) -> None:
-        """Raises Interrupted, with the checkpoint written, if the trial is asked to stop before its last step."""
+        """Raises Stopped, with the checkpoint written, if the trial is told to end before its last step."""
         state = self.state
         self.loss_sum += ce
         state.loss_steps += 1
         if is_first:
             self.watch.lap("compile_seconds")
+            self.callbacks.stage("train")
         else:
             state.timed_tokens += self.config.train.batch_tokens
         if self._is_curve_point():
             self._add_curve_point(rate)
         now = self.callbacks.clock()
-        is_stopping = (is_last or now - self.last_report >= SECONDS_BETWEEN_REPORTS) and self._report()
-        if is_last or is_stopping or now - self.last_checkpoint >= self.config.train.checkpoint_every_seconds:
+        is_due = is_last or now - self.last_report >= SECONDS_BETWEEN_REPORTS
+        command = self._report() if is_due else GO_ON
+        if is_last or command.status or now - self.last_checkpoint >= self.config.train.checkpoint_every_seconds:
             self._save(optimizers)
-        if is_stopping and state.step < self.total_steps:
-            raise Interrupted
+        if command.status and state.step < self.total_steps:
+            raise Stopped(command)
 
     def _is_eval_step(self) -> bool:
         every = self.config.train.eval_every_steps
@@ -214,14 +217,13 @@ class _BetweenSteps:
         self.state.add_curve_point(self.config, loss_sum=float(self.loss_sum), val_ce=val_ce, rate=rate)
         self.loss_sum.zero_()
 
-    def _report(self) -> bool:
-        """Report, and ask whether to stop. A busy driver may keep the trial waiting: that is no training time."""
+    def _report(self) -> Command:
+        """Report, and be told how to go on. A busy driver may keep the trial waiting: that is no training time."""
         self.watch.lap("train_seconds")
-        self.callbacks.report(self.state.report(self.total_steps))
-        is_stopping = self.callbacks.should_stop()
+        command = self.callbacks.report(self.state.report(self.total_steps))
         self.watch.lap("report_seconds")
         self.last_report = self.watch.last
-        return is_stopping
+        return command
 
     def _save(self, optimizers: list[Optimizer]) -> None:
         self.watch.lap("train_seconds")

@@ -42,6 +42,7 @@ class TrainingState:
     loss_sum: float = 0.0
     loss_steps: int = 0
     curve: list[CurvePoint] = dataclasses.field(default_factory=list)
+    devices: list[str] = dataclasses.field(default_factory=list)  # on which its steps were done, in order
 
     @property
     def tokens_per_s(self) -> float:

@@ -8,24 +8,30 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from ray.tune.search import Searcher
 from rich.console import Console
 from sweeps import tiny_sweep
 
-from orchestrator.errors import UsageError
+from orchestrator.control_channel import Beat, Board, Fault
+from orchestrator.errors import MachineError
 from orchestrator.progress.display import Display
+from orchestrator.progress.summary import exit_code
 from orchestrator.progress.sweep_status import SweepStatus
 from orchestrator.ray_backend import searcher as searcher_module
 from orchestrator.ray_backend.searcher import PlanSearcher
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling import retries
 from orchestrator.scheduling.placement import CPU, Node, Pool
-from orchestrator.scheduling.retries import MAX_ATTEMPTS, Retries
+from orchestrator.scheduling.retries import MAX_DEATHS, Retries
 from orchestrator.search.planner import plan
 from orchestrator.store.recorder import Recorder
 from orchestrator.store.run_folder import RunFolder
+from orchestrator.store.stop_requests import StopRequest
 from orchestrator.worker import Job
+from trainer.control import GO_ON, Command
+from trainer.result import Status, TrialResult
 
 NODE = Node(node_id="n1", kind=CPU, cpus=2, gpus=0)
 
@@ -48,6 +54,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     cluster = Cluster()
     monkeypatch.setattr(searcher_module.ray, "nodes", cluster.entries)
     monkeypatch.setattr(searcher_module, "SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr(searcher_module, "data_problem", lambda job: None)  # there are no data here
     monkeypatch.setattr(retries, "SECONDS_TO_PAUSE", 0.0)
     return cluster
 
@@ -67,7 +74,9 @@ def searcher(tmp_path: Path, cluster: Cluster) -> PlanSearcher:
         status=status,
         display=Display(status, Console(file=io.StringIO())),
     )
-    return PlanSearcher(run, trials, Pool([NODE]))
+    folder.root.mkdir()
+    folder.sweep_file.touch()
+    return PlanSearcher(run, trials, Pool([NODE]), Board())
 
 
 def fail(searcher: PlanSearcher, job: Job) -> None:
@@ -108,10 +117,10 @@ def test_a_worker_that_keeps_dying_ends_as_a_failed_row(searcher: PlanSearcher) 
     progress = searcher.run.folder.trial(job.trial_id).progress_file
     progress.parent.mkdir(parents=True)
     progress.write_text('{"step": 7, "total_seconds": 3.5}')
-    for attempt in range(1, MAX_ATTEMPTS + 1):
+    for attempt in range(1, MAX_DEATHS + 1):
         assert job.trial_id not in {row["trial_id"] for row in searcher.run.recorder.rows}
         searcher.on_trial_complete(f"t{attempt - 1}", error=True)
-        if attempt < MAX_ATTEMPTS:
+        if attempt < MAX_DEATHS:
             assert ask(searcher, f"t{attempt}").trial_id == job.trial_id
     row = searcher.run.recorder.rows[-1]
     assert (row["trial_id"], row["status"], row["steps"], row["total_seconds"]) == (job.trial_id, "failed", 7, 3.5)
@@ -143,18 +152,111 @@ def test_a_kind_on_which_a_worker_died_is_paused(searcher: PlanSearcher, monkeyp
 def test_a_dead_ray_is_an_error_and_not_a_wait(searcher: PlanSearcher, cluster: Cluster) -> None:
     """Without a single node left the driver says so."""
     cluster.nodes = []
-    with pytest.raises(UsageError, match="Ray died"):
+    with pytest.raises(MachineError, match="Ray died"):
         searcher.suggest("t0")
 
 
-def test_a_stop_file_stops_handing_out(searcher: PlanSearcher) -> None:
-    """Somebody else's stop file ends the sweep at its checkpoints, and does not start trials over and over."""
-    ask(searcher, "t0")
-    searcher.run.folder.root.mkdir(exist_ok=True)
-    searcher.run.folder.stop_file.touch()
+def leave_state(searcher: PlanSearcher, job: Job, status: Status) -> None:
+    """Leave the files of a trial that was told to end, as a worker would."""
+    folder = searcher.run.folder.trial(job.trial_id)
+    folder.write_placement(job.placement("n1"))
+    folder.write_config(job.config)
+    TrialResult(status=status, error="told to", steps=7).save(folder.state_file)
+
+
+def beat(searcher: PlanSearcher, job: Job) -> Command:
+    assert isinstance(searcher.control, Board)
+    return searcher.control.beat(Beat(trial_id=job.trial_id, stage="train"))
+
+
+def test_a_stop_reaches_every_running_trial(searcher: PlanSearcher) -> None:
+    """Ctrl-C, or a request for the whole sweep: nothing new starts, running trials are told to end."""
+    jobs = [ask(searcher, "t0"), ask(searcher, "t1")]
+    searcher.run.folder.stop_requests.add(StopRequest(None, "enough"))
+    assert searcher.suggest("t2") is None and searcher.suggest("t3") is None
+    assert [beat(searcher, job).status for job in jobs] == ["interrupted", "interrupted"]
+    for index, job in enumerate(jobs):
+        leave_state(searcher, job, "interrupted")
+        searcher.on_trial_complete(f"t{index}")
+    assert searcher.suggest("t4") == Searcher.FINISHED
+    assert searcher.run.status.stop_reason == "enough" and len(searcher.waiting) == 4
+
+
+def test_one_trial_that_is_stopped_is_not_sent_out_again(searcher: PlanSearcher) -> None:
+    """Running or waiting, it gets its row `stopped_early` with the reason; the others know nothing of it."""
+    job, other = ask(searcher, "t0"), ask(searcher, "t1")
+    requests = searcher.run.folder.stop_requests
+    waiting = list(searcher.waiting)
+    requests.add(StopRequest(job.trial_id, "too slow"))
+    requests.add(StopRequest(waiting[0], "not wanted"))
+    assert searcher.suggest("t2") is None
+    assert (beat(searcher, job), beat(searcher, other)) == (Command("stopped_early", "too slow"), GO_ON)
+    leave_state(searcher, job, "stopped_early")
+    searcher.on_trial_complete("t0")
+    rows = {row["trial_id"]: (row["status"], row["steps"], row["error"]) for row in searcher.run.recorder.rows}
+    assert rows == {waiting[0]: ("stopped_early", 0, "not wanted"), job.trial_id: ("stopped_early", 7, "told to")}
+    assert list(searcher.waiting) == waiting[1:]
+
+
+@pytest.mark.parametrize("status", ["stopped_early", "deadline"])
+def test_a_trial_that_goes_on_replaces_its_row(searcher: PlanSearcher, status: Status) -> None:
+    """An open row makes room for the final one, also when other rows have come since."""
+    job, other = ask(searcher, "t0"), ask(searcher, "t1")
+    leave_state(searcher, job, status)
+    searcher.on_trial_complete("t0")
+    fail(searcher, other)
+    searcher.on_trial_complete("t1")
+    searcher.waiting = {trial.trial_id: trial for trial in searcher.run.trials if trial.trial_id == job.trial_id}
+    fail(searcher, ask(searcher, "t2"))
+    searcher.on_trial_complete("t2")
+    table = pq.read_table(searcher.run.folder.tables / "trials").to_pylist()
+    assert [(row["trial_id"], row["status"]) for row in table] == [(job.trial_id, "failed"), (other.trial_id, "failed")]
+
+
+def test_a_worker_that_was_told_to_end_has_not_died(searcher: PlanSearcher) -> None:
+    """After SIGTERM its process is gone, but its state is there: no death is counted, however often it happens."""
+    for attempt in range(2 * MAX_DEATHS):
+        job = ask(searcher, f"t{attempt}")
+        leave_state(searcher, job, "interrupted")
+        searcher.on_trial_complete(f"t{attempt}", error=True)
+    assert searcher.run.status.num_deaths == 0 and len(searcher.waiting) == 4
+
+
+def test_a_trial_that_hangs_twice_is_failed_by_its_stage(searcher: PlanSearcher) -> None:
+    """The first hang sends it out again, the second is its row, which names the stage and the limit."""
+    for attempt in range(2):
+        job = ask(searcher, f"t{attempt}")
+        assert searcher.run.recorder.rows == []
+        job.folder.root.mkdir(parents=True, exist_ok=True)
+        job.folder.hang_file.write_text("score, limit 305 s\nTimeout (0:05:05)!\nThread 1\n")
+        searcher.on_trial_complete(f"t{attempt}", error=True)
+    assert searcher.run.recorder.rows[0]["error"] == "hung: score took more than its limit of 305 s, 2 times"
+
+
+def test_damaged_data_are_the_machines_fault(searcher: PlanSearcher) -> None:
+    """The node gets no more trials; when none is left the sweep stops, with nothing failed and everything waiting."""
+    job = ask(searcher, "t0")
+    job.folder.write_placement(job.placement("n1"))
+    assert isinstance(searcher.control, Board)
+    fault = Fault(kind="data", trial_id=job.trial_id, host="h1", message="a.bin: is cut short")
+    searcher.control.report_fault(fault)
     searcher.on_trial_complete("t0")
     assert searcher.suggest("t1") == Searcher.FINISHED
-    assert searcher.run.status.stop_reason == "there is a stop file in the run folder"
+    status = searcher.run.status
+    assert status.stop_reason == "no node is left for 4 trials that need any; on h1: a.bin: is cut short"
+    assert exit_code(status) == 3 and searcher.run.recorder.rows == [] and job.trial_id in searcher.waiting
+
+
+def test_a_full_disk_of_a_worker_stops_the_sweep(searcher: PlanSearcher) -> None:
+    """Nothing is failed, and the exit code says that the machine is at fault."""
+    job = ask(searcher, "t0")
+    assert isinstance(searcher.control, Board)
+    fault = Fault(kind="disk", trial_id=job.trial_id, host="h1", message="run cannot be written: No space left")
+    searcher.control.report_fault(fault)
+    searcher.on_trial_complete("t0")
+    assert searcher.suggest("t1") == Searcher.FINISHED
+    assert searcher.run.status.stop_reason == "on h1: run cannot be written: No space left"
+    assert exit_code(searcher.run.status) == 3 and len(searcher.waiting) == 4
 
 
 def test_a_full_disk_is_no_trials_fault(searcher: PlanSearcher, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,3 +270,4 @@ def test_a_full_disk_is_no_trials_fault(searcher: PlanSearcher, monkeypatch: pyt
     monkeypatch.setattr(searcher.run.recorder, "record", full)
     searcher.on_trial_complete("t0")
     assert "No space left" in str(searcher.run.status.stop_reason) and job.trial_id in searcher.waiting
+    assert exit_code(searcher.run.status) == 3

@@ -13,7 +13,7 @@ from trial_runs import run, run_broken
 from trainer.artifact.read import read
 from trainer.config.trial import TrialConfig
 from trainer.data.dataset import open_dataset
-from trainer.errors import Interrupted
+from trainer.errors import Stopped
 from trainer.frozen.random_maps import seeded_maps
 from trainer.model.losses import distill_losses
 from trainer.model.networks import build_networks, export_weights, scored_model
@@ -60,7 +60,7 @@ def test_the_artifact_alone_scores_and_holds_no_seeded_weight(recipe: str, data_
 def test_checkpoints_hold_no_seeded_weight(recipe: str, data_root: Path, tmp_path: Path) -> None:
     """The bytes of no seeded map are anywhere in the checkpoint file, and learned ones are."""
     config = tiny_recipe(recipe)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Stopped):
         run(config, folder=tmp_path, data_root=data_root, should_stop=lambda: True)
     content = (tmp_path / "checkpoint" / "state.pt").read_bytes()
     assert not [name for name, values in seeded_maps(config) if values.tobytes()[:64] in content]

@@ -16,6 +16,7 @@ from trial_runs import run
 
 from trainer.config.training import OptimizerConfig
 from trainer.config.trial import TrialConfig
+from trainer.control import GO_ON, Command
 from trainer.data.dataset import open_dataset
 from trainer.device import compute_dtype, prepare_device
 from trainer.frozen.random_maps import seeded_maps
@@ -42,9 +43,16 @@ def train_watched(
     """Train a trial's networks through all phases, calling `watch` after every step."""
     prepare_device(torch.device("cpu"), config)
     networks, dataset = build_networks(config), open_dataset("tiny", data_root)
-    checkpoint = Checkpoint(path=folder / "state.pt", trial_id="", data_sha256=dataset.sha256, device_name="")
+    checkpoint = Checkpoint(
+        path=folder / "state.pt", trial_id="", data_sha256=dataset.sha256, accelerator="CPU", device_name=""
+    )
     job = TrainingJob(config=config, recipe=plan(config), networks=networks, dataset=dataset)
-    callbacks = LoopCallbacks(report=lambda report: watch(report.step, networks))
+
+    def report(progress: Report) -> Command:
+        watch(progress.step, networks)
+        return GO_ON
+
+    callbacks = LoopCallbacks(report=report)
     train(job, TrainingState(), checkpoint, callbacks)
 
 
