@@ -47,6 +47,7 @@ def run_sweep(spec_file: Path, options: RunOptions, console: Console) -> int:
     data_sha256 = check_data(spec, trials, options.data_root)
     folder = RunFolder((options.out or Path("runs") / spec.name).resolve())
     with _one_driver(folder):
+        folder.remove_stray_temporaries()
         changes = folder.check(spec.resolved(), data_sha256)
         recorder = Recorder(folder, spec)
         open_states = folder.open_states()

@@ -38,3 +38,9 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def remove_stray_temporaries(folder: Path) -> None:
+    """Remove what `replacing` left in a folder when its process was killed. Nobody may be writing there now."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)

@@ -37,6 +37,6 @@ def locked(path: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
                     raise Busy(f"{path.parent} is in use by {file.read().strip() or 'another process'}") from None
                 time.sleep(0.05)
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {os.uname().nodename}")
+        file.write(f"process {os.getpid()} on {os.uname().nodename} since {time.strftime('%Y-%m-%d %H:%M:%S %Z')}")
         file.flush()
         yield

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -13,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.errors import MachineError
 from orchestrator.progress.sweep_status import OUTCOMES, Running, SweepStatus
 
 SECONDS_BETWEEN_FRAMES = 0.5
@@ -47,6 +50,13 @@ class Display:
     def note(self, line: str) -> None:
         """One plain line, above the live table."""
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def abort(self, line: str) -> None:
+        """End the process at once with a line and the exit code of a fault of the machine: the rest of it may hang."""
+        if self._live is not None:
+            self._live.stop()
+        print(f"error: {line}", file=sys.stderr, flush=True)
+        os._exit(MachineError.exit_code)
 
     def tick(self) -> None:
         """Draw, if it is time."""

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import ray
@@ -16,6 +17,7 @@ from ray.tune.trainable.function_trainable import wrap_function
 from orchestrator import worker
 from orchestrator.progress.display import Display
 from orchestrator.ray_backend.control import BoardActor, WorkerEnd, end_trial_on_sigterm
+from orchestrator.ray_backend.head_watch import SECONDS_OF_SILENCE_CLUSTER, SECONDS_OF_SILENCE_EMBEDDED, HeadWatch
 from orchestrator.ray_backend.preflight import (
     ACCELERATOR_LABEL,
     ACCELERATOR_RESOURCE,
@@ -25,6 +27,7 @@ from orchestrator.ray_backend.preflight import (
     check_placement,
     cluster_nodes,
 )
+from orchestrator.ray_backend.reaper import reaper
 from orchestrator.ray_backend.searcher import PlanSearcher
 from orchestrator.ray_backend.session import (
     clean_tune_folder,
@@ -52,7 +55,7 @@ def drive(
     """
     folder = run.folder
     run.display.note("connecting to " + (address or "a Ray of its own on this machine"))
-    with ray_session(address), clean_tune_folder(folder):
+    with reaper() if address is None else nullcontext(), ray_session(address), clean_tune_folder(folder):
         pool = Pool(cluster_nodes(ray.nodes()))
         check_placement(waiting, pool)
         if len({node.node_id for node in pool.nodes}) > 1 or any(node.gpus for node in pool.nodes):
@@ -64,8 +67,13 @@ def drive(
         control = BoardActor()
         tuner = _tuner(PlanSearcher(run, waiting, pool, control), run, control)
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it would print, the display prints
-        with interrupt_handlers(run.status), run.display, timed_session(folder):
+        watch = HeadWatch(ray.get_runtime_context().gcs_address, _seconds_of_silence(address), run.display.abort)
+        with interrupt_handlers(run.status), run.display, timed_session(folder), watch:
             tuner.fit()
+
+
+def _seconds_of_silence(address: str | None) -> float:
+    return SECONDS_OF_SILENCE_EMBEDDED if address is None else SECONDS_OF_SILENCE_CLUSTER
 
 
 def _tuner(searcher: PlanSearcher, run: RunContext, control: BoardActor) -> tune.Tuner:

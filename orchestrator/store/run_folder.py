@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from search_spaces.spec import yaml_document
 from search_spaces.spec.load import load_sweep
 from search_spaces.spec.problems import SpecError
 from search_spaces.spec.sweep_file import keys_that_may_change
-from trainer.files import write_atomically
+from trainer.errors import Busy
+from trainer.files import remove_stray_temporaries, write_atomically
+from trainer.locks import sole_owner
 from trainer.result import TrialResult
 
 
@@ -68,6 +71,16 @@ class RunFolder:
         folders = [TrialFolder(path.parent) for path in sorted(self.root.glob("trials/*/state.json"))]
         found = {folder.trial_id: folder.state() for folder in folders if folder.is_original()}
         return {trial_id: state for trial_id, state in found.items() if state is not None}
+
+    def remove_stray_temporaries(self) -> None:
+        """Remove temporary files that killed processes left; a trial that somebody still works on is left alone."""
+        for folder in (self.root, self.versions.root, self.tables / "trials", self.tables / "curves"):
+            remove_stray_temporaries(folder)
+        for path in self.root.glob("trials/*/"):
+            if any(path.glob(".*.tmp")) or any(path.glob("*/.*.tmp")):
+                with suppress(Busy), sole_owner(path):
+                    remove_stray_temporaries(path)
+                    remove_stray_temporaries(path / "checkpoint")
 
     def check(self, resolved: dict[str, Any], data_sha256: Mapping[str, str]) -> list[Change]:
         """Refuse a folder that holds another sweep; a free folder is left as it is.
@@ -127,8 +140,10 @@ class RunFolder:
         self._write_environment({**environment, "sessions": [*environment.get("sessions", []), session]})
 
     def close_session(self, figures: dict[str, Any]) -> None:
-        """Add what is known at its end to the session added last."""
+        """Add what is known at its end to the session added last; nothing where the folder has vanished meanwhile."""
         environment = self._environment()
+        if not environment.get("sessions"):
+            return
         environment["sessions"][-1].update(figures)
         self._write_environment(environment)
 

@@ -12,7 +12,7 @@ from search_spaces.spec.sweep_spec import SweepSpec
 
 
 def write_sweep(folder: Path, **changes: Any) -> Path:
-    """A sweep file of 2 recipes and 2 seeds; top-level keys may be replaced, `base.train` is merged."""
+    """A sweep file of 2 recipes and 2 seeds; top-level keys may be replaced, `train` and `model` are merged."""
     train = {"steps": 20, "sequence_tokens": 32, "batch_sequences": 4, "checkpoint_every_seconds": 0.2}
     values: dict[str, Any] = {
         "name": "tiny-sweep",
@@ -20,7 +20,7 @@ def write_sweep(folder: Path, **changes: Any) -> Path:
         "resources": {"accelerator": "any", "cpus": 1},
         "base": {
             "data": "tiny",
-            "model": {"vocab_size": 512, "num_layers": 1, "dim": 32, "num_heads": 2},
+            "model": {"vocab_size": 512, "num_layers": 1, "dim": 32, "num_heads": 2, **changes.pop("model", {})},
             "train": {**train, **changes.pop("train", {})},
             "eval": {"tokens": 512},
             "artifact": {"codec": "zlib"},

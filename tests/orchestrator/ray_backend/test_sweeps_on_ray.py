@@ -9,12 +9,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from driven_sweep import Sweep, wait_for
 from sweeps import write_sweep
 
 from orchestrator.search.planner import plan
@@ -34,49 +34,6 @@ dataset = open_dataset("tiny", Path(sys.argv[1]))
 print(json.dumps([reload_and_score(Path(path), dataset=dataset, device=torch.device("cpu")).score.ce
                   for path in sys.argv[2:]]))
 """
-
-
-class Sweep:
-    """One sweep file and its run folder, driven as a user does."""
-
-    def __init__(self, spec: Path, out: Path, data_root: Path) -> None:
-        self.spec, self.out = spec, out
-        options = [str(spec), "--out", str(out), "--data-root", str(data_root)]
-        self.command = [sys.executable, "-m", "orchestrator.cli", "run", *options]
-
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        with (self.out.parent / "driver.log").open("a") as log:
-            # a group of its own, so that a signal sent to it is not sent to the tests
-            return subprocess.Popen(
-                [*self.command, *options], stdout=log, stderr=subprocess.STDOUT, text=True, start_new_session=True
-            )
-
-    def finish(self, *options: str) -> int:
-        return self.start(*options).wait(timeout=240)
-
-    @property
-    def log(self) -> str:
-        return (self.out.parent / "driver.log").read_text()
-
-    @property
-    def table(self) -> pd.DataFrame:
-        return pd.read_parquet(self.out / "tables" / "trials")
-
-    def results(self) -> dict[str, str]:
-        return {path.parent.name: path.read_text() for path in self.out.glob("trials/*/result.json")}
-
-    def steps_done(self) -> int:
-        """Steps of all trials so far, by their progress files."""
-        files = list(self.out.glob("trials/*/progress.json"))
-        return sum(json.loads(path.read_text())["step"] for path in files)
-
-
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, f"the driver ended with {process.returncode} before it was to be disturbed"
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture
