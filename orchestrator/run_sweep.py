@@ -20,6 +20,7 @@ from orchestrator.progress.sweep_status import SweepStatus
 from orchestrator.ray_backend.environment import prepare_ray_environment
 from orchestrator.run_context import RunContext, RunOptions
 from orchestrator.scheduling.backlog import Again, Backlog, make_backlog
+from orchestrator.scheduling.cost_model import costs
 from orchestrator.search.planner import PlannedTrial, iterate, most_trials, plan
 from orchestrator.store.recorder import Recorder, rows_of_open_states
 from orchestrator.store.run_folder import RunFolder
@@ -59,6 +60,7 @@ def run_sweep(spec_file: Path, options: RunOptions, console: Console) -> int:
             objective=next(iter(spec.objectives.items())),
             started_seconds=time.monotonic(),
             varied=varied_settings(trials),
+            costs=costs(backlog.admitted),
         )
         run = RunContext(
             spec=spec,

@@ -91,8 +91,7 @@ class Attempt:
         if objection is not None:
             self.log(f"starts over: {objection}")
             self.note(f"{self.config.trial_id} starts over: {objection}")
-        if self.files.progress_file.exists():
-            last = json.loads(self.files.progress_file.read_text())
+        if (last := self.files.progress()) is not None:
             repeated = max(0, last["step"] - self.state.step)
             self.state.num_resumes = last["num_resumes"] + 1
             self.state.steps_repeated = last["steps_repeated"] + repeated

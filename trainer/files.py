@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -38,6 +40,32 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def read_json(
+    path: Path, required: Mapping[str, type[Any]], optional: Mapping[str, type[Any]] | None = None
+) -> dict[str, Any]:
+    """The object in a JSON file, with the type that each key has; an optional key may be null, a float a whole number.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: naming the file, the key and the value, if it is damaged.
+    """
+    try:
+        values = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: it is no JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is damaged: it must hold an object, but holds {str(values)[:60]}")
+    for key, wanted in {**(optional or {}), **required}.items():
+        if key not in values and key in required:
+            raise ValueError(f"{path} is damaged: it has no {key}")
+        value, types = values.get(key), (int, float) if wanted is float else wanted
+        if value is None and key not in required:
+            continue
+        if not isinstance(value, types) or (isinstance(value, bool) and wanted is not bool):
+            raise ValueError(f"{path} is damaged: {key} must be of type {wanted.__name__}, but is {str(value)[:60]}")
+    return values
 
 
 def remove_stray_temporaries(folder: Path) -> None:

@@ -6,10 +6,12 @@ import dataclasses
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from trainer.control import OpenStatus
-from trainer.files import replacing, write_atomically
+from trainer.files import read_json, replacing, write_atomically
 
 # `infeasible` is no trial's own: it is given to those that are not trained, as they cannot fit the byte budget.
 FinalStatus = Literal["completed", "failed", "diverged", "out_of_memory", "infeasible"]
@@ -92,12 +94,14 @@ class TrialResult:
         Raises:
             ValueError: if the file is damaged. Fields of another version are left out.
         """
+        values = read_json(path, {"status": str})
+        known = {field.name for field in dataclasses.fields(cls)}
         try:
-            values: dict[str, Any] = json.loads(path.read_text())
-            known = {field.name for field in dataclasses.fields(cls)}
-            return cls(**{name: value for name, value in values.items() if name in known})
-        except (json.JSONDecodeError, TypeError, AttributeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is no trial result: {error}") from error
+            return TypeAdapter(cls).validate_python({key: value for key, value in values.items() if key in known})
+        except ValidationError as error:
+            [first, *_] = error.errors(include_url=False)
+            where = ".".join(map(str, first["loc"]))
+            raise ValueError(f"{path} is no trial result: {where}: {first['msg']}") from error
 
 
 def save_curve(path: Path, points: list[CurvePoint]) -> None:

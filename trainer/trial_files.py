@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
+
+from trainer.files import read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +54,14 @@ class TrialFiles:
     def progress_file(self) -> Path:
         """Step, seconds and resumes at the last report, as JSON."""
         return self.root / "progress.json"
+
+    def progress(self) -> dict[str, Any] | None:
+        """What `progress_file` holds; None if there is none, or if it is damaged: it only counts."""
+        types = {"step": int, "num_resumes": int, "steps_repeated": int, "started_at": str, "total_seconds": float}
+        try:
+            return read_json(self.progress_file, types)
+        except (FileNotFoundError, ValueError):
+            return None
 
     @property
     def placement_file(self) -> Path:

@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.errors import MachineError
-from orchestrator.progress.sweep_status import OUTCOMES, Running, SweepStatus
+from orchestrator.progress.running_trial import Running
+from orchestrator.progress.sweep_status import OUTCOMES, SweepStatus
 
 SECONDS_BETWEEN_FRAMES = 0.5
 SECONDS_BETWEEN_LINES = 10.0
@@ -86,7 +87,7 @@ def headline(status: SweepStatus, now_seconds: float) -> str:
     if status.best:
         parts.append(f"best {status.objective[0]} {status.best.value:.4f} ({status.best.trial_id})")
     parts.append(f"{duration(now_seconds - status.started_seconds)} gone")
-    remaining = status.remaining_seconds(now_seconds)
+    remaining = status.remaining_seconds()
     parts.append(
         f"stopping ({status.stop_reason}): running trials checkpoint"
         if status.is_stopping

@@ -8,28 +8,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.progress.running_trial import Running
+from orchestrator.progress.time_left import TimeLeft
+from orchestrator.scheduling.cost_model import Cost
+
 # Statuses in the order they are shown; `waiting` and `running` are those of trials without a result.
 OUTCOMES = ("completed", "failed", "diverged", "out_of_memory", "infeasible", "stopped_early", "deadline")
-
-TRAINING_SHARE = 0.9
-
-
-@dataclasses.dataclass(kw_only=True)
-class Running:
-    """One running trial, as last reported."""
-
-    trial_id: str
-    accelerator: str
-    step: int = 0
-    total_steps: int = 0
-    stage: str = "starting"
-    ce: float = math.nan
-    tokens_per_s: float = 0.0
-
-    @property
-    def share(self) -> float:
-        """How much of the trial is done; packing and scoring are the last tenth."""
-        return TRAINING_SHARE * self.step / self.total_steps if self.total_steps else 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +33,7 @@ class SweepStatus:
         objective: column to rank by, and `min` or `max`.
         started_seconds: the clock at the start of this session.
         varied: by trial id, the settings in which a trial differs from others whose id looks alike.
+        costs: by trial id, what the trials to be run are expected to cost.
     """
 
     def __init__(
@@ -58,6 +43,7 @@ class SweepStatus:
         objective: tuple[str, str],
         started_seconds: float,
         varied: Mapping[str, str] | None = None,
+        costs: Mapping[str, Cost] | None = None,
     ) -> None:
         self.num_trials, self.objective, self.started_seconds = num_trials, objective, started_seconds
         self.varied = varied or {}
@@ -69,7 +55,7 @@ class SweepStatus:
         self.is_machine_fault = False
         self.pauses: list[str] = []  # what the circuit breaker holds back
         self.finished_lines: list[str] = []
-        self._finished_here = 0
+        self.time_left = TimeLeft(costs or {})
 
     @property
     def is_stopping(self) -> bool:
@@ -112,7 +98,7 @@ class SweepStatus:
 
     def finished(self, row: Mapping[str, Any]) -> None:
         self.running.pop(row["trial_id"], None)
-        self._finished_here += 1
+        self.time_left.finished(row)
         self.already_finished(row)
         self.finished_lines.append(_line(row, self.varied.get(row["trial_id"], "")))
 
@@ -121,13 +107,9 @@ class SweepStatus:
         self.running.pop(trial_id, None)
         self.num_deaths += died
 
-    def remaining_seconds(self, now_seconds: float) -> float | None:
-        """Estimated time to the end, from the pace of this session; None before anything is known."""
-        under_way = sum(running.share for running in self.running.values())
-        done = self._finished_here + under_way
-        if done < 0.1:
-            return None
-        return (now_seconds - self.started_seconds) / done * (self.num_trials - self.num_finished - under_way)
+    def remaining_seconds(self) -> float | None:
+        """Estimated time to the end; None before any trial has a pace."""
+        return self.time_left.seconds(list(self.running.values()), self.num_trials - self.num_finished)
 
     def _consider(self, row: Mapping[str, Any]) -> None:
         column, direction = self.objective

@@ -18,7 +18,7 @@ from search_spaces.spec.load import load_sweep
 from search_spaces.spec.problems import SpecError
 from search_spaces.spec.sweep_file import keys_that_may_change
 from trainer.errors import Busy
-from trainer.files import remove_stray_temporaries, write_atomically
+from trainer.files import read_json, remove_stray_temporaries, write_atomically
 from trainer.locks import sole_owner
 from trainer.result import TrialResult
 
@@ -159,14 +159,17 @@ class RunFolder:
             return values
 
     def _environment(self) -> dict[str, Any]:
-        if not self.environment_file.exists():
-            return {}
         try:
-            return dict(json.loads(self.environment_file.read_text()))
+            environment = read_json(self.environment_file, {}, {"data_sha256": dict, "sessions": list})
+        except FileNotFoundError:
+            return {}
         except ValueError as error:
-            raise UsageError(
-                f"{self.environment_file} is damaged ({error}): restore it, or choose another --out"
-            ) from error
+            raise UsageError(f"{error}: restore it, or choose another --out") from error
+        wrong = [one for one in environment.get("sessions") or [] if not isinstance(one, dict)]
+        wrong += [one for one in (environment.get("data_sha256") or {}).values() if not isinstance(one, str)]
+        if wrong:
+            raise UsageError(f"{self.environment_file} is damaged: it holds {wrong[0]}; restore it, or remove it")
+        return environment
 
     def _write_environment(self, environment: dict[str, Any]) -> None:
         write_atomically(self.environment_file, json.dumps(environment, indent=1).encode())

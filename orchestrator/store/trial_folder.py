@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from trainer.config.trial import TrialConfig
-from trainer.files import write_atomically
+from trainer.files import read_json, write_atomically
 from trainer.result import TrialResult, utc_now
 from trainer.trial_files import TrialFiles
 
@@ -63,22 +63,23 @@ class TrialFolder(TrialFiles):
 
     def placement(self) -> dict[str, Any]:
         """Where the trial ran last: the fields of `Placement`. Raises OSError or ValueError as `config`."""
-        placement = dict(json.loads(self.placement_file.read_text()))
-        del placement["trial_id"]
-        return placement
+        types = {"accelerator_wanted": str, "accelerator": str, "num_gpus": float, "node": str}
+        placement = read_json(self.placement_file, {"trial_id": str}, types)
+        return {key: placement[key] for key in types}
 
     def node(self) -> str | None:
         """The cluster's id of the node it ran on last; None where that is not known."""
         try:
-            return self.placement().get("node")
-        except (OSError, ValueError, KeyError, TypeError):
+            node: str | None = self.placement()["node"]
+            return node
+        except (OSError, ValueError, KeyError):
             return None
 
     def is_original(self) -> bool:
         """False for a copy that somebody made beside a trial: its name is not what its placement says."""
         try:
-            return bool(json.loads(self.placement_file.read_text())["trial_id"] == self.trial_id)
-        except (OSError, ValueError, KeyError, TypeError):
+            return bool(read_json(self.placement_file, {"trial_id": str})["trial_id"] == self.trial_id)
+        except (OSError, ValueError):
             return False
 
     def write_placement(self, placement: Placement) -> None:
@@ -102,7 +103,7 @@ class TrialFolder(TrialFiles):
         if not self.placement_file.exists():
             self.write_placement(Placement(accelerator_wanted=accelerator_wanted))
         self.write_config(config.model_dump(mode="json"))
-        steps = self._progress().get("step", 0)
+        steps = (self.progress() or {}).get("step", 0)
         state = TrialResult(status="stopped_early", error=reason, steps=steps, finished_at=utc_now())
         state.save(self.state_file)
         return state
@@ -111,7 +112,7 @@ class TrialFolder(TrialFiles):
         """Give a trial that could not be run its result: status `failed`, and why."""
         self.write_placement(placement)
         self.write_config(config)
-        now, progress = utc_now(), self._progress()
+        now, progress = utc_now(), self.progress() or {}
         TrialResult(
             status="failed",
             error=error,
@@ -126,10 +127,3 @@ class TrialFolder(TrialFiles):
     def set_aside(self, reason: str) -> None:
         """Let the trial count as not finished; its result is kept beside as `result.<reason>.json`."""
         self.result_file.replace(self.result_file.with_name(f"result.{reason}.json"))
-
-    def _progress(self) -> dict[str, Any]:
-        """What the trial last wrote of itself."""
-        try:
-            return dict(json.loads(self.progress_file.read_text()))
-        except (OSError, ValueError):
-            return {}

@@ -8,6 +8,7 @@ import pytest
 from sweeps import tiny_sweep
 from trial_runs import run
 
+from orchestrator.control_channel import Board
 from orchestrator.errors import UsageError
 from orchestrator.replay import compare, config_of_row, find_row
 from orchestrator.search.planner import plan
@@ -40,7 +41,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> P
             num_gpus=0,
             data_sha256=open_dataset("tiny", data_root).sha256,
         )
-        run_job(job, node="n1", report=lambda report: None)
+        run_job(job, node="n1", channel=Board(), report=lambda report: None)
     Recorder(folder, spec).rebuild(folder.finished())
     return folder.root
 

@@ -3,10 +3,14 @@ from __future__ import annotations
 import io
 import math
 
+import pytest
 from rich.console import Console
 
 from orchestrator.progress.display import Display, duration, headline, render
+from orchestrator.progress.running_trial import TRAINING_SHARE
 from orchestrator.progress.sweep_status import SweepStatus
+from orchestrator.progress.time_left import SECONDS_BESIDE_TRAINING
+from orchestrator.scheduling.cost_model import Cost
 
 
 def row(
@@ -51,15 +55,31 @@ def test_the_best_is_feasible_completed_and_a_number() -> None:
     assert upward.best is not None and upward.best.trial_id == "high"
 
 
-def test_remaining_time_comes_from_this_sessions_pace() -> None:
-    """Two of four done in 100 s, and trials of an earlier session do not count as speed."""
-    status = new_status(num_trials=6)
-    status.already_finished(row("old1"))
-    status.already_finished(row("old2"))
-    assert status.remaining_seconds(100.0) is None
-    status.finished(row("a"))
-    status.finished(row("b"))
-    assert status.remaining_seconds(100.0) == 100.0
+def test_remaining_time_follows_the_predicted_costs() -> None:
+    """At the first report, from the running trials' own speed: four trials of 100 s, two at once."""
+    status = SweepStatus(
+        num_trials=4, objective=("ce", "min"), started_seconds=0.0, costs={name: Cost(5e6, 1_000) for name in "abcd"}
+    )
+    assert status.remaining_seconds() is None
+    for name in "ab":
+        status.started(name, "CPU")
+    status.at_stage("a", "train")
+    assert status.remaining_seconds() is None
+    status.reported("a", {"step": 50, "total_steps": 100, "ce": math.nan, "tokens_per_s": 10.0})
+    beside = SECONDS_BESIDE_TRAINING * (4 - TRAINING_SHARE / 2) / 2
+    assert status.remaining_seconds() == pytest.approx((400 - 100 * TRAINING_SHARE / 2) / 2 + beside)
+    status.finished({**row("a"), "train_seconds": 90.0, "total_seconds": 100.0})
+    assert status.remaining_seconds() == pytest.approx(3 * 90 + 3 * 10)
+
+
+def test_a_large_trial_counts_as_what_it_costs() -> None:
+    """With the small trials done, the estimate is that of the large one and not that of an average."""
+    sizes = {"small": Cost(1e6, 1_000), "large": Cost(1e8, 1_000)}
+    status = SweepStatus(num_trials=2, objective=("ce", "min"), started_seconds=0.0, costs=sizes)
+    status.started("small", "CPU")
+    status.finished({**row("small"), "train_seconds": 10.0, "total_seconds": 10.0})
+    status.started("large", "CPU")
+    assert status.remaining_seconds() == pytest.approx(1_000)
 
 
 def test_durations_read_as_people_say_them() -> None:
@@ -72,6 +92,7 @@ def test_a_terminal_sees_the_running_trials_and_the_headline() -> None:
     status = new_status(num_trials=40)
     for i in range(20):
         status.started(f"trial-{i}", "H100")
+    status.at_stage("trial-3", "train")
     status.reported("trial-3", {"step": 50, "total_steps": 200, "ce": 3.21, "tokens_per_s": 123456.0})
     console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
     console.print(render(status, 30.0))

@@ -116,7 +116,14 @@ def test_a_worker_that_keeps_dying_ends_as_a_failed_row(searcher: PlanSearcher) 
     job = ask(searcher, "t0")
     progress = searcher.run.folder.trial(job.trial_id).progress_file
     progress.parent.mkdir(parents=True)
-    progress.write_text('{"step": 7, "total_seconds": 3.5}')
+    values = {
+        "step": 7,
+        "num_resumes": 0,
+        "steps_repeated": 0,
+        "started_at": "2026-01-01T00:00:00+00:00",
+        "total_seconds": 3.5,
+    }
+    progress.write_text(json.dumps(values))
     for attempt in range(1, MAX_DEATHS + 1):
         assert job.trial_id not in {row["trial_id"] for row in searcher.run.recorder.rows}
         searcher.on_trial_complete(f"t{attempt - 1}", error=True)
