@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quickstart evidence docs test test-slow check clean
+.PHONY: quickstart evidence docs test test-slow gpu-check check clean
 
 INSTALL := $(BIN)/python -m pip install --quiet --progress-bar on --constraint constraints.txt --editable
 
@@ -43,6 +43,9 @@ test: $(VENV)/.extras  ## the suite but for what is slow: minutes
 
 test-slow: $(VENV)/.extras  ## the rest: whole sweeps on a real Ray that are killed, artifacts of the study's size
 	$(BIN)/python -m pytest -m slow
+
+gpu-check: $(VENV)/.extras  ## everything that needs a card, in ten minutes: build/gpu_check/gpu_check.md
+	$(BIN)/python benchmarks/gpu_check.py --out build/gpu_check
 
 check: $(VENV)/.extras  ## formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -26,6 +26,7 @@ class Comparison:
     same_artifact: bool
     same_device: bool
     same_data: bool
+    moved: bool
     ce_difference: float
     artifact_bytes_difference: int
 
@@ -35,6 +36,7 @@ class Comparison:
             return "the bits agree: same artifact, same ce"
         why = [] if self.same_data else ["the data differ"]
         why += [] if self.same_device else ["the device differs"]
+        why += ["the trial moved between devices, for which no bits are promised"] if self.moved else []
         because = f" ({', '.join(why)})" if why else " on the same data and device: this should not be"
         return (
             f"the bits differ{because}: ce {self.ce_difference:+.6f} nats, "

@@ -1,0 +1,43 @@
+"""`make gpu-check` without a card: its sections run on the CPU, and one that fails stops no other."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu_check.py"
+
+
+def check(out: Path, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Exit code, and the outcome of each section by its name."""
+    command = [sys.executable, str(SCRIPT), "--out", str(out), "--tiny", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    outcomes = json.loads((out / "gpu_check.json").read_text())
+    return done.returncode, {outcome["section"]: outcome for outcome in outcomes}
+
+
+def test_sections_run_on_the_cpu(tmp_path: Path) -> None:
+    """The same code as on a card: maps, a deliberate out-of-memory, two equal runs."""
+    names = ["environment", "frozen_maps", "out_of_memory", "determinism"]
+    code, outcomes = check(tmp_path, "--device", "cpu", "--only", *names)
+    assert code == 0 and list(outcomes) == names, outcomes
+    assert outcomes["out_of_memory"]["findings"]["status"] == "out_of_memory"
+    assert outcomes["determinism"]["findings"]["same artifact"] is True
+    page = (tmp_path / "gpu_check.md").read_text()
+    assert all(f"| {name} | ok |" in page for name in names)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
+def test_a_section_that_fails_stops_no_other(tmp_path: Path) -> None:
+    """Without a card every section fails by itself, with its reason, and the exit code is 1."""
+    code, outcomes = check(tmp_path, "--device", "cuda", "--only", "environment", "frozen_maps", "throughput")
+    assert code == 1 and [outcome["ok"] for outcome in outcomes.values()] == [False] * 3
+    assert outcomes["environment"]["error"] is None and outcomes["frozen_maps"]["error"]
