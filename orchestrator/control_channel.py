@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from trainer.control import GO_ON, Command, Stage
@@ -12,10 +14,12 @@ FaultKind = Literal["disk", "data"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Beat:
-    """A sign of life of a running trial: the stage that it is in."""
+    """A sign of life of a running trial: the stage that it is in, and the process that it runs in."""
 
     trial_id: str
     stage: Stage
+    node: str
+    pid: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,9 +53,9 @@ class Channel(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class News:
-    """What workers have said since the driver last asked; of the stages, the last of each trial."""
+    """What workers have said since the driver last asked, and the last beat of each trial with its age in seconds."""
 
-    stages: dict[str, Stage]
+    beats: dict[str, tuple[Beat, float]]
     faults: list[Fault]
     notes: list[str]
 
@@ -59,32 +63,41 @@ class News:
 class Board:
     """What lies between driver and workers: commands for trials, and what trials have said."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._commands: dict[str, Command] = {}
         self._command_of_all = GO_ON
-        self._news = News(stages={}, faults=[], notes=[])
+        self._beats: dict[str, tuple[Beat, float]] = {}
+        self._faults: list[Fault] = []
+        self._notes: list[str] = []
 
     def beat(self, beat: Beat) -> Command:
         """As `Channel.beat`. What one trial is told goes before what all are told."""
-        self._news.stages[beat.trial_id] = beat.stage
+        self._beats[beat.trial_id] = beat, self._clock()
         return self._commands.get(beat.trial_id, self._command_of_all)
 
     def report_fault(self, fault: Fault) -> None:
-        self._news.faults.append(fault)
+        self._faults.append(fault)
 
     def note(self, text: str) -> None:
-        self._news.notes.append(text)
+        self._notes.append(text)
 
     def tell(self, command: Command, trial_id: str | None = None) -> None:
         """Tell one trial, or all, how to go on, from their next beat on."""
         if trial_id is None:
             self._command_of_all = command
-        elif command.status is None:
-            self._commands.pop(trial_id, None)
         else:
             self._commands[trial_id] = command
 
+    def expect(self, trial_id: str) -> None:
+        """A trial is about to start: what it was told, and when it was last alive, was of an earlier attempt."""
+        self._commands.pop(trial_id, None)
+        self._beats.pop(trial_id, None)
+
     def take_news(self) -> News:
         """What was said since the last call."""
-        news, self._news = self._news, News(stages={}, faults=[], notes=[])
+        now = self._clock()
+        beats = {trial_id: (beat, now - at) for trial_id, (beat, at) in self._beats.items()}
+        news = News(beats=beats, faults=self._faults, notes=self._notes)
+        self._faults, self._notes = [], []
         return news

@@ -5,7 +5,6 @@ A timer of Python's faulthandler does it, in C: it works where the interpreter i
 
 from __future__ import annotations
 
-import dataclasses
 import faulthandler
 import re
 import statistics
@@ -27,28 +26,19 @@ EXPECTED_SECONDS: dict[Stage, float] = {"data": 600.0, "compile": 120.0}
 PACK_SECONDS_PER_PARAMETER = 2e-6
 SLOWEST_TOKENS_PER_SECOND = 1_000.0
 MOST_EVAL_TOKENS = 62_000_000  # FineWeb's validation set
-_HEAD = re.compile(r"(\w+), limit ([\d.]+) s\n")
+_HEAD = re.compile(r"(\w+), limit (\d+) s\n")
 
 
-@dataclasses.dataclass(frozen=True)
-class Hang:
-    """Where a trial hung: the stage, and the limit that it was beyond."""
-
-    stage: str
-    limit_seconds: float
-
-    def text(self) -> str:
-        return f"hung: {self.stage} took more than its limit of {self.limit_seconds:.0f} s"
-
-
-def read_hang(path: Path) -> Hang | None:
-    """What a watch left in its file; None if its trial did not hang."""
+def read_hang(path: Path) -> str | None:
+    """What a watch left in its file: the stage in which its trial hung, and the limit; None if it did not hang."""
     try:
         text = path.read_text(errors="replace")
     except OSError:
         return None
     head = _HEAD.match(text)
-    return Hang(head[1], float(head[2])) if head and "Timeout (" in text else None
+    if head is None or "Timeout (" not in text:
+        return None
+    return f"hung: {head[1]} took more than its limit of {head[2]} s"
 
 
 class HangWatch:

@@ -5,6 +5,7 @@ The training loop only reads the command that came last, so a slow or lost drive
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import suppress
 from types import TracebackType
@@ -18,8 +19,8 @@ SECONDS_BETWEEN_BEATS = 1.0
 class Heartbeat:
     """Beats while it is entered. `command` is what the trial was told last."""
 
-    def __init__(self, channel: Channel, trial_id: str) -> None:
-        self.channel, self.trial_id = channel, trial_id
+    def __init__(self, channel: Channel, trial_id: str, node: str) -> None:
+        self.channel, self.trial_id, self.node = channel, trial_id, node
         self.command: Command = GO_ON
         self.stage: Stage = "data"
         self._ended = threading.Event()
@@ -37,5 +38,6 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._ended.is_set():
             with suppress(Exception):  # a driver that does not answer is no reason to end a trial
-                self.command = self.channel.beat(Beat(trial_id=self.trial_id, stage=self.stage))
+                beat = Beat(trial_id=self.trial_id, stage=self.stage, node=self.node, pid=os.getpid())
+                self.command = self.channel.beat(beat)
             self._ended.wait(SECONDS_BETWEEN_BEATS)

@@ -93,6 +93,7 @@ def compare(row: Mapping[str, Any], replayed: TrialResult) -> Comparison:
         same_artifact=row["artifact_sha256"] == replayed.artifact_sha256,
         same_device=row["device_name"] == replayed.device_name,
         same_data=row["data_sha256"] == replayed.data_sha256,
+        moved=";" in str(row.get("devices") or ""),
         ce_difference=math.nan if replayed.ce is None else replayed.ce - float(row["ce"]),
         artifact_bytes_difference=(replayed.artifact_bytes or 0) - int(row["artifact_bytes"]),
     )

@@ -64,7 +64,7 @@ def run_job(job: Job, *, node: str, channel: Channel, report: Callable[[dict[str
     is_busy.set()
     try:
         job.folder.write_placement(job.placement(node))
-        with Heartbeat(channel, job.trial_id) as heartbeat:
+        with Heartbeat(channel, job.trial_id, node) as heartbeat:
             _run_trial(job, heartbeat, channel, report)
     except Stopped:
         pass

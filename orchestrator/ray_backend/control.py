@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
 from typing import Any, Protocol
@@ -21,6 +22,8 @@ class DriverEnd(Protocol):
 
     def tell(self, command: Command, trial_id: str | None = None) -> None: ...
 
+    def expect(self, trial_id: str) -> None: ...
+
     def take_news(self) -> News: ...
 
 
@@ -35,12 +38,25 @@ class BoardActor:
     def tell(self, command: Command, trial_id: str | None = None) -> None:
         self.handle.tell.remote(command, trial_id)
 
+    def expect(self, trial_id: str) -> None:
+        self.handle.expect.remote(trial_id)
+
     def take_news(self) -> News:
         try:
             news: News = ray.get(self.handle.take_news.remote(), timeout=SECONDS_TO_ANSWER)
         except ray.exceptions.RayError:  # what was said is lost, or comes later; the trial folders tell the rest
-            return News(stages={}, faults=[], notes=[])
+            return News(beats={}, faults=[], notes=[])
         return news
+
+
+def end_process(node_id: str, pid: int) -> None:
+    """Kill a process of a node, by a task that runs there."""
+    there = NodeAffinitySchedulingStrategy(node_id=node_id, soft=False)
+    ray.remote(num_cpus=0)(_kill).options(scheduling_strategy=there).remote(pid)
+
+
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
 
 
 class WorkerEnd:

@@ -15,7 +15,7 @@ from ray.tune.search import Searcher
 from orchestrator.control_channel import Fault
 from orchestrator.errors import MachineError
 from orchestrator.hang_watch import read_hang
-from orchestrator.ray_backend.control import DriverEnd
+from orchestrator.ray_backend.control import DriverEnd, end_process
 from orchestrator.ray_backend.preflight import cluster_nodes
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.circuit_breaker import CircuitBreaker
@@ -24,10 +24,12 @@ from orchestrator.scheduling.retries import MAX_DEATHS, MAX_HANGS, Retries
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.store.stop_requests import StopRequest
 from orchestrator.worker import Job, data_problem
-from trainer.control import GO_ON, Command
+from trainer.control import Command
 from trainer.result import TrialResult
 
 SECONDS_BETWEEN_LOOKS = 1.0
+# A process that is frozen as a whole cannot end itself, as the hang watch in it would; see `hang_watch.py`.
+SECONDS_OF_SILENCE = 600.0
 
 
 class PlanSearcher(Searcher):
@@ -45,6 +47,7 @@ class PlanSearcher(Searcher):
         self.retries, self.breaker = Retries(), CircuitBreaker() if run.breaks_circuit else None
         self.paused_recipes: set[str] = set()
         self.faults: dict[str, Fault] = {}  # by trial id
+        self.silent: dict[str, str] = {}  # trials whose process was ended, and why, by trial id
         self.told_to_stop = False
         self.last_look_seconds = -math.inf
 
@@ -66,7 +69,7 @@ class PlanSearcher(Searcher):
         del self.waiting[trial.trial_id]
         self.running[trial_id] = trial, job
         self.pool.acquire(trial_id, slot)
-        self.control.tell(GO_ON, trial.trial_id)
+        self.control.expect(trial.trial_id)
         self.run.status.started(trial.trial_id, slot.kind)
         avoid = sorted(self.pool.excluded)
         return {"slot": dataclasses.asdict(slot), "avoid": avoid, "job": json.dumps(dataclasses.asdict(job))}
@@ -96,7 +99,7 @@ class PlanSearcher(Searcher):
         """The result of a trial, or its state if it is not to go on in this call; None: it is sent out again."""
         folder, status = job.folder, self.run.status
         result, state = folder.result(), folder.state()
-        fault = self.faults.pop(trial.trial_id, None)
+        fault, silence = self.faults.pop(trial.trial_id, None), self.silent.pop(trial.trial_id, None)
         if result is not None:
             return result
         if state is not None and state.status != "interrupted":
@@ -109,10 +112,10 @@ class PlanSearcher(Searcher):
             fault = Fault(kind="data", trial_id=trial.trial_id, host="this machine", message=problem)
         if fault is not None:
             self._at_fault(fault, folder.node() or self._node_of(job))
-        elif died and (hang := read_hang(folder.hang_file)) is not None:
-            self.run.display.note(f"{trial.trial_id} {hang.text()}; every thread's stack is in {folder.hang_file}")
+        elif died and (hang := silence or read_hang(folder.hang_file)) is not None:
+            self.run.display.note(f"{trial.trial_id} {hang}; see {folder.hang_file}")
             if not self.retries.hung(trial.trial_id):
-                return self._failed(job, f"{hang.text()}, {MAX_HANGS} times")
+                return self._failed(job, f"{hang}, {MAX_HANGS} times")
         elif died and not self.retries.worker_died(trial.trial_id, job.accelerator, time.monotonic()):
             return self._failed(job, f"the worker died {MAX_DEATHS} times while running this trial")
         return None
@@ -175,8 +178,12 @@ class PlanSearcher(Searcher):
         self.faults.update({fault.trial_id: fault for fault in news.faults})
         for note in news.notes:
             self.run.display.note(note)
-        for trial_id, stage in news.stages.items():
-            self.run.status.at_stage(trial_id, stage)
+        for trial_id in {trial.trial_id for trial, _ in self.running.values()} & news.beats.keys():
+            beat, age_seconds = news.beats[trial_id]
+            self.run.status.at_stage(trial_id, beat.stage)
+            if age_seconds > SECONDS_OF_SILENCE and trial_id not in self.silent:
+                self.silent[trial_id] = f"hung: no sign of life for {age_seconds:.0f} s, last in {beat.stage}"
+                end_process(beat.node, beat.pid)
 
     def _stop(self, request: StopRequest) -> None:
         """Do what `frostline stop` asks: end the sweep, or one trial, running or waiting."""

@@ -50,7 +50,7 @@ def test_a_trial_leaves_its_result_and_says_its_stages(job: Job) -> None:
     news = run(job).take_news()
     result = job.folder.result()
     assert result is not None and result.status == "completed"
-    assert set(news.stages) == {job.trial_id} and not news.faults and not news.notes
+    assert set(news.beats) == {job.trial_id} and not news.faults and not news.notes
     assert not job.folder.hang_file.exists() and job.folder.node() == "n1"
 
 

@@ -159,6 +159,21 @@ def test_a_shard_that_is_cut_under_its_readers_fails_no_trial(
     assert sweep.finish() == 0, sweep.log
 
 
+def test_a_frozen_worker_is_ended_and_its_trial_goes_on(make_sweep: Callable[..., Sweep]) -> None:
+    """SIGSTOP, as by a disk that does not answer: the driver ends the process and sends its trial out again."""
+    sweep = make_sweep(train={"steps": 600}, seeds=[1])
+    patch = "import sys, orchestrator.ray_backend.searcher as s; s.SECONDS_OF_SILENCE = 10.0"
+    sweep.command[1:3] = ["-c", f"{patch}; from orchestrator.cli.main import main; main()"]
+    driver = sweep.start()
+    wait_for(lambda: len(running(sweep)) == 2, driver)
+    trial_id, pid = next(iter(running(sweep).items()))
+    os.kill(pid, signal.SIGSTOP)
+    assert driver.wait(timeout=120) == 0, sweep.log
+    assert f"{trial_id} hung: no sign of life for 1" in sweep.log
+    row = sweep.table.set_index("trial_id").loc[trial_id]
+    assert (row.status, row.num_resumes) == ("completed", 1)
+
+
 def test_a_killed_gcs_ends_the_sweep_in_seconds(make_sweep: Callable[..., Sweep]) -> None:
     """Exit code 3 and one line within 15 s, no process left; the same command goes on."""
     sweep = make_sweep(train={"steps": 300}, seeds=[1])

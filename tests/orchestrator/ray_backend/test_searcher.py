@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import time
@@ -173,7 +174,7 @@ def leave_state(searcher: PlanSearcher, job: Job, status: Status) -> None:
 
 def beat(searcher: PlanSearcher, job: Job) -> Command:
     assert isinstance(searcher.control, Board)
-    return searcher.control.beat(Beat(trial_id=job.trial_id, stage="train"))
+    return searcher.control.beat(Beat(trial_id=job.trial_id, stage="train", node="n1", pid=1))
 
 
 def test_a_stop_reaches_every_running_trial(searcher: PlanSearcher) -> None:
@@ -238,6 +239,44 @@ def test_a_trial_that_hangs_twice_is_failed_by_its_stage(searcher: PlanSearcher)
         job.folder.hang_file.write_text("score, limit 305 s\nTimeout (0:05:05)!\nThread 1\n")
         searcher.on_trial_complete(f"t{attempt}", error=True)
     assert searcher.run.recorder.rows[0]["error"] == "hung: score took more than its limit of 305 s, 2 times"
+
+
+def test_a_process_that_gives_no_sign_of_life_is_ended(searcher: PlanSearcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frozen as a whole, it cannot end itself; an earlier attempt's silence is not held against a new one."""
+    now, ended = [0.0], []
+    searcher.control = Board(clock=lambda: now[0])
+    monkeypatch.setattr(searcher_module, "end_process", lambda node, pid: ended.append((node, pid)))
+    for attempt in range(2):
+        job = ask(searcher, f"t{attempt}")
+        now[0] += 10_000.0
+        searcher._read_news()
+        assert len(ended) == attempt  # of this attempt nothing is known yet
+        beat(searcher, job)
+        now[0] += 599.0
+        searcher._read_news()
+        assert len(ended) == attempt
+        now[0] += 2.0
+        searcher._read_news()
+        searcher._read_news()
+        assert len(ended) == attempt + 1
+        searcher.on_trial_complete(f"t{attempt}", error=True)
+    [row] = searcher.run.recorder.rows
+    assert row["error"] == "hung: no sign of life for 601 s, last in train, 2 times" and ended == [("n1", 1)] * 2
+
+
+def test_five_equal_failures_pause_the_sweep(searcher: PlanSearcher) -> None:
+    """Where all that is left would fail alike, nothing more is started, it is said why, and the exit code is 1."""
+    trials = [
+        dataclasses.replace(trial, trial_id=f"{trial.trial_id}{i}") for trial in searcher.run.trials for i in "ab"
+    ]
+    searcher.waiting = {trial.trial_id: trial for trial in trials}
+    for index in range(5):
+        job = ask(searcher, f"t{index}")
+        job.folder.write_failure(job.config, job.placement("n1"), f"OSError: no device {index}")
+        searcher.on_trial_complete(f"t{index}")
+    assert searcher.suggest("t9") == Searcher.FINISHED
+    assert "5 equal failures in a row: OSError: no device 4" in str(searcher.run.status.stop_reason)
+    assert exit_code(searcher.run.status) == 1 and len(searcher.waiting) == 3
 
 
 def test_damaged_data_are_the_machines_fault(searcher: PlanSearcher) -> None:
