@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -75,7 +76,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_fails_no_trial(make_sweep: Callable[..., Sweep], small_disk: Path) -> None:
     """One line, exit code 3, no traceback, no row; with room again the same command completes everything."""
-    sweep = make_sweep(train={"steps": 300, "checkpoint_every_seconds": 0.5}, model={"dim": 128, "num_layers": 2})
+    sweep = make_sweep(
+        train={"steps": 300, "checkpoint_every_seconds": 0.5}, model={"dim": 128, "num_layers": 2}, seeds=[1]
+    )
     sweep = Sweep(sweep.spec, small_disk / "run", sweep.data_root)
     sweep.log_file = small_disk.parent / "driver.log"
     assert sweep.finish() == 3, sweep.log
@@ -83,13 +86,13 @@ def test_a_full_disk_fails_no_trial(make_sweep: Callable[..., Sweep], small_disk
     assert not any('"failed"' in text for text in sweep.results().values())
     subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
     assert sweep.finish() == 0, sweep.log
-    assert set(sweep.table.status) == {"completed"} and len(sweep.table) == 4
+    assert set(sweep.table.status) == {"completed"} and len(sweep.table) == 2
 
 
 def test_a_disk_that_becomes_read_only_fails_no_trial(make_sweep: Callable[..., Sweep], small_disk: Path) -> None:
     """As a full one: nothing finished is lost and nothing is failed."""
     subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
-    sweep = make_sweep(train={"steps": 300})
+    sweep = make_sweep(train={"steps": 300}, seeds=[1])
     sweep = Sweep(sweep.spec, small_disk / "run", sweep.data_root)
     sweep.log_file = small_disk.parent / "driver.log"
     driver = sweep.start()
@@ -101,7 +104,7 @@ def test_a_disk_that_becomes_read_only_fails_no_trial(make_sweep: Callable[..., 
     assert "Read-only file system" in sweep.log and "Traceback" not in sweep.log
     subprocess.run(["umount", "-l", str(small_disk)], check=True)
     assert sweep.finish() == 0, sweep.log
-    assert set(sweep.table.status) == {"completed"} and len(sweep.table) == 4
+    assert set(sweep.table.status) == {"completed"} and len(sweep.table) == 2
 
 
 def test_a_run_folder_that_vanishes_ends_the_sweep(make_sweep: Callable[..., Sweep]) -> None:
@@ -114,9 +117,8 @@ def test_a_run_folder_that_vanishes_ends_the_sweep(make_sweep: Callable[..., Swe
     assert "the run folder has vanished" in sweep.log and "Traceback" not in sweep.log
 
 
-@pytest.mark.parametrize("damage", ["shard cut", "tokenizer changed"])
 def test_data_that_are_damaged_in_mid_run_fail_no_trial(
-    make_sweep: Callable[..., Sweep], data_root: Path, tmp_path: Path, damage: str
+    make_sweep: Callable[..., Sweep], data_root: Path, tmp_path: Path
 ) -> None:
     """The sweep stops and names the file; once it is mended, the same command completes everything."""
     root = tmp_path / "data"
@@ -125,12 +127,8 @@ def test_data_that_are_damaged_in_mid_run_fail_no_trial(
     sweep = Sweep(sweep.spec, sweep.out, root)
     driver = sweep.start()
     wait_for(lambda: len(running(sweep)) == 2, driver)
-    path = {
-        "shard cut": next(root.glob("datasets/tiny/*train*.bin")),
-        "tokenizer changed": next(root.glob("tokenizers/*.model")),
-    }[damage]
+    path = next(root.glob("tokenizers/*.model"))
     whole = path.read_bytes()
-    path.unlink()  # and not cut in place: what is mapped would end its reader by SIGBUS, which is a test of its own
     path.write_bytes(whole[: len(whole) // 2])
     assert driver.wait(timeout=120) == 3, sweep.log
     assert path.name in sweep.log and "Traceback" not in sweep.log
@@ -189,12 +187,14 @@ def test_a_killed_gcs_ends_the_sweep_in_seconds(make_sweep: Callable[..., Sweep]
 
 
 def test_a_killed_driver_leaves_no_process(make_sweep: Callable[..., Sweep]) -> None:
-    """Within 10 s of SIGKILL nothing of its Ray is left, and the next start sweeps up stray temporary files."""
+    """While it runs it listens on loopback alone; within 10 s of SIGKILL nothing of its Ray is left, and the next start
+    sweeps up stray temporary files.
+    """
     sweep = make_sweep(train={"steps": 300}, seeds=[1])
     driver = sweep.start()
     wait_for(lambda: len(running(sweep)) == 2, driver)
     processes = {pid for pid, _ in descendants(driver.pid)}
-    assert len(processes) > 5
+    assert len(processes) > 5 and listens_on_loopback_alone({driver.pid, *processes})
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
     assert_all_end(processes, seconds=10)
@@ -208,22 +208,14 @@ def test_a_killed_driver_leaves_no_process(make_sweep: Callable[..., Sweep]) -> 
     assert not any(path.exists() for path in stray)
 
 
-def test_a_local_sweep_listens_on_loopback_alone(make_sweep: Callable[..., Sweep]) -> None:
-    """No process of an embedded Ray accepts connections from the network."""
-    sweep = make_sweep(train={"steps": 300}, seeds=[1])
-    driver = sweep.start()
-    wait_for(lambda: len(running(sweep)) == 2, driver)
-    inodes = {
-        os.readlink(link)[8:-1]
-        for pid in [driver.pid, *(pid for pid, _ in descendants(driver.pid))]
-        for link in Path(f"/proc/{pid}/fd").glob("*")
-        if link.is_symlink() and os.readlink(link).startswith("socket:[")
-    }
-    lines = [
-        line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
-    ]
-    listening = {line[1].partition(":")[0] for line in lines if line[3] == "0A" and line[9] in inodes}
-    assert (
-        listening <= {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"} and listening
-    )
-    assert driver.wait(timeout=120) == 0
+def listens_on_loopback_alone(processes: set[int]) -> bool:
+    """Whether some of these processes listen, and none on an address that the network reaches."""
+    inodes = set()
+    for link in [link for pid in processes for link in Path(f"/proc/{pid}/fd").glob("*")]:
+        with suppress(FileNotFoundError):  # closed meanwhile
+            inodes.add(os.readlink(link).removeprefix("socket:[").removesuffix("]"))
+    text = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+    listening = [line.split() for line in text.splitlines() if " 0A " in line]
+    addresses = {fields[1].partition(":")[0] for fields in listening if fields[9] in inodes}
+    loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+    return bool(addresses) and addresses <= loopback
