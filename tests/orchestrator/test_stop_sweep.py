@@ -70,7 +70,7 @@ def test_what_cannot_be_stopped_is_said(folder: RunFolder, taken: list[StopReque
         with pytest.raises(UsageError, match=error):
             stop_sweep(folder.root, trial, "")
     with pytest.raises(UsageError, match="is no run folder"):
-        stop_sweep(tmp_path, None, "")
+        stop_sweep(tmp_path / "none", None, "")
     assert taken == []
 
 
