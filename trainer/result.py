@@ -15,7 +15,7 @@ from trainer.files import read_json, replacing, write_atomically
 
 # `infeasible` is no trial's own: it is given to those that are not trained, as they cannot fit the byte budget.
 FinalStatus = Literal["completed", "failed", "diverged", "out_of_memory", "infeasible"]
-Status = FinalStatus | OpenStatus
+Status = Literal[FinalStatus, OpenStatus]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -78,7 +78,8 @@ def test_curve_columns_are_the_fields_of_a_curve_point() -> None:
 def test_recipe_sections_and_statuses_are_the_trainers() -> None:
     """Sections that only some recipes read are those of the trainer, and its statuses are known here."""
     assert schema.RECIPE_SECTIONS == RECIPE_SECTIONS
-    assert set(typing.get_args(typing.get_type_hints(TrialResult)["status"])) <= set(schema.STATUSES)
+    # an interrupted trial has no row: it simply waits
+    assert set(typing.get_args(typing.get_type_hints(TrialResult)["status"])) - {"interrupted"} == set(schema.STATUSES)
 
 
 def test_names_are_unique_and_documented() -> None:
