@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import uuid
 from collections.abc import Callable
 from typing import Literal, Protocol
 
 from trainer.control import GO_ON, Command, Stage
 
-FaultKind = Literal["disk", "data"]
+FaultKind = Literal["disk", "data", "busy"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,8 +54,12 @@ class Channel(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class News:
-    """What workers have said since the driver last asked, and the last beat of each trial with its age in seconds."""
+    """What workers have said since the driver last asked, and the last beat of each trial with its age in seconds.
 
+    `board` names the board: another one than before has lost what it was told.
+    """
+
+    board: str
     beats: dict[str, tuple[Beat, float]]
     faults: list[Fault]
     notes: list[str]
@@ -64,7 +69,7 @@ class Board:
     """What lies between driver and workers: commands for trials, and what trials have said."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+        self._clock, self._name = clock, uuid.uuid4().hex
         self._commands: dict[str, Command] = {}
         self._command_of_all = GO_ON
         self._beats: dict[str, tuple[Beat, float]] = {}
@@ -98,6 +103,6 @@ class Board:
         """What was said since the last call."""
         now = self._clock()
         beats = {trial_id: (beat, now - at) for trial_id, (beat, at) in self._beats.items()}
-        news = News(beats=beats, faults=self._faults, notes=self._notes)
+        news = News(board=self._name, beats=beats, faults=self._faults, notes=self._notes)
         self._faults, self._notes = [], []
         return news

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from trainer.config.trial import TrialConfig
 from trainer.control import Stage
@@ -54,18 +55,18 @@ class HangWatch:
         self.step_seconds: deque[float] = deque(maxlen=1_000)
         self._last: tuple[float, int] | None = None  # time and step of the last report
         self._stage_began = clock()
+        self._file: IO[str] | None = None  # made with the first stage, when the trial has its folder for itself
 
     def __enter__(self) -> HangWatch:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("w")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         faulthandler.cancel_dump_traceback_later()
-        self._file.close()
-        self.path.unlink(missing_ok=True)
+        if self._file is not None:
+            self._file.close()
+            self.path.unlink(missing_ok=True)
 
     def stage(self, stage: Stage) -> None:
         """A stage begins."""
@@ -99,6 +100,9 @@ class HangWatch:
         return STAGES_PER_LIMIT * expected + SECONDS_BEYOND_STAGE
 
     def _arm(self, stage: Stage, limit_seconds: float) -> None:
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("w")
         self._file.seek(0)
         self._file.truncate()
         self._file.write(f"{stage}, limit {limit_seconds:.0f} s\n")

@@ -48,8 +48,10 @@ def run_sweep(spec_file: Path, options: RunOptions, console: Console) -> int:
     data_sha256 = check_data(spec, trials, options.data_root)
     folder = RunFolder((options.out or Path("runs") / spec.name).resolve())
     with _one_driver(folder):
-        folder.remove_stray_temporaries()
+        folder.stop_requests.clear()  # of an earlier call; from here on one is obeyed
         changes = folder.check(spec.resolved(), data_sha256)
+        if folder.sweep_file.exists():
+            folder.remove_stray_temporaries()
         recorder = Recorder(folder, spec)
         open_states = folder.open_states()
         finished = _read_finished(folder, recorder, open_states, console)

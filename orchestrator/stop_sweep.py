@@ -35,7 +35,7 @@ def stop_sweep(root: Path, trial: str | None, reason: str) -> str:
         time.sleep(0.1)
     if trial_id is None:
         return f"{root}: no more trials start, and running ones end at their checkpoints"
-    return f"{trial_id}: ends at its checkpoint, with the status stopped_early"
+    return f"{trial_id}: ends at its checkpoint, with the status stopped_early, unless it is at its end already"
 
 
 def _trial_id(folder: RunFolder, wanted: str) -> str:
@@ -49,8 +49,6 @@ def _trial_id(folder: RunFolder, wanted: str) -> str:
     [trial_id] = found
     if (result := folder.trial(trial_id).result()) is not None:
         raise UsageError(f"{trial_id} is finished already: {result.status}")
-    if (state := folder.trial(trial_id).state()) is not None and state.status == "stopped_early":
-        raise UsageError(f"{trial_id} was stopped already: {state.error}")
     return trial_id
 
 

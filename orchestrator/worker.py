@@ -68,8 +68,8 @@ def run_job(job: Job, *, node: str, channel: Channel, report: Callable[[dict[str
             _run_trial(job, heartbeat, channel, report)
     except Stopped:
         pass
-    except Busy:
-        raise  # an owner that outlives its driver: the trial is sent out again
+    except Busy as error:  # an owner that outlives its driver, or somebody else
+        channel.report_fault(Fault(kind="busy", trial_id=job.trial_id, host=platform.node(), message=str(error)))
     except Exception as error:  # an error of one trial must not end the sweep; its traceback is kept
         fault = machine_fault(error, job)
         if fault is not None:
@@ -107,7 +107,9 @@ def _run_trial(job: Job, heartbeat: Heartbeat, channel: Channel, send_report: Ca
         def told(progress: Report) -> Command:
             watch.report(progress)
             send_report(dataclasses.asdict(progress))
-            return TERMINATED if terminated.is_set() else heartbeat.command
+            if heartbeat.command.status is None and terminated.is_set():
+                return TERMINATED
+            return heartbeat.command
 
         run(config, workspace, Callbacks(stage=stage, report=told, note=channel.note))
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+TEMPORARY_NAME = ".*.????????.tmp"  # as mkstemp makes it below
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -53,8 +55,10 @@ def read_json(
     """
     try:
         values = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: it is no JSON ({error})") from error
+    except IsADirectoryError as error:
+        raise ValueError(f"{path} is damaged: it is a folder") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path} is damaged: it must hold an object, but holds {str(values)[:60]}")
     for key, wanted in {**(optional or {}), **required}.items():
@@ -70,5 +74,5 @@ def read_json(
 
 def remove_stray_temporaries(folder: Path) -> None:
     """Remove what `replacing` left in a folder when its process was killed. Nobody may be writing there now."""
-    for path in folder.glob(".*.tmp"):
+    for path in folder.glob(TEMPORARY_NAME):
         path.unlink(missing_ok=True)

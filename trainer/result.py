@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -16,6 +17,8 @@ from trainer.files import read_json, replacing, write_atomically
 # `infeasible` is no trial's own: it is given to those that are not trained, as they cannot fit the byte budget.
 FinalStatus = Literal["completed", "failed", "diverged", "out_of_memory", "infeasible"]
 Status = Literal[FinalStatus, OpenStatus]
+FINAL_STATUSES: tuple[str, ...] = get_args(FinalStatus)
+OPEN_STATUSES: tuple[str, ...] = get_args(OpenStatus)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,20 +91,31 @@ class TrialResult:
         write_atomically(path, json.dumps(dataclasses.asdict(self), indent=1).encode())
 
     @classmethod
-    def load(cls, path: Path) -> TrialResult:
+    def load(cls, path: Path, statuses: Collection[str] = FINAL_STATUSES + OPEN_STATUSES) -> TrialResult:
         """Read what `save` wrote.
 
         Raises:
-            ValueError: if the file is damaged. Fields of another version are left out.
+            FileNotFoundError: if there is no such file.
+            ValueError: if the file is damaged, or has none of these statuses. Fields of another version are left out.
         """
         values = read_json(path, {"status": str})
         known = {field.name for field in dataclasses.fields(cls)}
+        if values["status"] not in statuses:
+            raise ValueError(f"{path} is damaged: status must be one of {', '.join(statuses)}")
         try:
-            return TypeAdapter(cls).validate_python({key: value for key, value in values.items() if key in known})
+            result = TypeAdapter(cls).validate_python({key: value for key, value in values.items() if key in known})
         except ValidationError as error:
             [first, *_] = error.errors(include_url=False)
             where = ".".join(map(str, first["loc"]))
             raise ValueError(f"{path} is no trial result: {where}: {first['msg']}") from error
+        for name, value in dataclasses.asdict(result).items():
+            if isinstance(value, int) and abs(value) >= 2**63:
+                raise ValueError(f"{path} is no trial result: {name} is beyond what a table can hold")
+            if name.endswith("_at") and value:
+                datetime.fromisoformat(value)
+        if result.status == "completed" and (result.ce is None or result.artifact_bytes is None):
+            raise ValueError(f"{path} is no trial result: it is completed, but has no ce or no artifact_bytes")
+        return result
 
 
 def save_curve(path: Path, points: list[CurvePoint]) -> None:

@@ -50,6 +50,7 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
+        print("interrupted: the same command goes on", file=sys.stderr)
         sys.exit(130)
     except OSError as error:
         is_fault = error.errno in DISK_FAULTS

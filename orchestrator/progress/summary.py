@@ -77,7 +77,9 @@ def exit_code(status: SweepStatus) -> int:
     """0 nothing failed, 1 some trials did, 3 the machine is at fault, 130 interrupted."""
     num_failed = status.num_finished - sum(status.counts[name] for name in NO_FAILURES)
     if status.num_finished < status.num_trials:
-        return MACHINE_FAULT if status.is_machine_fault else SOME_FAILED if status.pauses else INTERRUPTED
+        if status.stop_kind is not None:
+            return {"fault": MACHINE_FAULT, "pause": SOME_FAILED, "interrupt": INTERRUPTED}[status.stop_kind]
+        return SOME_FAILED if status.pauses else INTERRUPTED
     return SOME_FAILED if num_failed else ALL_WELL
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from orchestrator.progress.running_trial import Running
 from orchestrator.progress.time_left import TimeLeft
@@ -14,6 +14,10 @@ from orchestrator.scheduling.cost_model import Cost
 
 # Statuses in the order they are shown; `waiting` and `running` are those of trials without a result.
 OUTCOMES = ("completed", "failed", "diverged", "out_of_memory", "infeasible", "stopped_early", "deadline")
+
+
+# Who stops a sweep: a user, a fault of a machine, or the circuit breaker.
+StopKind = Literal["interrupt", "fault", "pause"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +56,7 @@ class SweepStatus:
         self.best: Best | None = None
         self.num_deaths = 0
         self.stop_reason: str | None = None
-        self.is_machine_fault = False
+        self.stop_kind: StopKind | None = None
         self.pauses: list[str] = []  # what the circuit breaker holds back
         self.finished_lines: list[str] = []
         self.time_left = TimeLeft(costs or {})
@@ -61,10 +65,10 @@ class SweepStatus:
     def is_stopping(self) -> bool:
         return self.stop_reason is not None
 
-    def stop(self, reason: str, *, is_fault: bool = False) -> None:
-        """Start no more trials; the first reason is the one that is shown. `is_fault`: a machine is to blame."""
+    def stop(self, reason: str, *, kind: StopKind = "interrupt") -> None:
+        """Start no more trials; the first reason is the one that is shown."""
         if self.stop_reason is None:
-            self.stop_reason, self.is_machine_fault = reason, is_fault
+            self.stop_reason, self.stop_kind = reason, kind
 
     def pause(self, reason: str) -> None:
         """Some trials are held back; see `CircuitBreaker`."""

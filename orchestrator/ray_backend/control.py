@@ -28,24 +28,33 @@ class DriverEnd(Protocol):
 
 
 class BoardActor:
-    """The driver's end of a `Board` that lives in an actor."""
+    """The driver's end of a `Board` that lives in an actor. Should the actor die, a new one is told all that counts."""
 
     def __init__(self) -> None:
         # on the driver's own node: it must not be lost with a worker's
         here = NodeAffinitySchedulingStrategy(node_id=ray.get_runtime_context().get_node_id(), soft=False)
-        self.handle: Any = ray.remote(num_cpus=0)(Board).options(scheduling_strategy=here).remote()
+        actor: Any = ray.remote(num_cpus=0, max_restarts=-1)(Board)
+        self.handle: Any = actor.options(scheduling_strategy=here).remote()
+        self._told: dict[str | None, Command] = {}
+        self._board: str | None = None
 
     def tell(self, command: Command, trial_id: str | None = None) -> None:
+        self._told[trial_id] = command
         self.handle.tell.remote(command, trial_id)
 
     def expect(self, trial_id: str) -> None:
+        self._told.pop(trial_id, None)
         self.handle.expect.remote(trial_id)
 
     def take_news(self) -> News:
         try:
             news: News = ray.get(self.handle.take_news.remote(), timeout=SECONDS_TO_ANSWER)
         except ray.exceptions.RayError:  # what was said is lost, or comes later; the trial folders tell the rest
-            return News(beats={}, faults=[], notes=[])
+            return News(board="", beats={}, faults=[], notes=[])
+        if news.board != self._board:
+            for trial_id, command in self._told.items():
+                self.handle.tell.remote(command, trial_id)
+            self._board = news.board
         return news
 
 

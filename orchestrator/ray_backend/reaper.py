@@ -34,9 +34,10 @@ def reaper() -> Iterator[None]:
     assert process.stdin is not None
     try:
         yield
-    finally:
         with suppress(OSError):
             process.stdin.write(ALL_IS_WELL)
+    finally:  # after an error or an interrupt it ends what Ray may have left
+        with suppress(OSError):
             process.stdin.close()
         process.wait(timeout=30)
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ from trainer.control import Command
 from trainer.result import TrialResult
 
 SECONDS_BETWEEN_LOOKS = 1.0
+MAX_BUSY = 3  # each waits for half a minute
 # A process that is frozen as a whole cannot end itself, as the hang watch in it would; see `hang_watch.py`.
 SECONDS_OF_SILENCE = 600.0
 
@@ -48,6 +50,8 @@ class PlanSearcher(Searcher):
         self.paused_recipes: set[str] = set()
         self.faults: dict[str, Fault] = {}  # by trial id
         self.silent: dict[str, str] = {}  # trials whose process was ended, and why, by trial id
+        self.stopped: dict[str, str] = {}  # trials that `frostline stop` ends, with the reason, by trial id
+        self.num_busy: Counter[str] = Counter()
         self.told_to_stop = False
         self.last_look_seconds = -math.inf
 
@@ -66,6 +70,7 @@ class PlanSearcher(Searcher):
             return None
         trial, slot = placed
         job = self._job(trial, slot)
+        job.folder.state_file.unlink(missing_ok=True)  # of an earlier attempt: it says nothing of this one
         del self.waiting[trial.trial_id]
         self.running[trial_id] = trial, job
         self.pool.acquire(trial_id, slot)
@@ -91,7 +96,7 @@ class PlanSearcher(Searcher):
                 self._record(trial, job, outcome)
                 return
         except OSError as fault:  # a full or lost disk is no trial's fault: what is finished stays, the rest waits
-            self.run.status.stop(f"the run folder cannot be written ({fault})", is_fault=True)
+            self.run.status.stop(f"the run folder cannot be written ({fault})", kind="fault")
         # it goes first: its checkpoint is the furthest on
         self.waiting = {trial.trial_id: trial, **self.waiting}
 
@@ -104,8 +109,10 @@ class PlanSearcher(Searcher):
             return result
         if state is not None and state.status != "interrupted":
             return state
+        if (reason := self.stopped.pop(trial.trial_id, None)) is not None:  # it ended before it did as it was told
+            return folder.write_stopped(trial.config, trial.accelerator, reason)
         status.lost(trial.trial_id, died=died and state is None)
-        if state is not None:  # it was told to end: no death, and no fault
+        if state is not None and fault is None:  # it was told to end: no death
             return None
         problem = data_problem(job) if died and fault is None else None
         if problem is not None:
@@ -129,6 +136,8 @@ class PlanSearcher(Searcher):
         if self.breaker is None:
             return
         node, recipe = job.folder.node() or "", trial.config.recipe
+        if recipe in self.paused_recipes or node in self.pool.excluded:
+            return  # it was under way when that was paused
         if outcome.status != "failed":
             self.breaker.succeeded(node=node, recipe=recipe)
             return
@@ -138,6 +147,7 @@ class PlanSearcher(Searcher):
         pause = self.breaker.failed(error, node=node, recipe=recipe, nodes=nodes, recipes=recipes)
         if pause is None:
             return
+        self.run.display.tick()  # the line of the failure first
         self.run.display.note(f"{pause.text()}; --keep-going goes on all the same")
         self.run.status.pause(pause.text())
         if pause.scope == "node":
@@ -145,12 +155,19 @@ class PlanSearcher(Searcher):
         elif pause.scope == "recipe":
             self.paused_recipes.add(pause.name)
         else:
-            self.run.status.stop(pause.text())
+            self.run.status.stop(pause.text(), kind="pause")
 
     def _at_fault(self, fault: Fault, node_id: str) -> None:
-        """Use a node whose data are damaged no more; a disk that cannot be written ends the sweep."""
-        if fault.kind == "disk":
-            self.run.status.stop(fault.text(), is_fault=True)
+        """Use a node whose data are damaged no more; a disk that cannot be written ends the sweep.
+
+        So does a trial folder that somebody else works in, after a while: it may be a worker that is about to end.
+        """
+        if fault.kind == "busy":
+            self.num_busy[fault.trial_id] += 1
+            if self.num_busy[fault.trial_id] == MAX_BUSY:
+                self.run.status.stop(fault.text(), kind="fault")
+        elif fault.kind == "disk":
+            self.run.status.stop(fault.text(), kind="fault")
         elif node_id not in self.pool.excluded:
             self.pool.exclude(node_id, why=fault.text())
             self.run.display.note(f"the data are at fault {fault.text()}\n  that node gets no more trials")
@@ -170,7 +187,7 @@ class PlanSearcher(Searcher):
         for request in self.run.folder.stop_requests.take():
             self._stop(request)
         if not self.run.folder.sweep_file.exists():
-            self.run.status.stop(f"the run folder has vanished: {self.run.folder.root}", is_fault=True)
+            self.run.status.stop(f"the run folder has vanished: {self.run.folder.root}", kind="fault")
         self.last_look_seconds = time.monotonic()
 
     def _read_news(self) -> None:
@@ -191,6 +208,7 @@ class PlanSearcher(Searcher):
             self.run.status.stop(request.reason)
         elif any(trial.trial_id == request.trial_id for trial, _ in self.running.values()):
             self.control.tell(Command("stopped_early", request.reason), request.trial_id)
+            self.stopped[request.trial_id] = request.reason
         elif (trial := self.waiting.pop(request.trial_id, None)) is not None:
             folder = self.run.folder.trial(trial.trial_id)
             state = folder.write_stopped(trial.config, trial.accelerator, request.reason)
@@ -203,7 +221,7 @@ class PlanSearcher(Searcher):
             return False
         kinds = ", ".join(sorted({trial.accelerator for trial in lost}))
         why = "".join(f"; {reason}" for reason in self.pool.excluded.values() if reason)
-        self.run.status.stop(f"no node is left for {len(lost)} trials that need {kinds}{why}", is_fault=True)
+        self.run.status.stop(f"no node is left for {len(lost)} trials that need {kinds}{why}", kind="fault")
         return True
 
     def _node_of(self, job: Job) -> str:

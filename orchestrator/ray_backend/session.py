@@ -74,9 +74,8 @@ def _require_answer(address: str | None) -> None:
 
 @contextlib.contextmanager
 def clean_tune_folder(folder: RunFolder) -> Iterator[None]:
-    """Remove Ray Tune's own folder and old stop requests, before and after."""
+    """Remove Ray Tune's own folder before and after, and stop requests that nobody took after."""
     shutil.rmtree(folder.tune_folder, ignore_errors=True)
-    folder.stop_requests.clear()
     try:
         yield
     finally:
@@ -88,8 +87,12 @@ def clean_tune_folder(folder: RunFolder) -> Iterator[None]:
 def interrupt_handlers(status: SweepStatus) -> Iterator[None]:
     """Ctrl-C or SIGTERM once: nothing new starts and running trials checkpoint. Twice: leave at once."""
 
+    num_signals = 0
+
     def interrupted(number: int, frame: Any) -> None:
-        if status.is_stopping:
+        nonlocal num_signals
+        num_signals += 1
+        if num_signals > 1:
             raise KeyboardInterrupt
         status.stop("interrupted")
 

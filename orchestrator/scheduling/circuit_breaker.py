@@ -53,13 +53,12 @@ class CircuitBreaker:
         for key in _keys(node, recipe):
             last, count = self._streaks.get(key, (kind, 0))
             self._streaks[key] = (kind, count + 1) if last == kind else (kind, 1)
-        full = {scope: name for (scope, name), (_, count) in self._streaks.items() if count >= FAILURES_IN_A_ROW}
-        others: dict[Scope, Collection[str]] = {"node": set(nodes) - {node}, "recipe": set(recipes) - {recipe}}
-        for scope, name in (("node", node), ("recipe", recipe)):
-            if full.get(scope) == name and others[scope]:  # type: ignore[call-overload, index]
-                del self._streaks[scope, name]  # type: ignore[arg-type]
-                return Pause(scope, name, error)  # type: ignore[arg-type]
-        return Pause("sweep", "", error) if full else None
+        others: dict[Scope, set[str]] = {"node": set(nodes) - {node}, "recipe": set(recipes) - {recipe}, "sweep": {""}}
+        for scope, name in _keys(node, recipe):
+            if self._streaks[scope, name][1] >= FAILURES_IN_A_ROW and others[scope]:
+                self._streaks.clear()  # what is left begins anew
+                return Pause(scope, name, error)
+        return None
 
 
 def _keys(node: str, recipe: str) -> tuple[tuple[Scope, str], ...]:

@@ -18,7 +18,7 @@ from search_spaces.spec.load import load_sweep
 from search_spaces.spec.problems import SpecError
 from search_spaces.spec.sweep_file import keys_that_may_change
 from trainer.errors import Busy
-from trainer.files import read_json, remove_stray_temporaries, write_atomically
+from trainer.files import TEMPORARY_NAME, read_json, remove_stray_temporaries, write_atomically
 from trainer.locks import sole_owner
 from trainer.result import TrialResult
 
@@ -77,7 +77,7 @@ class RunFolder:
         for folder in (self.root, self.versions.root, self.tables / "trials", self.tables / "curves"):
             remove_stray_temporaries(folder)
         for path in self.root.glob("trials/*/"):
-            if any(path.glob(".*.tmp")) or any(path.glob("*/.*.tmp")):
+            if any(path.rglob(TEMPORARY_NAME)):
                 with suppress(Busy), sole_owner(path):
                     remove_stray_temporaries(path)
                     remove_stray_temporaries(path / "checkpoint")

@@ -29,7 +29,7 @@ class StopRequests:
     def add(self, request: StopRequest) -> Path:
         """Ask; the file that is gone when the driver has taken the request."""
         path = self.root / (_WHOLE_SWEEP if request.trial_id is None else f"trial-{request.trial_id}")
-        write_atomically(path, request.reason.encode())
+        write_atomically(path, request.reason.encode(errors="replace"))
         return path
 
     def take(self) -> Iterator[StopRequest]:
@@ -37,7 +37,7 @@ class StopRequests:
         with suppress(OSError):  # the folder is made with the first request, or the disk is gone
             for path in sorted(self.root.iterdir()):
                 if path.name == _WHOLE_SWEEP or path.name.startswith("trial-"):
-                    reason = path.read_text(errors="replace")
+                    reason = path.read_text(errors="replace").strip() or "stopped by frostline stop"
                     path.unlink()
                     name = path.name.removeprefix("trial-")
                     yield StopRequest(None if path.name == _WHOLE_SWEEP else name, reason)

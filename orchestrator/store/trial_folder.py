@@ -11,7 +11,7 @@ import yaml
 
 from trainer.config.trial import TrialConfig
 from trainer.files import read_json, write_atomically
-from trainer.result import TrialResult, utc_now
+from trainer.result import FINAL_STATUSES, OPEN_STATUSES, TrialResult, utc_now
 from trainer.trial_files import TrialFiles
 
 
@@ -38,7 +38,7 @@ class TrialFolder(TrialFiles):
         A result that cannot be read is set aside, so that the trial is done again and nothing is thrown away.
         """
         try:
-            return TrialResult.load(self.result_file)
+            return TrialResult.load(self.result_file, FINAL_STATUSES)
         except FileNotFoundError:
             return None
         except ValueError:
@@ -53,7 +53,7 @@ class TrialFolder(TrialFiles):
     def state(self) -> TrialResult | None:
         """The row of a trial that was told to end and may go on, None of any other."""
         try:
-            return None if self.result_file.exists() else TrialResult.load(self.state_file)
+            return None if self.result_file.exists() else TrialResult.load(self.state_file, OPEN_STATUSES)
         except (FileNotFoundError, ValueError):
             return None
 
@@ -125,5 +125,7 @@ class TrialFolder(TrialFiles):
         ).save(self.result_file)
 
     def set_aside(self, reason: str) -> None:
-        """Let the trial count as not finished; its result is kept beside as `result.<reason>.json`."""
-        self.result_file.replace(self.result_file.with_name(f"result.{reason}.json"))
+        """Let the trial count as not finished; its result or state is kept beside as `result.<reason>.json`."""
+        for path in (self.result_file, self.state_file):
+            if path.exists():
+                path.replace(path.with_name(f"{path.stem}.{reason}.json"))

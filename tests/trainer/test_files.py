@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trainer.files import read_json, remove_stray_temporaries, replacing
-from trainer.result import TrialResult
+from trainer.result import FINAL_STATUSES, TrialResult
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,7 @@ from trainer.result import TrialResult
         ("", "it is no JSON"),
         ("{", "it is no JSON"),
         ("[1]", "it must hold an object, but holds [1]"),
+        ("[" * 100_000, "it is no JSON"),
         ("null", "it must hold an object, but holds None"),
         ("{}", "it has no step"),
         ('{"step": "x"}', "step must be of type int, but is x"),
@@ -51,11 +52,29 @@ def test_a_result_with_a_wrong_type_is_a_named_problem(tmp_path: Path, value: st
         TrialResult.load(path)
 
 
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        ({"status": "stopped_early"}, "status must be one of completed"),
+        ({"status": "completed"}, "has no ce"),
+        ({"status": "failed", "steps": 10**30}, "steps is beyond"),
+        ({"status": "failed", "finished_at": "yesterday"}, "isoformat"),
+    ],
+)
+def test_a_result_that_says_what_cannot_be_is_refused(tmp_path: Path, values: dict[str, object], error: str) -> None:
+    """An open status in a final file, a score that is not there, a number or a time that no table holds."""
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=error):
+        TrialResult.load(path, FINAL_STATUSES)
+
+
 def test_temporary_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     """What `replacing` left goes, everything else stays."""
-    (tmp_path / ".a.json.x1.tmp").touch()
+    (tmp_path / ".a.json.x1_abcd9.tmp").touch()
     (tmp_path / ".lock").touch()
+    (tmp_path / ".important.tmp").touch()
     with replacing(tmp_path / "a.json") as temporary:
         temporary.write_text("1")
     remove_stray_temporaries(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "a.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".important.tmp", ".lock", "a.json"]

@@ -7,7 +7,7 @@ regenerated, so they are not in it.
 from __future__ import annotations
 
 import dataclasses
-import pickle
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
@@ -105,11 +105,14 @@ def load_checkpoint(checkpoint: Checkpoint, networks: Mapping[str, GPT]) -> tupl
     if not checkpoint.path.exists():
         return None, None
     try:
+        with zipfile.ZipFile(checkpoint.path) as archive:
+            damaged = archive.testzip()  # `torch.load` does not look at the checksums
         state = torch.load(checkpoint.path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+        fits = damaged is None and _fits(state, networks)
+    except Exception:  # whatever a damaged file leads to, it is no reason to fail
+        fits = False
+    if not fits:
         return None, "its checkpoint is damaged"
-    if not _fits(state, networks):
-        return None, "its checkpoint does not fit its networks"
     if objection := checkpoint.objection(state["owner"]):
         return None, objection
     for name, network in networks.items():
@@ -121,7 +124,7 @@ def _fits(state: Any, networks: Mapping[str, GPT]) -> bool:
     """Whether all of `state` can be restored; a partial restore would continue from a wrong state."""
     if not isinstance(state, dict) or state.keys() != {"networks", "optimizers", "progress", "owner"}:
         return False
-    if not isinstance(state["owner"], dict):
+    if not isinstance(state["owner"], dict) or not isinstance(state["progress"], dict):
         return False
     shapes = {name: _shapes(network.state_dict()) for name, network in networks.items()}
     return shapes == {name: _shapes(saved) for name, saved in state["networks"].items()}

@@ -94,6 +94,7 @@ def _train_phase(
     teacher = job.networks[phase.teacher] if phase.teacher else None
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     state, end, is_first = between.state, first_step + phase.steps, True
+    between.callbacks.stage("compile")  # the first step of a phase compiles what is new in it
     while state.step < end:
         # learning rate and momentum
         position = phase.schedule_start + state.step - first_step

@@ -199,8 +199,8 @@ def test_a_killed_driver_leaves_no_process(make_sweep: Callable[..., Sweep]) -> 
     driver.wait()
     assert_all_end(processes, seconds=10)
     stray = [
-        sweep.out / ".sweep.yaml.x.tmp",
-        *(path / ".state.pt.x.tmp" for path in sweep.out.glob("trials/*/checkpoint")),
+        sweep.out / ".sweep.yaml.abcdefgh.tmp",
+        *(path / ".state.pt.abcdefgh.tmp" for path in sweep.out.glob("trials/*/checkpoint")),
     ]
     for path in stray:
         path.touch()

@@ -264,6 +264,42 @@ def test_a_process_that_gives_no_sign_of_life_is_ended(searcher: PlanSearcher, m
     assert row["error"] == "hung: no sign of life for 601 s, last in train, 2 times" and ended == [("n1", 1)] * 2
 
 
+def test_a_stale_state_hides_no_death(searcher: PlanSearcher) -> None:
+    """The state of an earlier call is gone when its trial is sent out: deaths are counted, and end in a row."""
+    for attempt in range(MAX_DEATHS):
+        if attempt == 0:
+            first = next(iter(searcher.waiting.values()))
+            folder = searcher.run.folder.trial(first.trial_id)
+            folder.root.mkdir(parents=True)
+            TrialResult(status="interrupted").save(folder.state_file)
+        assert ask(searcher, f"t{attempt}").trial_id == first.trial_id
+        searcher.on_trial_complete(f"t{attempt}", error=True)
+    assert [row["status"] for row in searcher.run.recorder.rows] == ["failed"]
+
+
+def test_a_stop_outlives_the_worker_that_was_told(searcher: PlanSearcher) -> None:
+    """A worker that dies before it obeys: its trial is not sent out again."""
+    job = ask(searcher, "t0")
+    searcher.run.folder.stop_requests.add(StopRequest(job.trial_id, "too slow"))
+    searcher.suggest("t1")
+    searcher.on_trial_complete("t0", error=True)
+    [row] = searcher.run.recorder.rows
+    assert (row["status"], row["error"]) == ("stopped_early", "too slow") and job.trial_id not in searcher.waiting
+
+
+def test_a_trial_folder_in_use_fails_no_trial(searcher: PlanSearcher) -> None:
+    """Somebody else works there: after some tries the sweep stops and says who, with nothing failed."""
+    assert isinstance(searcher.control, Board)
+    for attempt in range(3):
+        job = ask(searcher, f"t{attempt}")
+        fault = Fault(kind="busy", trial_id=job.trial_id, host="h1", message="trials/a is in use by process 7")
+        searcher.control.report_fault(fault)
+        searcher.on_trial_complete(f"t{attempt}")
+    assert searcher.suggest("t9") == Searcher.FINISHED
+    assert searcher.run.status.stop_reason == "on h1: trials/a is in use by process 7"
+    assert exit_code(searcher.run.status) == 3 and searcher.run.recorder.rows == []
+
+
 def test_five_equal_failures_pause_the_sweep(searcher: PlanSearcher) -> None:
     """Where all that is left would fail alike, nothing more is started, it is said why, and the exit code is 1."""
     trials = [

@@ -57,3 +57,13 @@ def test_the_sweep_is_paused_where_nothing_else_is_left() -> None:
     recipes = tuple(f"r{index}" for index in range(9))
     found = [fail(breaker, recipe=f"r{index}", recipes=recipes) for index in range(5)]
     assert found[-1] == Pause("sweep", "", "ValueError: 1")
+
+
+def test_a_pause_is_not_held_against_the_rest() -> None:
+    """After a node or recipe is paused, one failure elsewhere pauses nothing."""
+    breaker, everything = CircuitBreaker(), {"nodes": ("a", "b"), "recipes": ("x", "y")}
+    for _ in range(5):
+        found = fail(breaker, "E1", node="a", recipe="x", **everything)
+    assert found == Pause("node", "a", "E1")
+    assert fail(breaker, "E2", node="b", recipe="y", **everything) is None
+    assert fail(breaker, "E1", node="b", recipe="x", **everything) is None

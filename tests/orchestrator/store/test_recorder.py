@@ -70,9 +70,12 @@ def test_rows_know_whether_the_constraints_hold(tmp_path: Path) -> None:
     """True within the budget, False beyond it, unknown where the bytes are."""
     spec, folder = tiny_sweep(tmp_path, constraints=["artifact_bytes <= 1500"]), RunFolder(tmp_path / "run")
     ids = [finish(folder, spec, 0), finish(folder, spec, 1), finish(folder, spec, 2)]
-    for trial_id, num_bytes in zip(ids[1:], (1501, None), strict=True):
+    for trial_id, changes in (
+        (ids[1], {"artifact_bytes": 1501}),
+        (ids[2], {"status": "failed", "artifact_bytes": None}),
+    ):
         path = folder.trial(trial_id).result_file
-        dataclasses.replace(TrialResult.load(path), artifact_bytes=num_bytes).save(path)
+        dataclasses.replace(TrialResult.load(path), **changes).save(path)
     Recorder(folder, spec).rebuild(folder.finished())
     found = read(folder, "trials").set_index("trial_id").feasible
     assert found[ids[0]] and not found[ids[1]] and pd.isna(found[ids[2]])
