@@ -94,8 +94,8 @@ class Board:
         else:
             self._commands[trial_id] = command
 
-    def expect(self, trial_id: str) -> None:
-        """A trial is about to start: what it was told, and when it was last alive, was of an earlier attempt."""
+    def forget(self, trial_id: str) -> None:
+        """An attempt at a trial has ended: what it was told, and when it was last alive, counts no more."""
         self._commands.pop(trial_id, None)
         self._beats.pop(trial_id, None)
 

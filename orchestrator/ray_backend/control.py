@@ -22,7 +22,7 @@ class DriverEnd(Protocol):
 
     def tell(self, command: Command, trial_id: str | None = None) -> None: ...
 
-    def expect(self, trial_id: str) -> None: ...
+    def forget(self, trial_id: str) -> None: ...
 
     def take_news(self) -> News: ...
 
@@ -42,9 +42,9 @@ class BoardActor:
         self._told[trial_id] = command
         self.handle.tell.remote(command, trial_id)
 
-    def expect(self, trial_id: str) -> None:
+    def forget(self, trial_id: str) -> None:
         self._told.pop(trial_id, None)
-        self.handle.expect.remote(trial_id)
+        self.handle.forget.remote(trial_id)
 
     def take_news(self) -> News:
         try:

@@ -74,7 +74,7 @@ class PlanSearcher(Searcher):
         del self.waiting[trial.trial_id]
         self.running[trial_id] = trial, job
         self.pool.acquire(trial_id, slot)
-        self.control.expect(trial.trial_id)
+        self.control.forget(trial.trial_id)
         self.run.status.started(trial.trial_id, slot.kind)
         avoid = sorted(self.pool.excluded)
         return {"slot": dataclasses.asdict(slot), "avoid": avoid, "job": json.dumps(dataclasses.asdict(job))}
@@ -90,6 +90,7 @@ class PlanSearcher(Searcher):
         trial, job = self.running.pop(trial_id)
         self.pool.release(trial_id)
         self._read_news()
+        self.control.forget(trial.trial_id)
         try:
             outcome = self._outcome(trial, job, died=error)
             if outcome is not None:
