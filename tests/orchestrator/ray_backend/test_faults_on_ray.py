@@ -28,7 +28,7 @@ def make_sweep(tmp_path: Path, data_root: Path) -> Callable[..., Sweep]:
 
 def test_one_trial_is_stopped_and_goes_on_only_when_asked(make_sweep: Callable[..., Sweep]) -> None:
     """`frostline stop RUN TRIAL`: its state, curve and checkpoint stay, the rest goes on; later no step is repeated."""
-    sweep = make_sweep(train={"steps": 500, "checkpoint_every_seconds": 1e6}, seeds=[1])
+    sweep = make_sweep(train={"steps": 4_000, "checkpoint_every_seconds": 1e6}, seeds=[1])
     driver = sweep.start()
     wait_for(lambda: len(running(sweep)) == 2, driver)
     stopped, other = running(sweep)
@@ -38,13 +38,13 @@ def test_one_trial_is_stopped_and_goes_on_only_when_asked(make_sweep: Callable[.
     assert driver.wait(timeout=120) == 0
     rows = sweep.table.set_index("trial_id")
     assert rows.status.to_dict() == {stopped: "stopped_early", other: "completed"}
-    assert rows.error[stopped] == "too slow" and 0 < rows.steps[stopped] < 500 and pd.isna(rows.ce[stopped])
+    assert rows.error[stopped] == "too slow" and 0 < rows.steps[stopped] < 4_000 and pd.isna(rows.ce[stopped])
     folder = sweep.out / "trials" / stopped
     assert (folder / "checkpoint" / "state.pt").exists() and (folder / "curve.parquet").exists()
     assert sweep.finish() == 0 and "nothing to do" in sweep.log.splitlines()[-1]
     assert sweep.finish("--continue-stopped") == 0
     row = sweep.table.set_index("trial_id").loc[stopped]
-    assert (row.status, row.steps, row.steps_repeated, row.num_resumes) == ("completed", 500, 0, 1)
+    assert (row.status, row.steps, row.steps_repeated, row.num_resumes) == ("completed", 4_000, 0, 1)
     assert not (folder / "state.json").exists()
     assert subprocess.run(command, capture_output=True, text=True).returncode == 2
 
