@@ -92,7 +92,7 @@ def test_a_full_disk_fails_no_trial(make_sweep: Callable[..., Sweep], small_disk
 def test_a_disk_that_becomes_read_only_fails_no_trial(make_sweep: Callable[..., Sweep], small_disk: Path) -> None:
     """As a full one: nothing finished is lost and nothing is failed."""
     subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
-    sweep = make_sweep(train={"steps": 300}, seeds=[1])
+    sweep = make_sweep(train={"steps": 1_200}, seeds=[1])
     sweep = Sweep(sweep.spec, small_disk / "run", sweep.data_root)
     sweep.log_file = small_disk.parent / "driver.log"
     driver = sweep.start()
@@ -123,7 +123,7 @@ def test_data_that_are_damaged_in_mid_run_fail_no_trial(
     """The sweep stops and names the file; once it is mended, the same command completes everything."""
     root = tmp_path / "data"
     shutil.copytree(data_root, root)
-    sweep = make_sweep(train={"steps": 150, "checkpoint_every_seconds": 0.2}, seeds=[1, 2])
+    sweep = make_sweep(train={"steps": 800, "checkpoint_every_seconds": 0.2}, seeds=[1, 2])
     sweep = Sweep(sweep.spec, sweep.out, root)
     driver = sweep.start()
     wait_for(lambda: len(running(sweep)) == 2, driver)
@@ -174,7 +174,7 @@ def test_a_frozen_worker_is_ended_and_its_trial_goes_on(make_sweep: Callable[...
 
 def test_a_killed_gcs_ends_the_sweep_in_seconds(make_sweep: Callable[..., Sweep]) -> None:
     """Exit code 3 and one line within 15 s, no process left; the same command goes on."""
-    sweep = make_sweep(train={"steps": 300}, seeds=[1])
+    sweep = make_sweep(train={"steps": 1_200}, seeds=[1])
     driver = sweep.start()
     wait_for(lambda: len(running(sweep)) == 2, driver)
     processes = {pid for pid, _ in descendants(driver.pid)}
@@ -190,7 +190,7 @@ def test_a_killed_driver_leaves_no_process(make_sweep: Callable[..., Sweep]) -> 
     """While it runs it listens on loopback alone; within 10 s of SIGKILL nothing of its Ray is left, and the next start
     sweeps up stray temporary files.
     """
-    sweep = make_sweep(train={"steps": 300}, seeds=[1])
+    sweep = make_sweep(train={"steps": 1_200}, seeds=[1])
     driver = sweep.start()
     wait_for(lambda: len(running(sweep)) == 2, driver)
     processes = {pid for pid, _ in descendants(driver.pid)}
