@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +25,8 @@ from typing import Any
 from gpu_sections import SECTIONS, Setting
 
 SECONDS_OF_ALL = 600.0
+MOST_SECONDS_OF_A_SECTION = 150.0  # one that hangs leaves time for the others
+LEAST_SECONDS_OF_A_SECTION = 10.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,21 +45,30 @@ def run_section(name: str, setting: Setting, log_file: Path, limit_seconds: floa
     """One section in a process of its own; the last line that it prints is what it found."""
     command = [sys.executable, __file__, "--section", name, "--out", str(setting.folder), "--device", setting.device]
     command += ["--tiny"] if setting.tiny else []
-    started = time.monotonic()
+    started, error = time.monotonic(), None
+    # a session of its own: what the section has started ends with it
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit_seconds)
-        output, error = done.stdout + done.stderr, None if done.returncode == 0 else _last_line(done.stderr)
-    except subprocess.TimeoutExpired as expired:
-        output = "".join(
-            part.decode() if isinstance(part, bytes) else part or "" for part in (expired.stdout, expired.stderr)
-        )
-        done, error = None, f"took more than {limit_seconds:.0f} s"
+        output, errors = process.communicate(timeout=limit_seconds)
+        if process.returncode:
+            error = _last_line(errors)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, errors = process.communicate()
+        error = f"took more than {limit_seconds:.0f} s"
     with log_file.open("a") as log:
-        log.write(f"==== {name}\n{output}\n")
-    findings = json.loads(_last_line(done.stdout)) if done is not None and error is None else {}
+        log.write(f"==== {name}\n{output}{errors}\n")
+    findings = json.loads(_last_line(output)) if error is None else {}
     ok, claim = error is None and bool(findings.pop("ok")), SECTIONS[name].__doc__ or ""
     seconds = time.monotonic() - started
     return Outcome(section=name, claim=claim.splitlines()[0], ok=ok, seconds=seconds, findings=findings, error=error)
+
+
+def limit_of(seconds_left: float) -> float:
+    """How long the next section may take."""
+    return min(MOST_SECONDS_OF_A_SECTION, max(LEAST_SECONDS_OF_A_SECTION, seconds_left))
 
 
 def as_markdown(outcomes: Sequence[Outcome], setting: Setting) -> str:
@@ -103,7 +116,7 @@ def main() -> None:
     log_file.unlink(missing_ok=True)
     deadline, outcomes = time.monotonic() + SECONDS_OF_ALL, []
     for name in options.only or SECTIONS:
-        outcomes.append(run_section(name, setting, log_file, max(10.0, deadline - time.monotonic())))
+        outcomes.append(run_section(name, setting, log_file, limit_of(deadline - time.monotonic())))
         last = outcomes[-1]
         print(f"{name}: {'ok' if last.ok else 'FAILED'} in {last.seconds:.0f} s {last.error or ''}", flush=True)
         (setting.folder / "gpu_check.md").write_text(as_markdown(outcomes, setting))

@@ -73,7 +73,7 @@ def tests(setting: Setting) -> Findings:
 
 def recipes(setting: Setting) -> Findings:
     """Every recipe ends in an artifact whose score a fresh process gives again, on this device and on the CPU."""
-    run = _run_sweep(setting, ROOT / "search_spaces" / "all_recipes.yaml", "recipes", [])
+    run = _run_sweep(setting, ROOT / "search_spaces" / "all_recipes.yaml", "recipes")
     table = _table(run)
     artifacts = [str(run / "trials" / name / "artifact.frost") for name in table["trial_id"]]
     again, on_cpu = _scores(setting, setting.device, artifacts), _scores(setting, "cpu", artifacts)
@@ -134,7 +134,7 @@ def half_cards(setting: Setting) -> Findings:
     resources = {"cpus": 1, "gpus": 0.5} if setting.device == "cuda" else {"cpus": 1}
     config = _config(setting, train={"steps": 200 if setting.tiny else 2_000}).model_dump(mode="json", exclude={"seed"})
     path.write_text(json.dumps({"name": "half_cards", "seeds": 2, "resources": resources, "base": config}))
-    table = _table(_run_sweep(setting, path, "half_cards", []))
+    table = _table(_run_sweep(setting, path, "half_cards"))
     overlap = (table["finished_at"].min() - table["started_at"].max()).total_seconds()
     hosts = sorted(set(table["device_name"]))
     return {"ok": len(table) == 2 and overlap > 0, "seconds at once": overlap, "device": ", ".join(hosts)}
@@ -215,9 +215,9 @@ def _data(setting: Setting) -> Path:
     return setting.data_root
 
 
-def _run_sweep(setting: Setting, spec: Path, name: str, overrides: list[str]) -> Path:
+def _run_sweep(setting: Setting, spec: Path, name: str) -> Path:
     run = _fresh(setting.folder / name)
-    _cli("run", str(spec), *overrides, "--out", str(run), "--data-root", str(_data(setting)))
+    _cli("run", str(spec), "--out", str(run), "--data-root", str(_data(setting)))
     return run
 
 

@@ -45,7 +45,7 @@ class RunContext:
 
     Args:
         data_sha256: fingerprint of each dataset of the plan by its name.
-        breaks_circuit: pause what keeps failing alike.
+        keep_going: pause nothing, however many trials fail alike.
     """
 
     spec: SweepSpec
@@ -56,4 +56,4 @@ class RunContext:
     recorder: Recorder
     status: SweepStatus
     display: Display
-    breaks_circuit: bool = True
+    keep_going: bool = False

@@ -73,7 +73,7 @@ def run_sweep(spec_file: Path, options: RunOptions, console: Console) -> int:
             recorder=recorder,
             status=status,
             display=Display(status, console),
-            breaks_circuit=not options.keep_going,
+            keep_going=options.keep_going,
         )
         if changes:
             run.display.note(summary.changed_spec(run, changes))
@@ -127,7 +127,7 @@ def _read_finished(
     """The finished trials of the folder, with the tables rebuilt from them and the open ones; damaged are set aside."""
     finished = folder.finished()
     for trial_id in recorder.rebuild({**finished, **rows_of_open_states(open_states)}):
-        console.print(f"{trial_id}: its files are damaged; set aside as result.damaged.json", markup=False)
+        console.print(f"{trial_id}: its files are damaged; set aside as *.damaged.json", markup=False)
         finished.pop(trial_id, None)
         open_states.pop(trial_id, None)
     return finished

@@ -5,11 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import signal
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -17,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from orchestrator.errors import InterruptedTrial, UsageError
+from orchestrator.interrupts import on_interrupt
 from orchestrator.replay import compare, config_of_row, find_row
 from search_spaces.spec.load import load_trial
 from trainer.artifact.read import read
@@ -66,28 +64,12 @@ def _run_with_bar(config: TrialConfig, folder: Path, data_root: Path) -> TrialRe
         interrupted = threading.Event()
         try:
             workspace = Workspace(folder=folder, data_root=data_root, has_gpu=torch.cuda.is_available())
-            with ctrl_c(interrupted):
+            with on_interrupt(interrupted.set):
                 return run(config, workspace, Callbacks(report=show, note=console.print))
         except Stopped as stopped:
             raise InterruptedTrial(f"stopped at its checkpoint in {folder}: the same command goes on") from stopped
         except (DataError, DeviceError, TrialFolderError, Busy) as error:
             raise UsageError(str(error)) from error
-
-
-@contextmanager
-def ctrl_c(interrupted: threading.Event) -> Iterator[None]:
-    """Ctrl-C once sets `interrupted`; twice leaves at once."""
-
-    def handler(number: int, frame: object) -> None:
-        if interrupted.is_set():
-            raise KeyboardInterrupt
-        interrupted.set()
-
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def replay_trial(run_folder: Path, trial_id: str, *, out: Path | None, data_root: Path) -> int:

@@ -12,7 +12,8 @@ from typing import Any
 
 from orchestrator.control_channel import Channel, Fault
 from orchestrator.errors import DISK_FAULTS
-from orchestrator.heartbeat import Heartbeat
+from orchestrator.heartbeat import SECONDS_BETWEEN_BEATS, Heartbeat
+from orchestrator.repeating import repeating
 from orchestrator.store.run_folder import RunFolder
 from orchestrator.store.trial_folder import Placement, TrialFolder
 from trainer.config.trial import TrialConfig
@@ -64,7 +65,8 @@ def run_job(job: Job, *, node: str, channel: Channel, report: Callable[[dict[str
     is_busy.set()
     try:
         job.folder.write_placement(job.placement(node))
-        with Heartbeat(channel, job.trial_id, node) as heartbeat:
+        heartbeat = Heartbeat(channel, job.trial_id, node)
+        with repeating(heartbeat.beat, SECONDS_BETWEEN_BEATS):
             _run_trial(job, heartbeat, channel, report)
     except Stopped:
         pass

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +43,26 @@ def test_a_section_that_fails_stops_no_other(tmp_path: Path) -> None:
     code, outcomes = check(tmp_path, "--device", "cuda", "--only", "environment", "frozen_maps")
     assert code == 1 and [outcome["ok"] for outcome in outcomes.values()] == [False] * 2
     assert outcomes["environment"]["error"] is None and outcomes["frozen_maps"]["error"]
+
+
+def test_a_section_that_hangs_is_ended_with_all_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its limit is its own, and the sweep that it had begun ends with it."""
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    gpu_check = importlib.import_module("gpu_check")
+    setting = gpu_check.Setting(folder=tmp_path, device="cpu", tiny=True)
+    outcome = gpu_check.run_section("recipes", setting, tmp_path / "log", 12.0)
+    assert (outcome.ok, outcome.error) == (False, "took more than 12 s")
+    assert [gpu_check.limit_of(seconds) for seconds in (600.0, 100.0, -5.0)] == [150.0, 100.0, 10.0]
+    deadline = time.monotonic() + 10
+    while any(str(tmp_path) in line for line in commands()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def commands() -> list[str]:
+    """The command lines of all processes."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(path.read_text().replace("\0", " "))
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -103,7 +104,7 @@ class TrialResult:
         if values["status"] not in statuses:
             raise ValueError(f"{path} is damaged: status must be one of {', '.join(statuses)}")
         try:
-            result = TypeAdapter(cls).validate_python({key: value for key, value in values.items() if key in known})
+            result = _validator().validate_python({key: value for key, value in values.items() if key in known})
         except ValidationError as error:
             [first, *_] = error.errors(include_url=False)
             where = ".".join(map(str, first["loc"]))
@@ -116,6 +117,11 @@ class TrialResult:
         if result.status == "completed" and (result.ce is None or result.artifact_bytes is None):
             raise ValueError(f"{path} is no trial result: it is completed, but has no ce or no artifact_bytes")
         return result
+
+
+@functools.cache
+def _validator() -> TypeAdapter[TrialResult]:
+    return TypeAdapter(TrialResult)
 
 
 def save_curve(path: Path, points: list[CurvePoint]) -> None:

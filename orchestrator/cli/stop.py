@@ -20,7 +20,7 @@ def stop(
     trial: Annotated[
         str | None, typer.Argument(help="a trial's id, or a beginning that only it has; none: the whole sweep")
     ] = None,
-    reason: Annotated[str, typer.Option(help="kept in the trial's row")] = "stopped by frostline stop",
+    reason: Annotated[str, typer.Option(help="kept in the trial's row", show_default=False)] = "",
 ) -> None:
     """Ask the driver of a run to end the sweep, or one trial, at its checkpoint.
 

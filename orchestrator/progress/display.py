@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -15,7 +13,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.errors import MachineError
 from orchestrator.progress.running_trial import Running
 from orchestrator.progress.sweep_status import OUTCOMES, SweepStatus
 
@@ -43,6 +40,10 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Print what is still to be said, and give the terminal back."""
         self._print_finished()
         if self._live is not None:
             self._live.stop()
@@ -51,13 +52,6 @@ class Display:
     def note(self, line: str) -> None:
         """One plain line, above the live table."""
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-    def abort(self, line: str) -> None:
-        """End the process at once with a line and the exit code of a fault of the machine: the rest of it may hang."""
-        if self._live is not None:
-            self._live.stop()
-        print(f"error: {line}", file=sys.stderr, flush=True)
-        os._exit(MachineError.exit_code)
 
     def tick(self) -> None:
         """Draw, if it is time."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import ray
@@ -15,9 +17,16 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.trainable.function_trainable import wrap_function
 
 from orchestrator import worker
+from orchestrator.errors import MachineError
+from orchestrator.interrupts import on_interrupt
 from orchestrator.progress.display import Display
 from orchestrator.ray_backend.control import BoardActor, WorkerEnd, end_trial_on_sigterm
-from orchestrator.ray_backend.head_watch import SECONDS_OF_SILENCE_CLUSTER, SECONDS_OF_SILENCE_EMBEDDED, HeadWatch
+from orchestrator.ray_backend.head_watch import (
+    SECONDS_BETWEEN_LOOKS,
+    SECONDS_OF_SILENCE_CLUSTER,
+    SECONDS_OF_SILENCE_EMBEDDED,
+    HeadWatch,
+)
 from orchestrator.ray_backend.preflight import (
     ACCELERATOR_LABEL,
     ACCELERATOR_RESOURCE,
@@ -31,11 +40,11 @@ from orchestrator.ray_backend.reaper import reaper
 from orchestrator.ray_backend.searcher import PlanSearcher
 from orchestrator.ray_backend.session import (
     clean_tune_folder,
-    interrupt_handlers,
     ray_session,
     session_facts,
     timed_session,
 )
+from orchestrator.repeating import repeating
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.placement import CPU, Pool, Slot
 from orchestrator.search.planner import PlannedTrial
@@ -67,13 +76,22 @@ def drive(
         control = BoardActor()
         tuner = _tuner(PlanSearcher(run, waiting, pool, control), run, control)
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it would print, the display prints
-        watch = HeadWatch(ray.get_runtime_context().gcs_address, _seconds_of_silence(address), run.display.abort)
-        with interrupt_handlers(run.status), run.display, timed_session(folder), watch:
+        seconds_of_silence = SECONDS_OF_SILENCE_EMBEDDED if address is None else SECONDS_OF_SILENCE_CLUSTER
+        watch = HeadWatch(ray.get_runtime_context().gcs_address, seconds_of_silence, partial(_abort, run.display))
+        with (
+            on_interrupt(lambda: run.status.stop("interrupted")),
+            run.display,
+            timed_session(folder),
+            repeating(watch.look, SECONDS_BETWEEN_LOOKS),
+        ):
             tuner.fit()
 
 
-def _seconds_of_silence(address: str | None) -> float:
-    return SECONDS_OF_SILENCE_EMBEDDED if address is None else SECONDS_OF_SILENCE_CLUSTER
+def _abort(display: Display, line: str) -> None:
+    """End the process at once, with the exit code of a fault of the machine: the main thread may wait for ever."""
+    display.close()
+    print(f"error: {line}", file=sys.stderr, flush=True)
+    os._exit(MachineError.exit_code)
 
 
 def _tuner(searcher: PlanSearcher, run: RunContext, control: BoardActor) -> tune.Tuner:

@@ -1,4 +1,4 @@
-"""Watches whether the head of the cluster (Ray's GCS) answers, in a thread of the driver.
+"""Watches whether the head of the cluster (Ray's GCS) answers.
 
 Ray itself says nothing for a minute and then ends the process with a message of its own.
 """
@@ -6,10 +6,8 @@ Ray itself says nothing for a minute and then ends the process with a message of
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_TO_CONNECT = 2.0
@@ -19,34 +17,27 @@ SECONDS_OF_SILENCE_CLUSTER = 90.0
 
 
 class HeadWatch:
-    """Calls `on_loss` once, with a line of text, when `address` (HOST:PORT) has not answered for `limit_seconds`."""
+    """Calls `on_loss` once, with a line of text, when `address` (HOST:PORT) has not answered for `limit_seconds`.
+
+    `look` is called once a second.
+    """
 
     def __init__(self, address: str, limit_seconds: float, on_loss: Callable[[str], None]) -> None:
         self.address, self.limit_seconds, self.on_loss = address, limit_seconds, on_loss
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="head watch", daemon=True)
+        self._answered = time.monotonic()
+        self._is_lost = False
 
-    def __enter__(self) -> HeadWatch:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-
-    def _watch(self) -> None:
-        answered = time.monotonic()
-        while not self._ended.wait(SECONDS_BETWEEN_LOOKS):
-            now = time.monotonic()
-            if answers(self.address):
-                answered = now
-            elif now - answered >= self.limit_seconds and not self._ended.is_set():
-                self.on_loss(
-                    f"the head of the Ray cluster at {self.address} has not answered for {now - answered:.0f} s. "
-                    "Nothing finished is lost: the same command goes on"
-                )
-                return
+    def look(self) -> None:
+        """See whether the head answers now."""
+        now = time.monotonic()
+        if answers(self.address):
+            self._answered = now
+        elif now - self._answered >= self.limit_seconds and not self._is_lost:
+            self._is_lost = True
+            self.on_loss(
+                f"the head of the Ray cluster at {self.address} has not answered for {now - self._answered:.0f} s. "
+                "Nothing finished is lost: the same command goes on"
+            )
 
 
 def answers(address: str) -> bool:

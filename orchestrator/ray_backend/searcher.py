@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import platform
 import time
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,7 +29,6 @@ from trainer.control import Command
 from trainer.result import TrialResult
 
 SECONDS_BETWEEN_LOOKS = 1.0
-MAX_BUSY = 3  # each waits for half a minute
 # A process that is frozen as a whole cannot end itself, as the hang watch in it would; see `hang_watch.py`.
 SECONDS_OF_SILENCE = 600.0
 
@@ -46,12 +45,11 @@ class PlanSearcher(Searcher):
         self.run, self.pool, self.control = run, pool, control
         self.waiting = {trial.trial_id: trial for trial in waiting}
         self.running: dict[str, tuple[PlannedTrial, Job]] = {}  # by Tune's own trial id
-        self.retries, self.breaker = Retries(), CircuitBreaker() if run.breaks_circuit else None
+        self.retries, self.breaker = Retries(), None if run.keep_going else CircuitBreaker()
         self.paused_recipes: set[str] = set()
         self.faults: dict[str, Fault] = {}  # by trial id
         self.silent: dict[str, str] = {}  # trials whose process was ended, and why, by trial id
         self.stopped: dict[str, str] = {}  # trials that `frostline stop` ends, with the reason, by trial id
-        self.num_busy: Counter[str] = Counter()
         self.told_to_stop = False
         self.last_look_seconds = -math.inf
 
@@ -117,9 +115,9 @@ class PlanSearcher(Searcher):
             return None
         problem = data_problem(job) if died and fault is None else None
         if problem is not None:
-            fault = Fault(kind="data", trial_id=trial.trial_id, host="this machine", message=problem)
+            fault = Fault(kind="data", trial_id=trial.trial_id, host=platform.node(), message=problem)
         if fault is not None:
-            self._at_fault(fault, folder.node() or self._node_of(job))
+            self._at_fault(fault, folder.node())
         elif died and (hang := silence or read_hang(folder.hang_file)) is not None:
             self.run.display.note(f"{trial.trial_id} {hang}; see {folder.hang_file}")
             if not self.retries.hung(trial.trial_id):
@@ -158,16 +156,15 @@ class PlanSearcher(Searcher):
         else:
             self.run.status.stop(pause.text(), kind="pause")
 
-    def _at_fault(self, fault: Fault, node_id: str) -> None:
+    def _at_fault(self, fault: Fault, node_id: str | None) -> None:
         """Use a node whose data are damaged no more; a disk that cannot be written ends the sweep.
 
         So does a trial folder that somebody else works in, after a while: it may be a worker that is about to end.
         """
         if fault.kind == "busy":
-            self.num_busy[fault.trial_id] += 1
-            if self.num_busy[fault.trial_id] == MAX_BUSY:
+            if not self.retries.found_busy(fault.trial_id):
                 self.run.status.stop(fault.text(), kind="fault")
-        elif fault.kind == "disk":
+        elif fault.kind == "disk" or node_id is None:
             self.run.status.stop(fault.text(), kind="fault")
         elif node_id not in self.pool.excluded:
             self.pool.exclude(node_id, why=fault.text())
@@ -224,9 +221,6 @@ class PlanSearcher(Searcher):
         why = "".join(f"; {reason}" for reason in self.pool.excluded.values() if reason)
         self.run.status.stop(f"no node is left for {len(lost)} trials that need {kinds}{why}", kind="fault")
         return True
-
-    def _node_of(self, job: Job) -> str:
-        return next((node.node_id for node in self.pool.nodes if node.kind == job.accelerator), "")
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: Tune's snapshots are never read."""

@@ -8,7 +8,6 @@ import importlib.metadata
 import logging
 import platform
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -19,7 +18,6 @@ from typing import Any
 import ray
 
 from orchestrator.errors import UsageError
-from orchestrator.progress.sweep_status import SweepStatus
 from orchestrator.scheduling.placement import Pool
 from orchestrator.store.run_folder import RunFolder
 from trainer.result import utc_now
@@ -81,27 +79,6 @@ def clean_tune_folder(folder: RunFolder) -> Iterator[None]:
     finally:
         shutil.rmtree(folder.tune_folder, ignore_errors=True)
         folder.stop_requests.clear()
-
-
-@contextlib.contextmanager
-def interrupt_handlers(status: SweepStatus) -> Iterator[None]:
-    """Ctrl-C or SIGTERM once: nothing new starts and running trials checkpoint. Twice: leave at once."""
-
-    num_signals = 0
-
-    def interrupted(number: int, frame: Any) -> None:
-        nonlocal num_signals
-        num_signals += 1
-        if num_signals > 1:
-            raise KeyboardInterrupt
-        status.stop("interrupted")
-
-    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

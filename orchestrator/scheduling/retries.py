@@ -6,6 +6,7 @@ from collections import Counter
 
 MAX_DEATHS = 3
 MAX_HANGS = 2
+MAX_BUSY = 3  # each waits for half a minute
 # A worker often dies with its node, and its death is reported first: a trial placed there now would wait for ever.
 SECONDS_TO_PAUSE = 5.0
 
@@ -20,6 +21,7 @@ class Retries:
     def __init__(self) -> None:
         self._deaths: Counter[str] = Counter()
         self._hangs: Counter[str] = Counter()
+        self._busy: Counter[str] = Counter()
         self._paused_until: dict[str, float] = {}
 
     def worker_died(self, trial_id: str, kind: str, now_seconds: float) -> bool:
@@ -36,6 +38,11 @@ class Retries:
         """Count a hang; whether the trial is to be sent out once more."""
         self._hangs[trial_id] += 1
         return self._hangs[trial_id] < MAX_HANGS
+
+    def found_busy(self, trial_id: str) -> bool:
+        """Count a try that found the trial's folder in use; whether it is to be tried once more."""
+        self._busy[trial_id] += 1
+        return self._busy[trial_id] < MAX_BUSY
 
     def paused_kinds(self, now_seconds: float) -> frozenset[str]:
         """The kinds of node on which nothing is to be placed now."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from trainer.files import write_atomically
 
+DEFAULT_REASON = "stopped by frostline stop"
 _WHOLE_SWEEP = "sweep"
 
 
@@ -37,7 +38,7 @@ class StopRequests:
         with suppress(OSError):  # the folder is made with the first request, or the disk is gone
             for path in sorted(self.root.iterdir()):
                 if path.name == _WHOLE_SWEEP or path.name.startswith("trial-"):
-                    reason = path.read_text(errors="replace").strip() or "stopped by frostline stop"
+                    reason = path.read_text(errors="replace").strip() or DEFAULT_REASON
                     path.unlink()
                     name = path.name.removeprefix("trial-")
                     yield StopRequest(None if path.name == _WHOLE_SWEEP else name, reason)

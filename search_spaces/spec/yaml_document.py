@@ -194,10 +194,10 @@ class _Reader:
     def value(self, node: yaml.Node, keys: Keys) -> Any:
         """The plain value of the node at `keys`; the lines of all that is in it are noted."""
         self.num_values += 1
-        if self.num_values > MAX_VALUES or len(keys) > MAX_DEPTH:
-            rule = _TOO_DEEP if len(keys) > MAX_DEPTH else f"expands to more than {MAX_VALUES:,} values"
-            place = keys[:3] if len(keys) > MAX_DEPTH else keys[:1]
-            raise SpecError([*self.problems, Problem(rule=rule, keys=place)], Document(self.path, {}, self.lines))
+        if len(keys) > MAX_DEPTH:
+            raise self._fatal(_TOO_DEEP, keys[:3])
+        if self.num_values > MAX_VALUES:
+            raise self._fatal(f"expands to more than {MAX_VALUES:,} values", keys[:1])
         if node.tag:
             self._add(node, keys, f"the tag {shown(node.tag)} is not understood: tags are not supported")
         if isinstance(node, yaml.MappingNode):
@@ -235,6 +235,9 @@ class _Reader:
             else:
                 self._add(parent, place, "must name a mapping or a list of mappings", value=value)
         return entries
+
+    def _fatal(self, rule: str, keys: Keys) -> SpecError:
+        return SpecError([*self.problems, Problem(rule=rule, keys=keys)], Document(self.path, {}, self.lines))
 
     def _add(self, node: yaml.Node, keys: Keys, rule: str, **value: Any) -> None:
         self.problems.append(Problem(rule=rule, keys=keys, line=_line(node), **value))

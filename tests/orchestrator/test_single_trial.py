@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from pathlib import Path
 
 import pytest
@@ -13,17 +12,6 @@ from orchestrator import single_trial
 from orchestrator.errors import InterruptedTrial
 from trainer.result import TrialResult
 from trainer.training import loop
-
-
-def test_ctrl_c_once_asks_and_twice_leaves() -> None:
-    """The first sets a flag that the trial sees at its next report; the second is Python's own interrupt."""
-    before, interrupted = signal.getsignal(signal.SIGINT), threading.Event()
-    with single_trial.ctrl_c(interrupted):
-        signal.raise_signal(signal.SIGINT)
-        assert interrupted.is_set()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_ctrl_c_ends_a_trial_at_its_checkpoint(

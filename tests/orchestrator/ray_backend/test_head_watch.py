@@ -8,13 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.ray_backend import head_watch
 from orchestrator.ray_backend.head_watch import HeadWatch, answers
-
-
-@pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(head_watch, "SECONDS_BETWEEN_LOOKS", 0.02)
+from orchestrator.repeating import repeating
 
 
 @pytest.fixture
@@ -41,7 +36,7 @@ def test_a_head_that_is_gone_is_told_once(port: int) -> None:
         told.set()
 
     head = listen(port)
-    with HeadWatch(f"127.0.0.1:{port}", 0.2, lost):
+    with repeating(HeadWatch(f"127.0.0.1:{port}", 0.2, lost).look, 0.02):
         assert not told.wait(0.5)
         head.close()
         assert told.wait(10)
@@ -52,7 +47,7 @@ def test_a_head_that_comes_back_is_forgiven(port: int) -> None:
     """A network that restarts within the limit ends nothing."""
     told = threading.Event()
     listen(port).close()
-    with HeadWatch(f"127.0.0.1:{port}", 30.0, lambda text: told.set()):
+    with repeating(HeadWatch(f"127.0.0.1:{port}", 30.0, lambda text: told.set()).look, 0.02):
         assert not told.wait(0.3)
         with listen(port):
             assert answers(f"127.0.0.1:{port}") and not told.wait(0.3)
@@ -61,6 +56,6 @@ def test_a_head_that_comes_back_is_forgiven(port: int) -> None:
 def test_the_end_of_a_sweep_is_no_loss(port: int) -> None:
     """Ray is stopped after the watch has ended: that is no loss of the head."""
     told = threading.Event()
-    with HeadWatch(f"127.0.0.1:{port}", 0.3, lambda text: told.set()):
+    with repeating(HeadWatch(f"127.0.0.1:{port}", 0.3, lambda text: told.set()).look, 0.02):
         pass
     assert not told.wait(0.6)

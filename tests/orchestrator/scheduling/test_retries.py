@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from orchestrator.scheduling.retries import MAX_DEATHS, MAX_HANGS, SECONDS_TO_PAUSE, Retries
+from orchestrator.scheduling.retries import MAX_BUSY, MAX_DEATHS, MAX_HANGS, SECONDS_TO_PAUSE, Retries
 
 
 def test_a_trial_is_sent_out_again_until_its_deaths_are_used_up() -> None:
@@ -17,6 +17,12 @@ def test_a_trial_that_hangs_is_sent_out_again_once() -> None:
     retries = Retries()
     assert [retries.hung("a") for _ in range(MAX_HANGS)] == [True, False]
     assert retries.worker_died("a", "CPU", 0.0)
+
+
+def test_a_folder_in_use_is_tried_some_times() -> None:
+    """Its owner may be a worker that is about to end."""
+    retries = Retries()
+    assert [retries.found_busy("a") for _ in range(MAX_BUSY)] == [True] * (MAX_BUSY - 1) + [False]
 
 
 def test_a_kind_is_paused_for_a_while_after_a_death() -> None:
