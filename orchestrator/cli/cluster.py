@@ -1,0 +1,159 @@
+"""`frostline cluster`: a Ray cluster of one's own machines: token, fixed ports, labels for kind and price."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from orchestrator.cluster.ray_start import NodeOptions
+
+TokenFile = Annotated[
+    Path, typer.Option("--token-file", envvar="RAY_AUTH_TOKEN_PATH", help="the token of the cluster, made by `token`")
+]
+Cpus = Annotated[float | None, typer.Option("--cpus", min=0, help="CPUs that trials may use", show_default="all")]
+Gpus = Annotated[float | None, typer.Option("--gpus", min=0, help="GPUs that trials may use", show_default="all")]
+Kind = Annotated[
+    str | None,
+    typer.Option("--accelerator", help="its kind, as Ray names it: H100, A40, …", show_default="what Ray finds"),
+]
+Price = Annotated[
+    float | None, typer.Option("--usd-per-hour", min=0, help="what the machine costs", show_default="unknown")
+]
+Address = Annotated[
+    str | None,
+    typer.Option("--own-address", help="of this machine, as the others reach it", show_default="by the route"),
+]
+FirstPort = Annotated[
+    int, typer.Option("--first-port", min=1024, max=65_000, help="of this node's own ports; see docs/cluster.md")
+]
+Drain = Annotated[int, typer.Option("--drain-seconds", min=0, help="that running trials get when the node is ended")]
+Shm = Annotated[int, typer.Option("--object-store-bytes", min=75 * 2**20, help="shared memory that Ray takes")]
+
+group = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Start a cluster on machines of one network: a head, and workers that join it.",
+    epilog="Examples:\n\n- `frostline cluster token > token`\n\n- `frostline cluster head --token-file token`\n\n"
+    "- `frostline cluster join 10.0.0.1 --token-file token --accelerator A40 --usd-per-hour 0.44`\n\n"
+    "- `frostline cluster status 10.0.0.1 --token-file token`",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add `cluster` to the command line."""
+    app.add_typer(group, name="cluster")
+
+
+@group.command("token")
+def token() -> None:
+    """Print a new token. Who has it may run code on every node: keep it in a file that only you can read."""
+    from orchestrator.cluster.token import new_token
+
+    typer.echo(new_token())
+
+
+@group.command("head", epilog="Example: `frostline cluster head --token-file token`")
+def head(
+    token_file: TokenFile = Path("token"),
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="that workers and drivers connect to")] = 6379,
+    cpus: Cpus = 0.0,
+    gpus: Gpus = 0.0,
+    accelerator: Kind = None,
+    usd_per_hour: Price = None,
+    own_address: Address = None,
+    first_port: FirstPort = 6380,
+    drain_seconds: Drain = 30,
+    object_store_bytes: Shm = 128 * 2**20,
+) -> None:
+    """Start the head of a cluster, and stay until it is ended. By itself it runs no trials."""
+    from orchestrator.cluster import address as addresses
+    from orchestrator.cluster.ray_start import head_command
+
+    address = own_address or addresses.own_address()
+    options = _options(address, cpus, gpus, accelerator, usd_per_hour)
+    options = dataclasses.replace(options, first_port=first_port, object_store_bytes=object_store_bytes)
+    typer.echo(f"head at {address}:{port}; on other machines: frostline cluster join {address}:{port}")
+    _become(head_command(options, port), token_file, drain_seconds)
+
+
+@group.command("join", no_args_is_help=True, epilog="Example: `frostline cluster join 10.0.0.1 --token-file token`")
+def join(
+    head: Annotated[str, typer.Argument(metavar="HEAD[:PORT]", help="address of the head")],
+    token_file: TokenFile = Path("token"),
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    accelerator: Kind = None,
+    usd_per_hour: Price = None,
+    own_address: Address = None,
+    first_port: FirstPort = 6380,
+    drain_seconds: Drain = 30,
+    object_store_bytes: Shm = 128 * 2**20,
+) -> None:
+    """Join a cluster as a worker, and stay until it is ended: a running sweep uses the machine at once."""
+    from orchestrator.cluster import address as addresses
+    from orchestrator.cluster.ray_start import join_command
+
+    host, port = addresses.head_address(head)
+    addresses.require_answer(host, port)
+    address = own_address or addresses.own_address(host)
+    options = _options(address, cpus, gpus, accelerator, usd_per_hour)
+    options = dataclasses.replace(options, first_port=first_port, object_store_bytes=object_store_bytes)
+    typer.echo(f"joining {host}:{port} as {address}")
+    _become(join_command(options, f"{host}:{port}"), token_file, drain_seconds)
+
+
+@group.command("status", no_args_is_help=True, epilog="Example: `frostline cluster status 10.0.0.1 --token-file token`")
+def status(
+    head: Annotated[str, typer.Argument(metavar="HEAD[:PORT]", help="address of the head")],
+    token_file: TokenFile = Path("token"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list with every node.")] = False,
+) -> None:
+    """List the nodes of a cluster: devices, what of them is in use, version of frostline, price."""
+    from orchestrator.cluster import address as addresses
+    from orchestrator.cluster.ray_start import ray_environment
+    from orchestrator.cluster.token import checked_token_file
+
+    host, port = addresses.head_address(head)
+    os.environ.update(ray_environment(checked_token_file(token_file)))
+    # here and not above: Ray reads its settings when it is imported
+    from orchestrator.ray_backend.cluster_status import cluster_status, text_of
+
+    nodes = cluster_status(f"{host}:{port}")
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(node) for node in nodes], indent=1))
+    else:
+        typer.echo("\n".join(text_of(nodes)))
+
+
+def _options(
+    address: str, cpus: float | None, gpus: float | None, accelerator: str | None, usd_per_hour: float | None
+) -> NodeOptions:
+    from importlib.metadata import version
+
+    from orchestrator.cluster.ray_start import NodeOptions
+
+    return NodeOptions(
+        address=address,
+        version=version("frostline"),
+        num_cpus=cpus,
+        num_gpus=gpus,
+        accelerator=accelerator,
+        usd_per_hour=usd_per_hour,
+    )
+
+
+def _become(command: list[str], token_file: Path, drain_seconds: int) -> None:
+    """Let this process become Ray's, so that a signal reaches it."""
+    from orchestrator.cluster.ray_start import ray_environment
+    from orchestrator.cluster.token import checked_token_file
+
+    environment = {**os.environ, **ray_environment(checked_token_file(token_file), drain_seconds)}
+    sys.stdout.flush()
+    os.execve(command[0], command, environment)

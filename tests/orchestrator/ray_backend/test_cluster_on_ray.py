@@ -1,0 +1,104 @@
+"""A cluster started by `frostline cluster`, as a user does: head, worker, a sweep on it, and its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from driven_sweep import Sweep
+from sweeps import write_sweep
+
+from orchestrator.cluster.address import own_address
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "orchestrator.cli", *arguments]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+class Cluster:
+    """A head on this machine, and workers that join it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port, self.nodes = folder, free_port(), list[subprocess.Popen[bytes]]()
+        self.token = folder / "token"
+        self.token.write_text(subprocess.run(command("cluster", "token"), capture_output=True, text=True).stdout)
+        self._start("head", "--port", str(self.port), "--first-port", "21000", "--drain-seconds", "5")
+        self.wait_for(1)
+
+    @property
+    def address(self) -> str:
+        return f"{own_address()}:{self.port}"
+
+    def join(self, *options: str) -> subprocess.Popen[bytes]:
+        ports = str(21_000 + 300 * len(self.nodes))
+        return self._start("join", self.address, "--first-port", ports, "--drain-seconds", "5", *options)
+
+    def _start(self, verb: str, *options: str) -> subprocess.Popen[bytes]:
+        arguments = command("cluster", verb, *options, "--token-file", str(self.token))
+        with (self.folder / f"{verb}{len(self.nodes)}.log").open("wb") as log:
+            self.nodes.append(subprocess.Popen(arguments, stdout=log, stderr=log, start_new_session=True))
+        return self.nodes[-1]
+
+    def status(self) -> list[dict[str, Any]]:
+        arguments = command("cluster", "status", self.address, "--token-file", str(self.token), "--json")
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        return [] if done.returncode else list(json.loads(done.stdout))
+
+    def wait_for(self, number: int) -> list[dict[str, Any]]:
+        deadline = time.monotonic() + 120
+        while len(found := self.status()) != number:
+            assert time.monotonic() < deadline, [path.read_text() for path in self.folder.glob("*.log")]
+            time.sleep(0.5)
+        return found
+
+    def end(self) -> None:
+        for node in reversed(self.nodes):
+            if node.poll() is None:
+                node.send_signal(signal.SIGTERM)
+                node.wait(timeout=60)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster(tmp_path)
+    yield made
+    made.end()
+
+
+def test_a_worker_joins_works_and_leaves(
+    cluster: Cluster, tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its kind, price and version are seen, trials that ask for its kind run there, and it leaves when it is told."""
+    worker = cluster.join("--cpus", "1", "--gpus", "1", "--accelerator", "A40", "--usd-per-hour", "0.44")
+    head, node = cluster.wait_for(2)
+    assert (head["is_head"], head["kind"], head["cpus"]) == (True, None, 0)
+    assert (node["kind"], node["gpus"], node["usd_per_hour"]) == ("A40", 1, 0.44) and node["version"]
+    resources = {"accelerator": "A40", "cpus": 0.5, "gpus": 0.5}
+    base = {"data": "tiny", "device": "cpu", "model": {"vocab_size": 512, "num_layers": 1, "dim": 32, "num_heads": 2}}
+    base |= {"train": {"steps": 20, "sequence_tokens": 32, "batch_sequences": 4}, "eval": {"tokens": 512}}
+    sweep = Sweep(write_sweep(tmp_path, resources=resources, base=base), tmp_path / "run", data_root)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(cluster.token))
+    assert sweep.finish("--address", cluster.address) == 0, sweep.log
+    assert set(sweep.table.status) == {"completed"} and set(sweep.table.accelerator) == {"A40"}
+    assert set(sweep.table.node) == {node["node_id"]}
+    os.kill(worker.pid, signal.SIGTERM)
+    worker.wait(timeout=60)
+    assert [one["is_head"] for one in cluster.wait_for(1)] == [True]
