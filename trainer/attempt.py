@@ -136,6 +136,7 @@ class Attempt:
             num_params_seeded=recipe.num_params("seeded"),
             num_params_stored_frozen=recipe.num_params("stored_frozen"),
             steps=state.step,
+            steps_planned=recipe.total_steps,
             tokens=state.step * self.config.train.batch_tokens,
             train_ce=state.curve[-1].train_ce if state.curve else None,
             tokens_per_s=state.tokens_per_s or None,
@@ -170,6 +171,8 @@ def _score_fields(raw: Score | None, reloaded: Reloaded | None) -> dict[str, Any
         fields.update(ce=reloaded.score.ce, bpb=reloaded.score.bpb)
         if reloaded.sliding is not None:
             fields.update(ce_sliding=reloaded.sliding.ce, bpb_sliding=reloaded.sliding.bpb)
+        if (test := reloaded.test) is not None:
+            fields.update(ce_test=test.ce, bpb_test=test.bpb, test_tokens=test.num_tokens)
     return fields
 
 

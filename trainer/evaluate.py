@@ -44,7 +44,7 @@ def evaluate(
     nats, num_tokens, num_bytes = 0.0, 0, 0
     for first in range(0, len(windows), config.eval.batch_sequences):
         batch = windows[first : first + config.eval.batch_sequences]
-        block = np.stack([rows.tokens.read(start, start + length + 1) for start, _ in batch])
+        block = np.stack([rows.read(start, start + length + 1) for start, _ in batch])
         is_new = np.arange(length) >= length - np.array([num_new for _, num_new in batch])[:, None]
         with precision(device, config):
             losses = model(torch.from_numpy(block.astype(np.int64)).to(device))

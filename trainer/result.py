@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,7 @@ class CurvePoint:
     val_ce: float
     learning_rate: float
     train_seconds: float
+    look_ce: float = math.nan  # of the few validation tokens that early stopping looks at
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,9 @@ class TrialResult:
     bpb_raw: float | None = None
     ce_sliding: float | None = None
     bpb_sliding: float | None = None
+    ce_test: float | None = None
+    bpb_test: float | None = None
+    test_tokens: int | None = None
     eval_tokens: int | None = None
     eval_bytes: int | None = None
     artifact_bytes: int | None = None
@@ -63,6 +68,7 @@ class TrialResult:
     num_params_seeded: int | None = None
     num_params_stored_frozen: int | None = None
     steps: int = 0
+    steps_planned: int | None = None
     tokens: int = 0
     train_ce: float | None = None
     tokens_per_s: float | None = None
@@ -134,6 +140,16 @@ def save_curve(path: Path, points: list[CurvePoint]) -> None:
     schema = pa.schema([(name, types.get(name, pa.float64())) for name in fields])
     with replacing(path) as temporary:
         pq.write_table(pa.Table.from_pylist([dataclasses.asdict(p) for p in points], schema=schema), temporary)
+
+
+def read_looks(path: Path) -> dict[int, float]:
+    """Of a trial's curve, the loss at each look of early stopping, by step; empty where there is no curve."""
+    import pyarrow.parquet as pq
+
+    if not path.exists() or "look_ce" not in (table := pq.read_table(path)).column_names:
+        return {}
+    points = table.select(["step", "look_ce"]).to_pylist()
+    return {point["step"]: point["look_ce"] for point in points if not math.isnan(point["look_ce"])}
 
 
 def utc_now() -> str:

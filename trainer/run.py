@@ -21,7 +21,8 @@ from trainer.locks import sole_owner
 from trainer.model.gpt import GPT
 from trainer.model.networks import build_networks, export_weights, scored_model
 from trainer.result import Status, TrialResult, save_curve
-from trainer.score_artifact import reload_and_score
+from trainer.score_artifact import Validation, reload_and_score
+from trainer.training.looks import look_steps, look_tokens
 from trainer.training.loop import LoopCallbacks, TrainingJob, train
 from trainer.trial_files import TrialFiles
 from trainer.workspace import Callbacks, Workspace
@@ -109,17 +110,20 @@ def _train(attempt: Attempt, networks: Mapping[str, GPT], callbacks: Callbacks) 
     model = scored_model(attempt.recipe, networks)
     job = TrainingJob(config=attempt.config, recipe=attempt.recipe, networks=networks, dataset=attempt.dataset)
 
-    def validate() -> float:
+    def score(validation: Validation) -> float:
         callbacks.stage("score")
-        ce = attempt.validation.score(model, attempt.config).ce
+        ce = validation.score(model, attempt.config).ce
         callbacks.stage("train")
         return ce
 
+    few = attempt.validation.first_tokens(look_tokens(attempt.config, attempt.recipe))
     loop_callbacks = LoopCallbacks(
         resumed=attempt.resumed,
         stage=callbacks.stage,
         report=lambda report: attempt.reported(report, callbacks.report),
-        validate=validate,
+        validate=lambda: score(attempt.validation),
+        look=lambda: score(few),
+        look_steps=look_steps(attempt.recipe) if attempt.workspace.is_looked_at else (),
     )
     train(job, attempt.state, attempt.checkpoint(), loop_callbacks)
 
@@ -148,7 +152,12 @@ def _pack(attempt: Attempt, networks: Mapping[str, GPT]) -> None:
 def _score(attempt: Attempt) -> None:
     """Reload the artifact and score that."""
     before = time.perf_counter()
-    attempt.reloaded = reload_and_score(attempt.files.artifact_file, dataset=attempt.dataset, device=attempt.device)
+    attempt.reloaded = reload_and_score(
+        attempt.files.artifact_file,
+        dataset=attempt.dataset,
+        device=attempt.device,
+        scores_test=attempt.workspace.scores_test,
+    )
     synchronize(attempt.device)
     attempt.state.eval_seconds += time.perf_counter() - before
 

@@ -29,14 +29,28 @@ class Validation:
     def score(self, model: Scored, config: TrialConfig, *, stride: int | None = None) -> Score:
         return evaluate(model, self.rows, self.tables, config, stride=stride)
 
+    def first_tokens(self, num_tokens: int) -> Validation:
+        """The first rows of these, as many as hold at most so many tokens, and at least one."""
+        num_rows = max(1, min(self.rows.num_rows, num_tokens // self.rows.sequence_tokens))
+        return dataclasses.replace(self, rows=dataclasses.replace(self.rows, num_rows=num_rows))
+
+    def second_part(self) -> Validation | None:
+        """The text that follows; None where it ends here."""
+        rows = self.rows.after()
+        return None if rows is None else dataclasses.replace(self, rows=rows)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reloaded:
-    """An artifact read back, and what it scores: in blocks, and with a sliding window where the config asks for it."""
+    """An artifact read back, and what it scores: in blocks, and with a sliding window where the config asks for it.
+
+    `test` is its score in blocks on the second part of the validation text, where that was asked for.
+    """
 
     artifact: Artifact
     score: Score
     sliding: Score | None
+    test: Score | None = None
 
 
 def open_validation(config: TrialConfig, dataset: Dataset) -> Validation:
@@ -50,12 +64,15 @@ def open_validation(config: TrialConfig, dataset: Dataset) -> Validation:
     return Validation(rows=rows, tables=load_byte_tables(dataset.tokenizer, dataset.vocab_size))
 
 
-def reload_and_score(path: Path, *, dataset: Dataset, device: torch.device) -> Reloaded:
+def reload_and_score(path: Path, *, dataset: Dataset, device: torch.device, scores_test: bool = False) -> Reloaded:
     """Read an artifact into a clean model and score it on `dataset` as its trial was scored.
+
+    Args:
+        scores_test: also on the second part of the validation text.
 
     Raises:
         ArtifactError: if the file is damaged.
-        DataError: if the dataset has another vocabulary.
+        DataError: if the dataset has another vocabulary, or no second part.
     """
     artifact = read(path)
     config = artifact.config
@@ -63,8 +80,12 @@ def reload_and_score(path: Path, *, dataset: Dataset, device: torch.device) -> R
     for network in networks.values():
         place(network, config, device)
     model, validation = scored_model(plan(config), networks), open_validation(config, dataset)
+    second = validation.second_part() if scores_test else None
+    if scores_test and second is None:
+        raise DataError(f"{dataset.name}: no validation text is left after `eval.tokens` to confirm on")
     return Reloaded(
         artifact=artifact,
         score=validation.score(model, config),
         sliding=validation.score(model, config, stride=config.eval.stride) if config.eval.stride else None,
+        test=second.score(model, config) if second else None,
     )

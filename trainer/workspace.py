@@ -22,6 +22,8 @@ class Workspace:
         has_gpu: whether the scheduler assigned the trial a GPU.
         accelerator: the kind of device, by Ray's name; None: CPU, or the card's own name.
         moves_anywhere: go on from a checkpoint of another accelerator.
+        scores_test: also score the artifact on the second part of the validation text, to confirm what was found.
+        is_looked_at: score a few validation tokens on the way, for early stopping; see `training/looks.py`.
     """
 
     folder: Path
@@ -30,6 +32,8 @@ class Workspace:
     has_gpu: bool = False
     accelerator: str | None = None
     moves_anywhere: bool = False
+    is_looked_at: bool = False
+    scores_test: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

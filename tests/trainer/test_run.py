@@ -330,3 +330,17 @@ def test_resumed_trials_keep_their_first_start_and_all_their_time(
     result = run(tiny_config(), folder=tmp_path, data_root=data_root)
     assert result.started_at == first["started_at"] and result.total_seconds > first["total_seconds"] > 0
     assert result.train_seconds + result.compile_seconds < result.total_seconds
+
+
+def test_confirmation_is_scored_on_the_second_part_alone(data_root: Path, tmp_path: Path) -> None:
+    """The artifact's score on the text after `eval.tokens`; all else is what it is without."""
+    config = tiny_config(eval={"tokens": 64})
+    plain = run(config, folder=tmp_path / "plain", data_root=data_root)
+    found = run(config, folder=tmp_path / "confirm", data_root=data_root, scores_test=True)
+    assert (plain.ce_test, plain.test_tokens) == (None, None) and (found.ce, found.bpb) == (plain.ce, plain.bpb)
+    artifact, dataset = tmp_path / "confirm" / "artifact.frost", open_dataset(config.data, data_root)
+    again = reload_and_score(artifact, dataset=dataset, device=torch.device("cpu"), scores_test=True)
+    assert again.test is not None and found.ce_test == again.test.ce != found.ce
+    assert found.test_tokens == again.test.num_tokens == 64
+    with pytest.raises(DataError, match="no validation text is left"):
+        run(tiny_config(eval={"tokens": None}), folder=tmp_path / "all", data_root=data_root, scores_test=True)

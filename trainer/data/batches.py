@@ -65,11 +65,16 @@ def _row_order(seed: int, first: int, count: int, num_rows: int) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ValidationRows:
-    """Validation tokens in rows of `sequence_tokens` targets; `rows(a, b)` reads only what it returns."""
+    """Validation tokens in rows of `sequence_tokens` targets; only what is asked for is read.
+
+    Args:
+        first_token: where the first row begins in the stream of all validation tokens.
+    """
 
     tokens: Tokens
     sequence_tokens: int
     num_rows: int
+    first_token: int = 0
 
     @property
     def num_tokens(self) -> int:
@@ -82,8 +87,22 @@ class ValidationRows:
         length = self.sequence_tokens
         if start == stop:
             return np.empty((0, length + 1), dtype=np.uint16)
-        stream = self.tokens.read(start * length, stop * length + 1)
+        stream = self.read(start * length, stop * length + 1)
         return np.lib.stride_tricks.sliding_window_view(stream, length + 1)[::length].copy()
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Tokens [start, stop) of these rows, uint16."""
+        return self.tokens.read(self.first_token + start, self.first_token + stop)
+
+    def after(self) -> ValidationRows | None:
+        """As many rows as these that follow them, or those that there are; None without any.
+
+        What was chosen by the first part of the validation text is confirmed on the second.
+        """
+        first_token = self.first_token + self.num_tokens
+        left = max(self.tokens.num_tokens - first_token - 1, 0) // self.sequence_tokens
+        num_rows = min(self.num_rows, left)
+        return dataclasses.replace(self, first_token=first_token, num_rows=num_rows) if num_rows else None
 
 
 def validation_rows(dataset: Dataset, *, sequence_tokens: int, num_tokens: int | None) -> ValidationRows:

@@ -31,12 +31,19 @@ SECONDS_BETWEEN_REPORTS = 1.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoopCallbacks:
-    """What the loop reports and is told. None of it can change a bit of the training."""
+    """What the loop reports and is told. None of it can change a bit of the training.
+
+    Args:
+        validate: the validation loss, every `train.eval_every_steps`.
+        look: that of few tokens, after each of `look_steps`, which is reported at once.
+    """
 
     resumed: Callable[[str | None], None] = lambda objection: None
     stage: Callable[[Stage], None] = lambda stage: None
     report: Callable[[Report], Command] = lambda report: GO_ON
     validate: Callable[[], float] | None = None
+    look: Callable[[], float] | None = None
+    look_steps: tuple[int, ...] = ()
     clock: Callable[[], float] = time.perf_counter
 
 
@@ -194,7 +201,7 @@ class _BetweenSteps:
         if self._is_curve_point():
             self._add_curve_point(rate)
         now = self.callbacks.clock()
-        is_due = is_last or now - self.last_report >= SECONDS_BETWEEN_REPORTS
+        is_due = is_last or self._is_look() or now - self.last_report >= SECONDS_BETWEEN_REPORTS
         command = self._report() if is_due else GO_ON
         if is_last or command.status or now - self.last_checkpoint >= self.config.train.checkpoint_every_seconds:
             self._save(optimizers)
@@ -205,17 +212,23 @@ class _BetweenSteps:
         every = self.config.train.eval_every_steps
         return bool(every) and self.state.step % every == 0
 
+    def _is_look(self) -> bool:
+        return self.callbacks.look is not None and self.state.step in self.callbacks.look_steps
+
     def _is_curve_point(self) -> bool:
         curve_every = math.ceil(self.total_steps / NUM_CURVE_POINTS)
         step = self.state.step
-        return step % curve_every == 0 or step == self.total_steps or self._is_eval_step()
+        return step % curve_every == 0 or step == self.total_steps or self._is_eval_step() or self._is_look()
 
     def _add_curve_point(self, rate: float) -> None:
         self.watch.lap("train_seconds")
         validate = self.callbacks.validate if self._is_eval_step() else None
         val_ce = validate() if validate else math.nan
+        look_ce = self.callbacks.look() if self.callbacks.look and self._is_look() else math.nan
         self.watch.lap("eval_seconds")
-        self.state.add_curve_point(self.config, loss_sum=float(self.loss_sum), val_ce=val_ce, rate=rate)
+        self.state.add_curve_point(
+            self.config, loss_sum=float(self.loss_sum), val_ce=val_ce, look_ce=look_ce, rate=rate
+        )
         self.loss_sum.zero_()
 
     def _report(self) -> Command:

@@ -23,6 +23,7 @@ class Report:
     total_steps: int
     ce: float
     tokens_per_s: float
+    looks: tuple[tuple[int, float], ...] = ()  # each a step and the validation loss there, see `looks.py`
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -51,9 +52,12 @@ class TrainingState:
     def report(self, total_steps: int) -> Report:
         """What the driver is sent now."""
         ce = self.curve[-1].train_ce if self.curve else math.nan
-        return Report(step=self.step, total_steps=total_steps, ce=ce, tokens_per_s=self.tokens_per_s)
+        looks = tuple((point.step, point.look_ce) for point in self.curve if not math.isnan(point.look_ce))
+        return Report(step=self.step, total_steps=total_steps, ce=ce, tokens_per_s=self.tokens_per_s, looks=looks)
 
-    def add_curve_point(self, config: TrialConfig, *, loss_sum: float, val_ce: float, rate: float) -> None:
+    def add_curve_point(
+        self, config: TrialConfig, *, loss_sum: float, val_ce: float, look_ce: float, rate: float
+    ) -> None:
         """Add the mean training loss since the last point; `rate` is the learning rate over the config's.
 
         Raises:
@@ -72,6 +76,7 @@ class TrainingState:
                 val_ce=val_ce,
                 learning_rate=rate * config.optimizer.learning_rate,
                 train_seconds=self.train_seconds,
+                look_ce=look_ce,
             )
         )
         self.loss_sum, self.loss_steps = 0.0, 0

@@ -210,7 +210,7 @@ def test_incompressible_weights_are_kept_as_they_are(tmp_path: Path, codec: str)
     assert np.array_equal(artifact.weights["embedding"], dequantize(quantize(levels["embedding"], 6)))
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     widths=st.tuples(st.integers(2, 8), st.sampled_from([2, 3, 4, 5, 6, 7, 8, 16]), st.integers(2, 8)),
     group_size=st.sampled_from([None, 8, 9, 16, 31, 32, 500]),
@@ -577,14 +577,14 @@ def test_scale_that_overflows() -> None:
         decode_payload(STORED, BYTES, bytes(bad))
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rest=st.binary(max_size=400))
 def test_any_rest_with_a_right_checksum(tmp_path: Path, rest: bytes) -> None:
     """Random bytes under a right magic, version and checksum are one clear error."""
     refusal(tmp_path / "a.frost", sealed(rest, 2))
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     fields=st.fixed_dictionaries(
         {},

@@ -67,7 +67,7 @@ def packed_bytes_of(config: TrialConfig, draw: Draw, path: Path) -> int:
     return path.stat().st_size
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     recipe=st.sampled_from(sorted(RECIPES)),
     family=st.sampled_from(["study", "competition"]),

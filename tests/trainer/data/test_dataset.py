@@ -348,3 +348,17 @@ def test_less_than_one_validation_row_is_an_error(length: int, limit: int | None
     """No score is given on no row."""
     with pytest.raises(DataError, match=message):
         validation_rows(open_dataset(NAME, root), sequence_tokens=length, num_tokens=limit)
+
+
+def test_the_second_part_follows_the_first_and_is_no_longer(dataset: Dataset) -> None:
+    """Its rows begin where the first part ends, as many as there are in it or in the rest; after all there is none."""
+    every = validation_rows(dataset, sequence_tokens=10, num_tokens=None)
+    first = validation_rows(dataset, sequence_tokens=10, num_tokens=30)
+    second = first.after()
+    assert second is not None and (second.first_token, second.num_rows) == (30, 3)
+    np.testing.assert_array_equal(second.rows(0, 3), every.rows(3, 6))
+    most = validation_rows(dataset, sequence_tokens=10, num_tokens=10 * (every.num_rows - 1))
+    rest = most.after()
+    assert rest is not None and rest.num_rows == 1
+    np.testing.assert_array_equal(rest.rows(0, 1), every.rows(every.num_rows - 1, every.num_rows))
+    assert every.after() is None
