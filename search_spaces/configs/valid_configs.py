@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Collection, Iterator, Sequence
 from itertools import count, islice
 
-from search_spaces.configs.combinations import Combination, Option, Options, all_options, combinations
+from search_spaces.configs.combinations import Choice, Combination, Option, Options, all_options, combinations
 from search_spaces.configs.draw_check import values_never_valid
 from search_spaces.configs.draws import draw
 from search_spaces.spec.cross_field_rules import problems_of, validated
 from search_spaces.spec.problems import Keys, Problem, SpecError
-from search_spaces.spec.sweep_spec import Parameter, ResourcesConfig, SweepSpec
+from search_spaces.spec.search_config import Method
+from search_spaces.spec.sweep_spec import Parameter, ResourcesConfig, SweepSpec, ehvi_knows
 from trainer.config.trial import TrialConfig
 
 # A draw that breaks a rule between keys is drawn again; a space where this many in a row do is a mistake.
@@ -31,6 +33,12 @@ class Candidate:
     config: TrialConfig
     resources: ResourcesConfig
     suffix: str
+    chosen: tuple[Choice, ...] = dataclasses.field(default=(), compare=False, repr=False)
+
+    @functools.cached_property
+    def name(self) -> str:
+        """What tells it from every other: equal for two ways to write one config."""
+        return self.config.config_id + self.suffix
 
 
 def candidates(spec: SweepSpec) -> Iterator[Candidate]:
@@ -39,7 +47,7 @@ def candidates(spec: SweepSpec) -> Iterator[Candidate]:
     Raises:
         SpecError: if a combination of a grid, or nearly every draw, breaks a rule of the config.
     """
-    return _distinct(_drawn(spec) if spec.search.method == "random" else _grid(spec))
+    return _distinct(_drawn(spec) if spec.draws else _grid(spec))
 
 
 def candidates_of_space(spec: SweepSpec) -> Iterator[Candidate]:
@@ -53,6 +61,27 @@ def num_combinations(spec: SweepSpec) -> int:
     return math.prod(parameter.num_options for parameter in spec.parameters if _is_crossed(spec, parameter))
 
 
+def method_of(spec: SweepSpec) -> Method:
+    """How configs are chosen: `auto` is the grid if every combination fits the budget, in trials.
+
+    Else it is the adaptive method that learned fastest in `benchmarks/search.py`, of those that know the objectives.
+    """
+    if spec.search.method != "auto":
+        return spec.search.method
+    if not _has_draws(spec) or _grid_fits(spec):
+        return "grid"
+    return "ehvi" if ehvi_knows(spec.objectives) else "tpe"
+
+
+def _grid_fits(spec: SweepSpec) -> bool:
+    if not all(parameter.is_listed for parameter in spec.parameters):
+        return False
+    if spec.num_to_search is None:
+        return True
+    most = spec.num_to_search // len(spec.seeds)
+    return sum(1 for _ in islice(combinations(spec, all_options), most + 1)) <= most
+
+
 def check_combinations(
     spec: SweepSpec, invalid_sections: Collection[str] = (), num_checked: int = MAX_COMBINATIONS_CHECKED
 ) -> list[Problem]:
@@ -62,7 +91,7 @@ def check_combinations(
         invalid_sections: sections with values that are wrong by themselves; rules that read them are not tried.
         num_checked: how many are looked at; what is wrong with others is said by the plan.
     """
-    if spec.search.method == "grid":
+    if not spec.draws:
         found: dict[tuple[Keys, str], Problem] = {}
         for combination in islice(combinations(spec, all_options), num_checked):
             for problem in problems_of(spec, combination, invalid_sections):
@@ -89,9 +118,8 @@ def _distinct(candidates: Iterator[Candidate | None]) -> Iterator[Candidate]:
             if stale > MAX_STALE_DRAWS:
                 return
             continue
-        name = candidate.config.config_id + candidate.suffix
-        if name not in seen:
-            seen.add(name)
+        if candidate.name not in seen:
+            seen.add(candidate.name)
             stale = 0
             yield candidate
 
@@ -114,22 +142,28 @@ def _drawn(spec: SweepSpec) -> Iterator[Candidate | None]:
 def _draw_of_valid_arms(spec: SweepSpec, number: int) -> list[Candidate]:
     """One draw, crossed with the grid. It counts only if all its arms are valid: arms are compared on equal draws."""
     for attempt in range(MAX_ATTEMPTS if _has_draws(spec) else 1):
-        arms: list[Candidate] = []
-        for combination in combinations(spec, _options_of_draw(spec.search.seed, number, attempt)):
-            candidate = _candidate(spec, combination)
-            if candidate is None:
-                break
-            arms.append(candidate)
-        else:
+        arms = arms_of(spec, options_of_draw(spec.search.seed, number, attempt))
+        if isinstance(arms, list):
             return arms
-    problems = problems_of(spec, combination)
+    problems = problems_of(spec, arms) if isinstance(arms, Combination) else []
     if _has_draws(spec):
         hint = f"{MAX_ATTEMPTS:,} draws in a row break a rule, the last one this: narrow the space"
         problems = [dataclasses.replace(problem, hint=hint) for problem in problems]
     raise SpecError(problems, spec.document)
 
 
-def _options_of_draw(seed: int, number: int, attempt: int) -> Options:
+def arms_of(spec: SweepSpec, options: Options) -> list[Candidate] | Combination:
+    """Every combination of what `options` gives, if all are valid; else the first that breaks a rule."""
+    arms: list[Candidate] = []
+    for combination in combinations(spec, options):
+        candidate = _candidate(spec, combination)
+        if candidate is None:
+            return combination
+        arms.append(candidate)
+    return arms
+
+
+def options_of_draw(seed: int, number: int, attempt: int) -> Options:
     def options(parameter: Parameter) -> Sequence[Option]:
         return all_options(parameter) if parameter.kind == "grid" else [draw(parameter, seed, number, attempt)]
 
@@ -141,7 +175,7 @@ def _has_draws(spec: SweepSpec) -> bool:
 
 
 def _is_crossed(spec: SweepSpec, parameter: Parameter) -> bool:
-    return parameter.is_listed if spec.search.method == "grid" else parameter.kind == "grid"
+    return parameter.kind == "grid" if spec.draws else parameter.is_listed
 
 
 def _candidate(spec: SweepSpec, combination: Combination) -> Candidate | None:
@@ -149,7 +183,7 @@ def _candidate(spec: SweepSpec, combination: Combination) -> Candidate | None:
     config, given, broken = validated(combination.values)
     if broken or config is None or given is None:
         return None
-    return Candidate(config, given, _suffix(spec, given))
+    return Candidate(config, given, _suffix(spec, given), combination.chosen)
 
 
 def _suffix(spec: SweepSpec, resources: ResourcesConfig) -> str:

@@ -16,7 +16,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from search_spaces.configs.valid_configs import MAX_COMBINATIONS_CHECKED, check_combinations
+from search_spaces.configs.first_configs import first_problems
+from search_spaces.configs.valid_configs import MAX_COMBINATIONS_CHECKED, check_combinations, method_of
 from search_spaces.spec.cases import conflicts, read_cases
 from search_spaces.spec.config_keys import checked, part_of, plain_values
 from search_spaces.spec.cross_field_rules import in_words, placed
@@ -193,8 +194,11 @@ def _spec_of(
         objectives=file.objectives,
         constraints=file.constraints,
         search=file.search,
+        early_stopping=file.early_stopping,
         budget=file.budget,
-        seeds=file.seeds,
+        seeds_given=file.seeds or file.replicates.seeds,
+        replicates=file.replicates,
+        confirm=file.confirm,
         admission=file.admission,
         resources=file.resources,
         base=base,
@@ -202,10 +206,12 @@ def _spec_of(
         cases=cases,
         document=document,
     )
+    spec = dataclasses.replace(spec, method=method_of(spec))
     problems += sweep_problems(spec)
     invalid = _invalid_sections(problems)
-    if invalid is not None and (spec.search.method == "random" or all(one.is_listed for one in spec.parameters)):
+    if invalid is not None and (spec.draws or all(one.is_listed for one in spec.parameters)):
         problems += check_combinations(spec, invalid, num_checked)
+    problems += [] if problems else first_problems(spec)
     return spec, problems
 
 

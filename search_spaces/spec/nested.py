@@ -34,3 +34,16 @@ def leaves(values: dict[str, Any]) -> Iterator[str]:
     """The dotted keys that hold no mapping themselves."""
     for key, value in values.items():
         yield from (f"{key}.{sub}" for sub in leaves(value)) if isinstance(value, dict) else (key,)
+
+
+def way_to(values: Any, key: str) -> tuple[str, ...] | None:
+    """The way to a dotted key in nested mappings whose keys may be dotted themselves; None if it is not there."""
+    if not isinstance(values, dict):
+        return None
+    if key in values:
+        return (key,)
+    for first in values:
+        rest = way_to(values[first], key[len(first) + 1 :]) if key.startswith(f"{first}.") else None
+        if rest is not None:
+            return (first, *rest)
+    return None

@@ -12,7 +12,10 @@ from typing import Annotated, Any, get_args
 from pydantic import BeforeValidator, Field, InstanceOf, WithJsonSchema, create_model
 
 from search_spaces.spec.config_keys import RuleError, part_of
+from search_spaces.spec.early_stopping_config import EarlyStoppingConfig
 from search_spaces.spec.problems import did_you_mean
+from search_spaces.spec.replicates_config import ConfirmConfig, ReplicatesConfig, Seeds
+from search_spaces.spec.search_config import SearchConfig
 from search_spaces.spec.sweep_spec import (
     DEFAULT_CONSTRAINTS,
     DEFAULT_OBJECTIVES,
@@ -22,13 +25,11 @@ from search_spaces.spec.sweep_spec import (
     Constraint,
     Direction,
     ResourcesConfig,
-    SearchConfig,
 )
 from search_spaces.spec.yaml_document import plain_scalar
 from trainer.config.section import Section
 from trainer.config.trial import TrialConfig
 
-MAX_SEEDS = 10_000
 MAX_CASES = 100
 MAX_CONSTRAINTS = 20
 FULL = "published"  # the scale of a file's own numbers
@@ -37,7 +38,6 @@ _CONSTRAINT = re.compile(r"\s*([A-Za-z0-9_]+)\s*(<=|>=)\s*(\S+)\s*")
 _LIMIT_HINT = f"for example {DEFAULT_CONSTRAINTS[0]}"
 # Marks a section that may differ between two calls of one sweep.
 MAY_CHANGE = "may change"
-SEED = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 def _column(name: Any) -> Any:
@@ -63,15 +63,6 @@ def _constraint(text: Any) -> Any:
     if not abs(bound) < 1e18:
         raise RuleError("must have a limit below 1e18")
     return Constraint(_column(match[1]), "<=" if match[2] == "<=" else ">=", bound)
-
-
-def _seeds(value: Any) -> Any:
-    """A number n stands for the seeds 1 to n."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        return tuple(value) if isinstance(value, list) else value
-    if not 1 <= value <= MAX_SEEDS:
-        raise RuleError(f"must be from 1 to {MAX_SEEDS:,} replicates")
-    return tuple(range(1, value + 1))
 
 
 Column = Annotated[str, BeforeValidator(_column), WithJsonSchema({"enum": list(OBJECTIVES)})]
@@ -155,25 +146,15 @@ class SweepFile(Section):
         json_schema_extra=_takes(f"a list of limits, such as [{DEFAULT_CONSTRAINTS[0]}]"),
     )
     search: SearchConfig = Field(default_factory=SearchConfig)
+    early_stopping: Annotated[EarlyStoppingConfig, MAY_CHANGE] = Field(default_factory=EarlyStoppingConfig)
     budget: Annotated[BudgetConfig, MAY_CHANGE] = Field(default_factory=BudgetConfig)
-    seeds: Annotated[
-        tuple[SEED, ...],
-        MAY_CHANGE,
-        BeforeValidator(_seeds),
-        Field(min_length=1, max_length=MAX_SEEDS),
-        WithJsonSchema(
-            {
-                "anyOf": [
-                    {"type": "integer", "minimum": 1, "maximum": MAX_SEEDS},
-                    {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
-                ]
-            }
-        ),
-    ] = Field(
-        default=(1,),
-        description="the replicates of every config: a list, or how many",
+    seeds: Annotated[Seeds | None, MAY_CHANGE] = Field(
+        default=None,
+        description="the replicates of a config: a list, or how many; null = 3 with replicates near_front, else 1",
         json_schema_extra=_takes("a list of whole numbers, or how many"),
     )
+    replicates: Annotated[ReplicatesConfig, MAY_CHANGE] = Field(default_factory=ReplicatesConfig)
+    confirm: Annotated[ConfirmConfig, MAY_CHANGE] = Field(default_factory=ConfirmConfig)
     admission: Annotated[AdmissionConfig, MAY_CHANGE] = Field(default_factory=AdmissionConfig)
     resources: Annotated[ResourcesConfig, MAY_CHANGE] = Field(default_factory=ResourcesConfig)
     base: Base = Field(  # type: ignore[valid-type]

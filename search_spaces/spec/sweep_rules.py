@@ -6,9 +6,19 @@ import operator
 from collections.abc import Iterable, Iterator
 
 from search_spaces.configs.valid_configs import MAX_ARMS, num_combinations
+from search_spaces.spec import early_stopping_config
 from search_spaces.spec.nested import get, leaves
 from search_spaces.spec.problems import Problem, dotted
-from search_spaces.spec.sweep_spec import Constraint, Parameter, SweepSpec
+from search_spaces.spec.search_config import UNREAD
+from search_spaces.spec.sweep_spec import (
+    SCORES,
+    SIZES,
+    Constraint,
+    Parameter,
+    SweepSpec,
+    early_stopping_knows,
+    ehvi_knows,
+)
 from trainer.config.recipe_options import RECIPE_SECTIONS
 from trainer.config.trial import TrialConfig
 
@@ -32,7 +42,7 @@ _ONLY_WITH = {
 }
 
 # Result columns that rise and fall together: the same thing in two units, or one with a constant added.
-_SAME = (("ce", "bpb"), ("artifact_bytes", "total_bytes"))
+_SAME = (SCORES, SIZES)
 
 
 def sweep_problems(spec: SweepSpec) -> Iterator[Problem]:
@@ -40,7 +50,45 @@ def sweep_problems(spec: SweepSpec) -> Iterator[Problem]:
     yield from _repeated_seeds(spec)
     yield from _objectives(spec)
     yield from _constraints(spec)
-    yield from _grid(spec) if spec.search.method == "grid" else _random(spec)
+    yield from _search_settings(spec)
+    yield from _early_stopping(spec)
+    yield from _replicates(spec)
+    yield from _drawn(spec) if spec.draws else _grid(spec)
+
+
+def _early_stopping(spec: SweepSpec) -> Iterator[Problem]:
+    method, given = spec.early_stopping.method, spec.early_stopping.model_fields_set
+    for key in early_stopping_config.UNREAD[method]:
+        if key in given:
+            rule = f"has no effect with method {method}"
+            yield Problem(keys=("early_stopping", key), rule=rule, hint="remove it, or use method best_case")
+    if method in ("best_case", "asha") and not early_stopping_knows(spec.objectives):
+        rule = "knows only ce or bpb: min, alone or with artifact_bytes or total_bytes: min, as objectives"
+        yield Problem(keys=("early_stopping", "method"), rule=rule, value=method, hint="write none")
+
+
+def _replicates(spec: SweepSpec) -> Iterator[Problem]:
+    replicates, confirm = spec.replicates, spec.confirm
+    if replicates.seeds is not None and "seeds" in spec.document.values:
+        line = spec.document.line(("seeds",))
+        yield Problem(keys=("replicates", "seeds"), rule=f"is given twice; `seeds` in line {line} is the same thing")
+    if replicates.when == "near_front" and not spec.is_adaptive:
+        rule = f"needs method tpe or ehvi, but the search has method {spec.method}"
+        yield Problem(keys=("replicates", "when"), rule=rule, hint="write always, or another search.method")
+    if replicates.when == "near_front" and not set(SCORES) & set(spec.objectives):
+        yield Problem(keys=("replicates", "when"), rule="needs ce or bpb among the objectives", hint="write always")
+    if replicates.when == "always" and "share" in replicates.model_fields_set:
+        yield Problem(keys=("replicates", "share"), rule="has no effect with always", hint="remove it")
+    if not confirm.configs:
+        return
+    if not set(SCORES) & set(spec.objectives):
+        yield Problem(keys=("confirm", "configs"), rule="needs ce or bpb among the objectives", hint="write 0")
+    if spec.budget.trials is not None and spec.num_to_confirm >= spec.budget.trials:
+        rule = (
+            f"{confirm.configs} configs and their rivals, {confirm.seeds} seeds each, take {spec.num_to_confirm:,} "
+            f"trials and leave none of the budget of {spec.budget.trials:,} to the search"
+        )
+        yield Problem(keys=("confirm", "configs"), rule=rule, hint="confirm fewer, or raise budget.trials")
 
 
 def sweep_warnings(spec: SweepSpec, configs: Iterable[TrialConfig]) -> Iterator[Problem]:
@@ -50,9 +98,10 @@ def sweep_warnings(spec: SweepSpec, configs: Iterable[TrialConfig]) -> Iterator[
             rule = f"rises and falls with {one}: one of them is enough for the front"
             yield Problem(keys=("objectives", other), rule=rule)
     yield from _odd_directions(spec)
-    rest = (spec.budget.trials or 0) % len(spec.seeds)
-    if spec.search.method == "random" and rest:
-        rule = f"{spec.budget.trials:,} is no multiple of {len(spec.seeds)} seeds: the last config gets {rest} of them"
+    num_to_search = spec.num_to_search or 0
+    rest = num_to_search % len(spec.seeds)
+    if spec.draws and rest and spec.replicating == "always":
+        rule = f"{num_to_search:,} is no multiple of {len(spec.seeds)} seeds: the last config gets {rest} of them"
         yield Problem(keys=("budget", "trials"), rule=rule)
     yield from _without_effect(spec, configs := list(configs))
     found: dict[str, Problem] = {}
@@ -158,12 +207,9 @@ def _constraints(spec: SweepSpec) -> Iterator[Problem]:
 
 
 def _grid(spec: SweepSpec) -> Iterator[Problem]:
-    if "seed" in spec.search.model_fields_set:
-        rule, hint = "has no effect with method grid", "remove it, or use method random"
-        yield Problem(keys=("search", "seed"), rule=rule, hint=hint)
     for parameter in spec.parameters:
         if not parameter.is_listed:
-            hint = "use grid, choice or steps, or search: {method: random}"
+            hint = "use grid, choice or steps, or another search.method"
             rule = f"a {parameter.kind} cannot be listed by method grid"
             yield Problem(keys=parameter.where, rule=rule, value=list(parameter.values), hint=hint)
     num_trials = num_combinations(spec) * len(spec.seeds)
@@ -172,9 +218,25 @@ def _grid(spec: SweepSpec) -> Iterator[Problem]:
         yield Problem(keys=("space",), rule=f"the grid has {num_trials:,} trials", hint=hint)
 
 
-def _random(spec: SweepSpec) -> Iterator[Problem]:
+def _search_settings(spec: SweepSpec) -> Iterator[Problem]:
+    """Settings of `search` that its method does not read, and objectives that it does not know."""
+    search, given = spec.search, spec.search.model_fields_set
+    for key in UNREAD[search.method]:
+        if key in given:
+            hint = "remove it, or use method random" if key == "seed" else "remove it, or use method ehvi"
+            yield Problem(keys=("search", key), rule=f"has no effect with method {search.method}", hint=hint)
+    if search.method == "ehvi" and not ehvi_knows(spec.objectives):
+        rule = f"knows {' or '.join(SCORES)}, alone or with {' or '.join(SIZES)}, as objectives"
+        hint = "use method tpe, which takes any"
+        yield Problem(keys=("search", "method"), rule=f"ehvi {rule}", value=", ".join(spec.objectives), hint=hint)
+    if spec.is_adaptive and all(parameter.kind == "grid" for parameter in spec.parameters):
+        hint = "use method grid"
+        yield Problem(keys=("search", "method"), rule=f"{spec.method} has nothing to choose in this space", hint=hint)
+
+
+def _drawn(spec: SweepSpec) -> Iterator[Problem]:
     if spec.budget.trials is None:
-        rule = "method random needs a number of trials"
+        rule = f"method {spec.method} needs a number of trials"
         yield Problem(keys=("budget",), rule=rule, hint="write budget: {trials: 100}")
     if (num_arms := num_combinations(spec)) > MAX_ARMS:
         rule = f"each draw would be crossed with {num_arms:,} combinations of the grid parameters"

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
+import math
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from search_spaces.spec.nested import leaves
+from search_spaces.spec.early_stopping_config import EarlyStoppingConfig, StoppingMethod
+from search_spaces.spec.nested import get, leaves, way_to
 from search_spaces.spec.problems import Keys
+from search_spaces.spec.replicates_config import (
+    CONFIRM_CONFIGS,
+    CONFIRM_SHARE,
+    FIRST_FRESH_SEED,
+    ConfirmConfig,
+    ReplicatesConfig,
+    When,
+)
+from search_spaces.spec.search_config import ADAPTIVE, Method, SearchConfig
 from search_spaces.spec.yaml_document import Document
 from trainer.config.section import Section
 from trainer.config.trial import TrialConfig
@@ -31,6 +43,9 @@ OBJECTIVES: tuple[str, ...] = (
     "peak_memory_bytes",
     "total_seconds",
 )
+# Two units of one thing each, of which a sweep is after one.
+SCORES = ("ce", "bpb")
+SIZES = ("artifact_bytes", "total_bytes")
 DEFAULT_OBJECTIVES: dict[str, Direction] = {"ce": "min", "artifact_bytes": "min"}
 DEFAULT_CONSTRAINTS: tuple[str, ...] = ("total_bytes <= 16_000_000",)  # artifact and the code that scores it
 
@@ -42,13 +57,6 @@ KNOWN_ACCELERATORS: tuple[str, ...] = (
 MAX_TRIALS = 1_000_000
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {"<=": operator.le, ">=": operator.ge}
-
-
-class SearchConfig(Section):
-    """How configs are chosen from the space."""
-
-    method: Literal["grid", "random"] = "grid"
-    seed: int = Field(default=0, ge=0, lt=2**63, description="of the draws; method random only")
 
 
 class BudgetConfig(Section):
@@ -142,6 +150,11 @@ class Parameter:
         """Number of values that a grid has to visit."""
         return num_steps(*self.values) if self.kind == "steps" else len(self.values)
 
+    @property
+    def num_values(self) -> float:
+        """Number of values it may take; inf for a range."""
+        return self.num_options if self.is_listed else math.inf
+
     @functools.cached_property
     def leaves(self) -> frozenset[str]:
         """The dotted keys that this parameter may set."""
@@ -185,12 +198,16 @@ class SweepSpec:
     constraints: tuple[Constraint, ...]
     search: SearchConfig
     budget: BudgetConfig
-    seeds: tuple[int, ...]
     admission: AdmissionConfig
     resources: ResourcesConfig
     base: dict[str, Any]
     space: tuple[Parameter, ...]
     cases: tuple[Case, ...]
+    method: Method = "grid"  # of `search`, with auto resolved
+    early_stopping: EarlyStoppingConfig = dataclasses.field(default_factory=EarlyStoppingConfig)
+    seeds_given: tuple[int, ...] | None = None
+    replicates: ReplicatesConfig = dataclasses.field(default_factory=ReplicatesConfig)
+    confirm: ConfirmConfig = dataclasses.field(default_factory=ConfirmConfig)
     scaled: Scaled | None = None
     document: Document = dataclasses.field(default=Document(Path("sweep")), compare=False, repr=False)
 
@@ -199,10 +216,72 @@ class SweepSpec:
         """Of the space and of all cases."""
         return (*self.space, *(parameter for case in self.cases for parameter in case.space))
 
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether configs are chosen from what has finished, so that there is no plan."""
+        return self.method in ADAPTIVE
+
+    @property
+    def stopping(self) -> StoppingMethod:
+        """The method of `early_stopping`, with auto resolved."""
+        if self.early_stopping.method != "auto":
+            return self.early_stopping.method
+        return "best_case" if self.is_adaptive and early_stopping_knows(self.objectives) else "none"
+
+    @property
+    def replicating(self) -> When:
+        """When a config gets more than its first seed, with auto resolved."""
+        if self.replicates.when != "auto":
+            return self.replicates.when
+        return "near_front" if self.is_adaptive and early_stopping_knows(self.objectives) else "always"
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of the replicates of a config."""
+        if self.seeds_given is not None:
+            return self.seeds_given
+        return (1, 2, 3) if self.replicating == "near_front" else (1,)
+
+    @property
+    def fresh_seeds(self) -> tuple[int, ...]:
+        """Of confirmation: no trial of the search has one of them."""
+        fresh = (seed for seed in itertools.count(FIRST_FRESH_SEED) if seed not in self.seeds)
+        return tuple(itertools.islice(fresh, self.confirm.seeds))
+
+    @property
+    def num_confirmed(self) -> int:
+        """Configs of the front that are confirmed at the end, each with a rival."""
+        if self.confirm.configs is not None:
+            return self.confirm.configs
+        if not self.is_adaptive or not early_stopping_knows(self.objectives) or not self._sets("eval.tokens"):
+            return 0
+        assert self.budget.trials is not None
+        return min(CONFIRM_CONFIGS, int(CONFIRM_SHARE * self.budget.trials) // (2 * self.confirm.seeds))
+
+    @property
+    def num_to_confirm(self) -> int:
+        """Trials of the budget that are kept for confirmation."""
+        return 2 * self.num_confirmed * self.confirm.seeds
+
+    @property
+    def num_to_search(self) -> int | None:
+        """Trials of the budget that are the search's; None without a budget."""
+        return None if self.budget.trials is None else max(0, self.budget.trials - self.num_to_confirm)
+
+    def _sets(self, key: str) -> bool:
+        """Whether the file gives a setting another value than null, in its base or its space."""
+        varied = any(key in parameter.leaves for parameter in self.parameters)
+        return varied or get(self.base, key) is not None
+
+    @property
+    def draws(self) -> bool:
+        """Whether ranges are drawn from, and only `grid` parameters crossed."""
+        return self.method != "grid"
+
     def keys_of(self, key: str) -> Keys:
         """The keys at which the file sets a dotted key, its own or a trial's: in the space, else in the base."""
         values = self.document.values
-        found = (_way_to(values, place + key) for place in ("", "space.", "base."))
+        found = (way_to(values, place + key) for place in ("", "space.", "base."))
         return next((keys for keys in found if keys is not None), tuple(key.split(".")))
 
     def resolved(self) -> dict[str, Any]:
@@ -213,9 +292,12 @@ class SweepSpec:
             **({} if self.scaled is None else {"scaled": dataclasses.asdict(self.scaled)}),
             "objectives": dict(self.objectives),
             "constraints": [str(constraint) for constraint in self.constraints],
-            "search": self.search.model_dump(exclude=set() if self.search.method == "random" else {"seed"}),
+            "search": self.search.resolved(self.method),
+            "early_stopping": self.early_stopping.resolved(self.stopping),
             "budget": self.budget.model_dump(),
             "seeds": list(self.seeds),
+            "replicates": self._replicates(),
+            "confirm": {"configs": self.num_confirmed, "seeds": self.confirm.seeds},
             "admission": self.admission.model_dump(),
             "resources": self.resources.model_dump(),
             "base": self.base,
@@ -225,6 +307,26 @@ class SweepSpec:
                 for case in self.cases
             ],
         }
+
+    def _replicates(self) -> dict[str, Any]:
+        unread = {"seeds"} if self.replicating == "near_front" else {"seeds", "share"}
+        return {**self.replicates.model_dump(exclude=unread), "when": self.replicating}
+
+
+def ehvi_knows(objectives: Collection[str]) -> bool:
+    """Whether method `ehvi` can be used: for cross-entropy alone, or with the bytes of the artifact."""
+    scores, rest = set(objectives) & set(SCORES), set(objectives) - set(SCORES)
+    return len(scores) == 1 and len(rest) <= 1 and rest <= set(SIZES)
+
+
+def score_column(objectives: Collection[str]) -> str:
+    """The score that is predicted of a trial: bpb where it is an objective, else ce."""
+    return "bpb" if "bpb" in objectives else "ce"
+
+
+def early_stopping_knows(objectives: Mapping[str, Direction]) -> bool:
+    """Whether trials can be judged on the way: by cross-entropy alone, or with the bytes of the artifact."""
+    return ehvi_knows(objectives) and set(objectives.values()) == {"min"}
 
 
 def stepped(low: float, high: float, step: float) -> Iterator[int | float]:
@@ -238,19 +340,6 @@ def stepped(low: float, high: float, step: float) -> Iterator[int | float]:
 def num_steps(low: float, high: float, step: float) -> int:
     """How many values `stepped` gives."""
     return int((Decimal(str(high)) - Decimal(str(low))) / Decimal(str(step))) + 1
-
-
-def _way_to(values: Any, key: str) -> Keys | None:
-    """The way to a dotted key in nested mappings whose keys may be dotted themselves; None if it is not there."""
-    if not isinstance(values, dict):
-        return None
-    if key in values:
-        return (key,)
-    for first in values:
-        rest = _way_to(values[first], key[len(first) + 1 :]) if key.startswith(f"{first}.") else None
-        if rest is not None:
-            return (first, *rest)
-    return None
 
 
 def _plain_space(parameters: Sequence[Parameter]) -> dict[str, Any]:

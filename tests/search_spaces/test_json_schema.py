@@ -51,7 +51,7 @@ def test_every_shipped_sweep_passes_and_names_it(path: Path) -> None:
         "objectives: {ce: minimize}",
         "objectives: {loss: min}",
         "constraints: [total_bytes < 5]",
-        "search: {method: tpe}",
+        "search: {method: bayes}",
         "seeds: 0",
         "cases: [{wehn: {recipe: baseline}, space: {model.dim: {choice: [64]}}}]",
     ],

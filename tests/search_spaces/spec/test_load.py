@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import re
 import subprocess
@@ -157,8 +158,38 @@ def test_the_twelve_wrong_specs(tmp_path: Path, content: str | bytes | None, ren
             "1: constraints: must be a list of limits, such as [total_bytes <= 16_000_000], but got 'ce <= 3'",
         ),
         ("search: grid\n", "1: search: must be a mapping"),
-        ("search: {method: tpe}\n", "1: search.method: must be one of grid, random, but got 'tpe'"),
-        ("search: {seed: 1}\n", "1: search.seed: has no effect with method grid"),
+        ("search: {method: tpe}\n", "1: budget: method tpe needs a number of trials"),
+        (
+            "search: {method: tpee}\n",
+            "1: search.method: must be one of auto, grid, random, tpe, ehvi; did you mean",
+        ),
+        ("search: {method: nsga2}\n", "1: search.method: nsga2 learns only from trials that were trained to the end"),
+        ("search: {method: GPSampler}\n", "1: search.method: GPSampler draws the parameters of cases at random"),
+        ("search: {method: cma-es}\n", "1: search.method: cma-es knows neither several objectives nor constraints"),
+        ("search: {method: grid, seed: 1}\n", "1: search.seed: has no effect with method grid"),
+        ("search: {method: random, first: [{}]}\n", "1: search.first: has no effect with method random"),
+        ("search: {method: tpe, per_second: true}\n", "1: search.per_second: has no effect with method tpe"),
+        (
+            "objectives: {ce: min, tokens_per_s: max}\nsearch: {method: ehvi}\n",
+            "2: search.method: ehvi knows ce or bpb, alone or with artifact_bytes or total_bytes, as objectives",
+        ),
+        (
+            "budget: {trials: 5}\nsearch: {method: tpe}\nspace: {train.steps: {grid: [1, 5]}}\n",
+            "2: search.method: tpe has nothing to choose in this space",
+        ),
+        (
+            "objectives: {ce: min, tokens_per_s: max}\nearly_stopping: {method: best_case}\n",
+            "2: early_stopping.method: knows only ce or bpb: min, alone or with artifact_bytes or total_bytes: min",
+        ),
+        ("objectives: {ce: max}\nearly_stopping: {method: asha}\n", "2: early_stopping.method: knows only ce or bpb"),
+        ("early_stopping: {method: asha, risk: 0.1}\n", "1: early_stopping.risk: has no effect with method asha"),
+        (
+            "early_stopping: {method: none, audit_share: 0}\n",
+            "1: early_stopping.audit_share: has no effect with method none; remove it, or use method best_case",
+        ),
+        ("early_stopping: {risk: 0}\n", "1: early_stopping.risk: must be above 0"),
+        ("early_stopping: {risk: .nan}\n", "1: early_stopping.risk: must be"),
+        ("early_stopping: {method: hyperband}\n", "1: early_stopping.method: must be one of"),
         ("search: {method: random}\n", "1: budget: method random needs a number of trials"),
         ("seeds: []\n", "1: seeds: must not be empty"),
         ("seeds: [1, 2, 1]\n", "1: seeds[2]: listed twice, but got 1"),
@@ -226,7 +257,11 @@ def test_the_twelve_wrong_specs(tmp_path: Path, content: str | bytes | None, ren
         ),
         ("space: {model.heads: {grid: [2]}}\n", "1: space.model.heads: unknown key; did you mean model.num_heads?"),
         ("space: {train.steps: {grid: [5, 5.0]}}\n", "1: space.train.steps.grid[1]: listed twice, but got 5"),
-        ("space: {train.steps: {range: [1, 5]}}\n", "1: space.train.steps: a range cannot be listed by method grid"),
+        (
+            "search: {method: grid}\nspace: {train.steps: {range: [1, 5]}}\n",
+            "2: space.train.steps: a range cannot be listed by method grid",
+        ),
+        ("space: {train.steps: {range: [1, 5]}}\n", "1: budget: method ehvi needs a number of trials"),
         ("space: {train.steps: {steps: [1, 5]}}\n", "1: space.train.steps.steps: must be 3 finite numbers"),
         ("space: {train.steps: {steps: [1, 5, 0]}}\n", "1: space.train.steps.steps: the step must not be 0"),
         ("space: {train.steps: {steps: [1, 5, -1]}}\n", "1: space.train.steps.steps: the step must lead from"),
@@ -386,7 +421,7 @@ def test_what_a_full_spec_says(tmp_path: Path) -> None:
 def test_defaults(tmp_path: Path) -> None:
     """A mapping with next to nothing in it is one trial, named after its file."""
     spec = load_sweep(write(tmp_path, "base: {}\n", "tiny.yaml"))
-    assert (spec.name, spec.seeds, spec.search.method, spec.budget.trials) == ("tiny", (1,), "grid", None)
+    assert (spec.name, spec.seeds, spec.method, spec.budget.trials) == ("tiny", (1,), "grid", None)
     assert spec.objectives == {"ce": "min", "artifact_bytes": "min"}
     assert [str(constraint) for constraint in spec.constraints] == ["total_bytes <= 16_000_000"]
     assert spec.admission.max_expected_ratio == 2
@@ -399,8 +434,10 @@ def test_a_resolved_spec_reads_back_as_itself(tmp_path: Path, content: str) -> N
     """The sweep.yaml of a run folder is a spec, equal to the one that was run, and of the same trials."""
     spec = load_sweep(write(tmp_path, content))
     again = load_sweep(write(tmp_path, yaml_document.dump(spec.resolved()), "again.yaml"))
-    assert again == spec
     assert again.resolved() == spec.resolved()
+    # what was left to frostline is resolved
+    same = {name: getattr(spec, name) for name in ("search", "early_stopping", "replicates", "confirm", "seeds_given")}
+    assert dataclasses.replace(again, **same) == spec and again.seeds == spec.seeds
     assert [trial.trial_id for trial in plan(again)] == [trial.trial_id for trial in plan(spec)]
 
 
@@ -555,3 +592,26 @@ def test_a_section_is_not_blamed_for_what_was_wrong_in_it(tmp_path: Path) -> Non
     assert errors(write(tmp_path, "objectives: {ce: minimize}\n")).splitlines() == [
         "sweep.yaml:1: objectives.ce: must be min or max, but got 'minimize'; did you mean min?"
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "method"),
+    [
+        ("search: {method: ehvi}\n", "best_case"),
+        ("search: {method: tpe}\n", "best_case"),
+        ("search: {method: tpe}\nobjectives: {ce: min, tokens_per_s: max}\n", "none"),
+        ("search: {method: random}\n", "none"),
+        ("search: {method: random}\nearly_stopping: {method: asha}\n", "asha"),
+        ("search: {method: ehvi}\nearly_stopping: {method: none}\n", "none"),
+    ],
+)
+def test_early_stopping_by_default(tmp_path: Path, text: str, method: str) -> None:
+    """On with a search for cross-entropy and bytes, else off; what was resolved reads back as the same."""
+    rest = "budget: {trials: 9}\nspace: {optimizer.learning_rate: {log_range: [0.001, 0.1]}}\n"
+    path = tmp_path / "sweep.yaml"
+    path.write_text(text + rest)
+    spec = load_sweep(path)
+    assert spec.stopping == method
+    path.write_text(yaml_document.dump(spec.resolved()))
+    again = load_sweep(path)
+    assert again.stopping == method and again.resolved() == spec.resolved()

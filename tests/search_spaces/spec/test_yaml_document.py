@@ -249,7 +249,7 @@ TREES = st.recursive(
 
 
 @given(st.dictionaries(st.text("xyz_", min_size=1), TREES, min_size=1, max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_dumped_is_loaded(tmp_path_factory: pytest.TempPathFactory, tree: dict[str, Any]) -> None:
     """`load` gives back exactly what `dump` wrote, for any plain values, types included."""
     path = tmp_path_factory.getbasetemp() / "tree.yaml"
