@@ -15,7 +15,7 @@ from results.analysis.published_figures import Published, Scale
 from results.analysis.replicate_groups import Group, Row
 from results.analysis.statistics import Estimate
 from results.tables.load import Tables
-from results.tables.schema import RECIPE_SECTIONS
+from results.tables.schema import CONTROL_RECIPE, RECIPE_SECTIONS
 
 # What may differ between a model and the learned control of its bytes.
 _SHAPE = frozenset(
@@ -38,7 +38,7 @@ class SameBytes:
     @property
     def name(self) -> str:
         """`5L64d ×1.04`: its shape, and its bytes over the config's."""
-        return f"{self.label.removeprefix(of.CONTROL_RECIPE).strip()} ×{self.ratio:.2f}"
+        return f"{self.label.removeprefix(CONTROL_RECIPE).strip()} ×{self.ratio:.2f}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,16 +82,17 @@ def study_table(tables: Tables, figures: Sequence[Published], scale: Scale) -> S
     """
     info = pareto_info(tables)
     sweep = info.sweeps[0] if info.sweeps else ""
-    rows_of = of.by_key((row for row in of.to_rows(tables.trials) if _is_scored(row)), ["config_id"])
+    rows = [row for row in of.to_rows(tables.trials) if _is_scored(row) and row.get("stage") != "confirm"]
+    rows_of = of.by_key(rows, ["config_id"])
     found = {group.config_id: published_figures.find(_settings(group), sweep, scale, figures) for group in info.groups}
     own = sweep.removesuffix(f"_{scale.name}") if scale.name else sweep
     baselines = [group for group in info.groups if _is_baseline(found[group.config_id])]
     baseline = min(baselines, key=lambda group: _sweep(found[group.config_id]) != own, default=None)
     context = _Context(groups=info.groups, rows=rows_of, figures=figures, scale=scale, baseline=baseline)
-    rows = [_row(group, found[group.config_id], context) for group in info.groups]
+    found_rows = [_row(group, found[group.config_id], context) for group in info.groups]
     used = {id(row) for row in found.values()}
     missing = tuple(row for row in figures if row.sweep == own and id(row) not in used)
-    return StudyTable(sweep=sweep, scale=scale, rows=tuple(sorted(rows, key=_order)), missing=missing)
+    return StudyTable(sweep=sweep, scale=scale, rows=tuple(sorted(found_rows, key=_order)), missing=missing)
 
 
 def load_study_table(folder: Path, figures: Path) -> StudyTable:
@@ -135,7 +136,7 @@ def _settings(group: Group) -> dict[str, Any]:
 
 def _row(group: Group, figure: Published | None, context: _Context) -> StudyRow:
     members = context.rows[group.config_id,]
-    is_control = group.recipe == of.CONTROL_RECIPE
+    is_control = group.recipe == CONTROL_RECIPE
     control, ce_pct, unlike = _against_control(group, members, context)
     marks = published_figures.marks(_settings(group), context.scale, figure) if figure else ""
     first = members[0]
@@ -173,7 +174,7 @@ def _same_bytes(group: Group, members: Sequence[Row], context: _Context) -> Same
     rivals = [
         (other, other.artifact_bytes / group.artifact_bytes)
         for other in context.groups
-        if other.recipe == of.CONTROL_RECIPE
+        if other.recipe == CONTROL_RECIPE
         and other.artifact_bytes
         and group.artifact_bytes
         and _but_for_shape(other) == _but_for_shape(group)

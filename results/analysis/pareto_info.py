@@ -13,14 +13,16 @@ import numpy as np
 import pyarrow as pa
 
 from results.analysis import replicate_groups as of
+from results.analysis.claims import Claim, claims_of, confirmed_configs
 from results.analysis.config_labels import config_labels
+from results.analysis.front_probability import with_front_probabilities
 from results.analysis.objectives import BUDGET, DEFAULT_OBJECTIVES, Constraint, Direction, nearest, parse_constraint
 from results.analysis.pareto import pareto_rank
 from results.analysis.replicate_groups import Control, Group, Replicate, Row
 from results.analysis.statistics import Estimate
 from results.errors import ResultsError
 from results.tables.load import Tables
-from results.tables.schema import STATUSES, TRIALS
+from results.tables.schema import CONTROL_RECIPE, STATUSES, TRIALS
 
 # Losses per token compare only where the same tokens were scored.
 _PER_TOKEN = frozenset({"ce", "ce_raw", "train_ce"})
@@ -41,6 +43,7 @@ class ParetoInfo:
     status_counts: Mapping[str, int]
     not_counted: Mapping[str, int]  # trials outside the groups, by reason
     notes: tuple[str, ...]  # what a reader must know before comparing
+    claims: tuple[Claim, ...] = ()  # of confirmed configs against their rivals
 
     @property
     def front(self) -> tuple[Group, ...]:
@@ -60,6 +63,7 @@ class ParetoInfo:
             "status_counts": dict(self.status_counts),
             "not_counted": dict(self.not_counted),
             "notes": list(self.notes),
+            "claims": [{**dataclasses.asdict(claim), "is_decided": claim.is_decided} for claim in self.claims],
             "groups": [_group_dict(group) for group in self.groups],
         }
 
@@ -78,8 +82,15 @@ def pareto_info(
     bounds = tuple(parse_constraint(item) if isinstance(item, str) else item for item in constraints)
     _check_columns([*goals, *(bound.column for bound in bounds)])
     rows = of.to_rows(tables.trials)
-    counted, not_counted = _split(rows)
-    groups = _with_ranks(_groups(rows, counted, goals, bounds), goals)
+    # what confirms is no second chance: it decides claims, and no place on the front
+    searched = [row for row in rows if row.get("stage") != "confirm"]
+    test_column = "bpb_test" if "bpb" in goals else "ce_test"
+    confirmed = confirmed_configs(rows, test_column)
+    counted, not_counted = _split(searched)
+    groups = with_front_probabilities(_with_ranks(_groups(searched, counted, goals, bounds), goals), goals)
+    groups = [
+        dataclasses.replace(group, confirmed=confirmed.get((group.config_id, group.data_sha256))) for group in groups
+    ]
     counts = Counter(row["status"] or "unknown" for row in rows)
     return ParetoInfo(
         sweeps=tuple(sorted({row["sweep"] for row in rows if row["sweep"]})),
@@ -90,6 +101,7 @@ def pareto_info(
         status_counts={status: counts[status] for status in sorted(counts, key=_status_order)},
         not_counted=not_counted,
         notes=tuple(_notes(groups, goals)),
+        claims=claims_of(rows, test_column),
     )
 
 
@@ -154,7 +166,7 @@ def _groups(
     context = _Context(columns=columns, goals=goals, bounds=bounds, siblings=siblings, controls={})
     controls: dict[tuple[Any, ...], list[Row]] = {}
     for row in counted:
-        if row["recipe"] == of.CONTROL_RECIPE and (key := context.control_key(row)):
+        if row["recipe"] == CONTROL_RECIPE and (key := context.control_key(row)):
             controls.setdefault(key, []).append(row)
     context = dataclasses.replace(context, controls=controls)
     groups = list(of.by_key(counted, columns).values())
@@ -180,6 +192,7 @@ def _group(label: str, members: Sequence[Row], context: _Context) -> Group:
         settings={column: first[column] for column in of.CONFIG_COLUMNS},
         replicates=tuple(sorted(map(_replicate, members), key=lambda one: (one.seed or 0, one.trial_id))),
         num_not_completed=sum(not _is_scored(row) for row in siblings),
+        num_stopped=sum(row["status"] == "stopped_early" for row in siblings),
         estimates={name: found for name, found in estimates.items() if found is not None},
         values={name: _value(name, members, estimates[name]) for name in context.goals},
         artifact_bytes=_largest("artifact_bytes", members),
@@ -192,7 +205,7 @@ def _group(label: str, members: Sequence[Row], context: _Context) -> Group:
 
 
 def _replicate(row: Row) -> Replicate:
-    return Replicate(row["seed"], row["accelerator"], row["ce"], row["artifact_bytes"], row["trial_id"])
+    return Replicate(row["seed"], row["accelerator"], row["ce"], row["artifact_bytes"], row["trial_id"], row["bpb"])
 
 
 def _largest(column: str, rows: Sequence[Row]) -> Any:
@@ -217,7 +230,7 @@ def _control(members: Sequence[Row], context: _Context) -> Control | None:
     key = context.control_key(first)
     rows = context.controls.get(key, []) if key else []
     found = {row["config_id"] for row in rows}
-    if len(found) != 1 or first["recipe"] == of.CONTROL_RECIPE:
+    if len(found) != 1 or first["recipe"] == CONTROL_RECIPE:
         return None
     return Control(config_id=found.pop(), ce_pct=of.compare(members, rows))
 
@@ -226,7 +239,9 @@ def _with_ranks(groups: Sequence[Group], goals: Mapping[str, Direction]) -> list
     """Rank the feasible groups with known objectives, each among those that it can be compared with."""
     ranks: dict[int, int] = {}
     for scored_on in dict.fromkeys(group.scored_on for group in groups):
-        rivals = [i for i, group in enumerate(groups) if group.scored_on == scored_on and group.feasible]
+        rivals = [
+            i for i, one in enumerate(groups) if one.scored_on == scored_on and one.feasible and not one.num_stopped
+        ]
         values = [[_number(groups[i].values[name]) for name in goals] for i in rivals]
         found = pareto_rank(np.reshape(values, (len(rivals), len(goals))), list(goals.values()))
         ranks.update({i: int(rank) for i, rank in zip(rivals, found, strict=True) if rank >= 0})
@@ -248,7 +263,9 @@ def _notes(groups: Sequence[Group], goals: Mapping[str, Direction]) -> Iterable[
         yield f"{partial} of {len(groups)} groups have replicates that gave no score: their means are of the others"
     if unknown := sum(group.feasible is None for group in groups):
         yield f"{unknown} groups lack a value that a constraint needs: they are left out of the front"
-    if missing := sum(group.feasible is True and group.rank is None for group in groups):
+    if stopped := sum(group.num_stopped > 0 for group in groups):
+        yield f"{stopped} groups have a replicate that was stopped early: they are left out of the front"
+    if missing := sum(group.feasible is True and group.rank is None and not group.num_stopped for group in groups):
         yield f"{missing} groups lack a value of an objective: they are left out of the front"
 
 

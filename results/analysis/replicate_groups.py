@@ -15,7 +15,6 @@ from results.tables.schema import RECIPE_SECTIONS, TRIALS
 
 Row = dict[str, Any]
 
-CONTROL_RECIPE = "baseline"
 CONFIG_COLUMNS = tuple(column.name for column in TRIALS if column.name.startswith("cfg_"))
 # Without these a config is not known well enough to name its control.
 _ESSENTIAL = ("data", "data_sha256", "cfg_model_num_layers", "cfg_model_dim", "cfg_train_steps")
@@ -30,6 +29,7 @@ class Replicate:
     ce: float
     artifact_bytes: int | None
     trial_id: str
+    bpb: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,18 @@ class Control:
 
     config_id: str
     ce_pct: Estimate | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Confirmed:
+    """A config over fresh seeds: on the second part of the text, and on the first, where the search saw it."""
+
+    config_id: str
+    test: Estimate
+    again: Estimate
+    accelerators: tuple[str, ...]
+    against: str | None
+    num_lost: int  # fresh trials that gave no score
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,6 +68,7 @@ class Group:
     settings: Mapping[str, Any]  # the cfg_* columns
     replicates: tuple[Replicate, ...]
     num_not_completed: int  # trials of this config that gave no score
+    num_stopped: int  # of these, stopped early: a mean of the others would be too good for the front
     estimates: Mapping[str, Estimate]  # of ce, bpb and any other column asked for, where known
     values: Mapping[str, float | None]  # of each objective: mean over seeds, or the largest for a size in bytes
     artifact_bytes: int | None  # largest of the replicates
@@ -65,6 +78,8 @@ class Group:
     scored_on: tuple[Any, ...]  # groups are only compared where this is equal
     rank: int | None = None  # layer of non-dominated sorting among the feasible; 0 is the front
     control: Control | None = None
+    front_probability: float | None = None  # None where the spread between seeds is unknown, or it is not feasible
+    confirmed: Confirmed | None = None
 
     @property
     def on_front(self) -> bool:

@@ -1,18 +1,10 @@
-"""Statistics of replicates: mean and 95 % t interval."""
+"""Statistics of replicates: means with intervals, and tests of paired differences."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
-
-# Two-sided 95 % quantile of Student's t for 1 to 30 degrees of freedom.
-_T_95: tuple[float, ...] = (
-    12.706205, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157, 2.228139,
-    2.200985, 2.178813, 2.160369, 2.144787, 2.131450, 2.119905, 2.109816, 2.100922, 2.093024, 2.085963,
-    2.079614, 2.073873, 2.068658, 2.063899, 2.059539, 2.055529, 2.051831, 2.048407, 2.045230, 2.042272,
-)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +20,14 @@ class Estimate:
     half_width: float | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class PairedTest:
+    """Mean of paired differences, its 95 % interval and its two-sided p-value by Student's t."""
+
+    difference: Estimate
+    p_value: float
+
+
 def estimate(values: Sequence[float]) -> Estimate | None:
     """Mean, sample standard deviation and 95 % t interval; None for no values. The order of values changes no bit."""
     if not values:
@@ -40,18 +40,40 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 
 
 def t_quantile_95(degrees: int) -> float:
-    """Two-sided 95 % quantile of Student's t, right to 1e-6.
+    """Two-sided 95 % quantile of Student's t."""
+    from scipy.stats import t  # here and not above: it takes half a second to load
 
-    Above 30 degrees by the expansion of Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
-    """
     assert degrees >= 1, degrees
-    if degrees <= len(_T_95):
-        return _T_95[degrees - 1]
-    z = NormalDist().inv_cdf(0.975)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + math.fsum(term / degrees**power for power, term in enumerate(terms, start=1))
+    return float(t.ppf(0.975, degrees))
+
+
+def paired_test(differences: Sequence[float]) -> PairedTest:
+    """A t-test of paired differences against 0, with their own variance.
+
+    A variance pooled over several groups would find more, and claim too much where one group is noisier than the rest:
+    of five groups of five without any difference, one of them three times as noisy, some group is then claimed in 15 %
+    of the cases instead of 5 %. Levene's test finds such a group in one case of five.
+
+    Raises:
+        ValueError: for fewer than two differences.
+    """
+    from scipy.stats import t
+
+    found = estimate(differences)
+    if found is None or found.std is None:
+        raise ValueError(f"a test needs two differences or more, but got {len(differences)}")
+    error = found.std / math.sqrt(found.num)
+    p_value = float(2 * t.sf(abs(found.mean) / error, found.num - 1)) if error > 0 else float(found.mean == 0)
+    return PairedTest(found, p_value)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted for all tests together: the chance of any false claim is at most the level they are held to.
+
+    Holm, 1979, "A Simple Sequentially Rejective Multiple Test Procedure".
+    """
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda one: p_values[one])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted

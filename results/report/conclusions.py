@@ -1,27 +1,84 @@
-"""What a run shows, in words: each config against its control, and whether the difference is more than noise."""
+"""What a run shows, in words: what was confirmed, and what was only searched.
+
+Confirmation alone decides claims. A control that inherits the settings of a frozen config was not tuned itself: the
+difference from it is shown, and decides nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from results.analysis.claims import LEVEL, Claim
 from results.analysis.pareto_info import ParetoInfo
 from results.analysis.replicate_groups import Group
-from results.report.formatting import with_interval
+from results.report.formatting import confirmed_text, with_interval
 
 MAX_SHOWN = 6
-FOUND = "Found, beyond the noise between seeds (the 95 % interval leaves out 0):"
-NOISE = "Still noise (the interval holds 0, or there is none): more seeds would tell"
+CONFIRMED = f"Confirmed with fresh seeds, on text that no choice has seen; p by Holm for {{claims}}, level {LEVEL}:"
+FOUND = (
+    "Searched, not confirmed: differences from the untuned control beyond the noise between seeds "
+    "(the 95 % interval leaves out 0):"
+)
+NOISE = "Searched, and still noise (the interval holds 0, or there is none): more seeds would tell"
 
 
 def conclusions(info: ParetoInfo) -> list[str]:
-    """A heading and a line per comparison, of what was found and of what is still noise; empty without controls.
+    """A heading and a line per comparison: what was confirmed, what was found, what is still noise; or nothing.
 
     Of configs that keep every constraint; the largest differences come first.
     """
     compared = [group for group in info.feasible if group.control is not None and group.control.ce_pct is not None]
     found = [group for group in compared if _is_found(group)]
     noise = [group for group in compared if not _is_found(group)]
-    return [*_part(FOUND, found, info), *_part(NOISE, noise, info)]
+    return [*_confirmed(info), *_part(FOUND, found, info), *_part(NOISE, noise, info)]
+
+
+def _confirmed(info: ParetoInfo) -> Iterator[str]:
+    groups = [group for group in info.groups if group.confirmed is not None]
+    if not groups:
+        return
+    num = len(info.claims)
+    yield CONFIRMED.format(claims="one claim" if num == 1 else f"all {num} claims")
+    labels = {group.config_id: group.label for group in info.groups}
+    yield from (f"  {_claim(claim, labels, info)}" for claim in info.claims)
+    compared = {name for claim in info.claims for name in (claim.config_id, claim.against)}
+    for group in groups:
+        what = (
+            "" if group.config_id in compared else "; no config of the other sort has as many bytes: nothing to claim"
+        )
+        yield f"  {group.label}: {confirmed_text(group)}{_too_good(group)}{what}"
+
+
+def _claim(claim: Claim, labels: Mapping[str, str], info: ParetoInfo) -> str:
+    """`selective 2L80d against baseline 2L72d ×1.01 bytes: -0.0123 ± 0.0040 nats, better, p = 0.003 (5 pairs, CPU)`."""
+    names = f"{labels.get(claim.config_id, claim.config_id)} against {labels.get(claim.against, claim.against)}"
+    names += "" if claim.bytes_ratio is None else f" ×{claim.bytes_ratio:.2f} bytes"
+    if claim.test is None or claim.p_value is None:
+        lost = f": {_lost(claim.num_lost)}" if claim.num_lost else ""
+        return f"{names}: not decided, fewer than two pairs{lost}"
+    found = claim.test.difference
+    lost = f", {_lost(claim.num_lost)}" if claim.num_lost else ""
+    verdict = f"not decided{lost}" if not claim.is_decided else "better" if found.mean < 0 else "worse"
+    unit = "bits/byte" if "bpb" in info.objectives else "nats/token"
+    how = ", ".join([f"{found.num} pairs", *claim.accelerators])
+    p_value = f"{claim.p_value:.2g}" if claim.p_value >= 0.001 else "below 0.001"
+    return f"{names}: {with_interval(found, 4, '+')} {unit}, {verdict}, p {p_value} ({how})"
+
+
+def _lost(number: int) -> str:
+    trials = "1 fresh trial" if number == 1 else f"{number} fresh trials"
+    return f"as {trials} gave no score or broke a limit"
+
+
+def _too_good(group: Group) -> str:
+    """How much better the search's figure was than fresh seeds on the same text."""
+    assert group.confirmed is not None
+    column = "bpb" if "bpb" in group.values else "ce"
+    searched = group.estimates.get(column)
+    if searched is None:
+        return ""
+    gap = group.confirmed.again.mean - searched.mean
+    return f"; fresh seeds are {abs(gap):.4f} {'worse' if gap > 0 else 'better'} than the search's, on its own text"
 
 
 def _part(heading: str, groups: Sequence[Group], info: ParetoInfo) -> Iterator[str]:

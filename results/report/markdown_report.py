@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from results.analysis.control_comparison import study_table
+from results.analysis.early_stopping import stopping_summary
 from results.analysis.objectives import read_goals, read_sweep
 from results.analysis.pareto_info import ParetoInfo, pareto_info
 from results.analysis.published_figures import FIGURES, load_published, scale_of
 from results.analysis.replicate_groups import Row, by_key, to_rows
+from results.analysis.search_history import read_search_history
 from results.files import write_atomically
 from results.plots.controls_plot import plot_controls
 from results.plots.curves_plot import plot_curves
@@ -19,6 +21,7 @@ from results.plots.pareto_plot import plot_pareto
 from results.report import formatting
 from results.report.conclusions import conclusions
 from results.report.markdown import escape, markdown_table
+from results.report.search_section import search_section
 from results.tables.load import Tables, load
 
 _MOST_FAILURES = 50
@@ -60,7 +63,9 @@ def render_report(tables: Tables, info: ParetoInfo, folder: Path) -> str:
         _front(info),
         _conclusions(info),
         _pictures(folder),
+        search_section(info, read_search_history(folder, rows)),
         _statuses(info),
+        _early_stopping(info, rows),
         _groups(info),
         _failures(rows),
         _devices(rows),
@@ -104,9 +109,13 @@ def _front(info: ParetoInfo) -> Iterator[str]:
         return
     yield from markdown_table(formatting.HEADERS[1:], (formatting.group_cells(group)[1:] for group in info.front))
     yield "CE is in nats per token of the reloaded artifact, mean over seeds ± 95 % interval (Student's t); bytes are"
-    yield "those of the largest artifact among the seeds. `vs control` is the difference of CE from the baseline that"
-    yield "is equal in all but the recipe, paired by seed and accelerator; negative is better."
+    yield "those of the largest artifact among the seeds. `P(fr)` is the probability that it stays on the front with"
+    yield "other seeds. `vs untuned` is the difference of CE from the baseline that is equal in all but the"
+    yield "recipe and was not tuned itself, paired by seed and accelerator; negative is better."
     yield ""
+    if doubts := formatting.doubt_text(info):
+        yield f"{escape(doubts)}."
+        yield ""
 
 
 def _conclusions(info: ParetoInfo) -> Iterator[str]:
@@ -137,6 +146,13 @@ def _statuses(info: ParetoInfo) -> Iterator[str]:
     yield "## What became of the trials"
     yield ""
     yield from markdown_table(("status", "trials"), info.status_counts.items())
+
+
+def _early_stopping(info: ParetoInfo, rows: Sequence[Row]) -> Iterator[str]:
+    found = stopping_summary(rows, "bpb" if "bpb" in info.objectives else "ce")
+    if found is not None:
+        yield f"Early stopping: {found.text()}."
+        yield ""
 
 
 def _groups(info: ParetoInfo) -> Iterator[str]:

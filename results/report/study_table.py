@@ -42,7 +42,8 @@ def remarks(table: StudyTable) -> list[str]:
     lines = [f"{letter}  {text}" for letter, text in published_figures.MARKS.items() if letter in letters]
     lines += ["frozen: share of all weights; r random (seeded, no bytes), t at trained values (stored, full bytes)"]
     lines += [
-        "vs control: against the learned config that is equal in all but the recipe, paired by seed and accelerator"
+        "vs control: against the learned config that is equal in all but the recipe, paired by seed and accelerator; "
+        "an untuned control, as nobody searched for its settings: it decides nothing"
     ]
     lines += [
         "vs same bytes: against the learned config whose artifact is nearest in size, of the same kind of MLP if there "

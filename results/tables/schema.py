@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 5
 
 STATUSES: tuple[str, ...] = (
     "completed",
@@ -32,6 +32,8 @@ STRING = pa.string()
 WORD = pa.dictionary(pa.int32(), pa.string())  # strings that repeat: a categorical in pandas
 TIME = pa.timestamp("us", tz="UTC")
 
+# The recipe that freezes nothing: what the others are compared with.
+CONTROL_RECIPE = "baseline"
 # Sections of a config that only some recipes read: a control is equal but for these.
 RECIPE_SECTIONS: tuple[str, ...] = ("freeze", "adapter", "progressive", "low_rank", "distill", "ensemble")
 
@@ -58,6 +60,8 @@ _IDENTITY = (
     Column("recipe", WORD, "", "the variant that was trained"),
     Column("data", WORD, "", "name of the prepared dataset"),
     Column("data_sha256", WORD, "", "fingerprint of the dataset's shards and tokenizer"),
+    Column("stage", WORD, "", "search, or confirm: a fresh seed of a config that is to be confirmed; null = search", 5),
+    Column("confirm_against", STRING, "", "confirm only: config_id of the one it is compared with, of equal bytes", 5),
     Column("status", WORD, "", f"what became of the trial: {', '.join(STATUSES)}"),
     Column("error", STRING, "", "why a trial ended without completing, or was not trained"),
     Column("feasible", BOOL, "", "whether the sweep's constraints hold; null if unknown, as without an artifact"),
@@ -84,6 +88,9 @@ _RESULT = (
     Column("bpb_raw", FLOAT, "bits/byte", "the same of the model before packing"),
     Column("ce_sliding", FLOAT, "nats/token", "like ce, with a window that slides by cfg_eval_stride", 2),
     Column("bpb_sliding", FLOAT, "bits/byte", "like bpb, with that window", 2),
+    Column("ce_test", FLOAT, "nats/token", "like ce, on the second part of the validation text; confirmation only", 5),
+    Column("bpb_test", FLOAT, "bits/byte", "like bpb, on that part", 5),
+    Column("test_tokens", INT, "tokens", "tokens of that part that were scored", 5),
     Column("eval_tokens", INT, "tokens", "validation tokens that were scored"),
     Column("eval_bytes", INT, "bytes", "bytes of text that these tokens stand for"),
     Column("artifact_bytes", INT, "bytes", "size of the artifact file that was reloaded and scored"),
@@ -99,6 +106,7 @@ _RESULT = (
     Column("num_params_seeded", INT, "parameters", "frozen, regenerated from a seed, free of bytes"),
     Column("num_params_stored_frozen", INT, "parameters", "frozen at trained values, which cost their bytes"),
     Column("steps", INT, "optimizer steps", "done, each counted once"),
+    Column("steps_planned", INT, "optimizer steps", "of the whole trial, all its phases", 4),
     Column("tokens", INT, "tokens", "training tokens seen"),
     Column("train_ce", FLOAT, "nats/token", "training loss at the last report"),
     Column("tokens_per_s", FLOAT, "tokens/s", "over training steps alone; compare within one `accelerator` only"),
@@ -114,6 +122,17 @@ _RESULT = (
     Column("steps_repeated", INT, "optimizer steps", "done again after resumes"),
     Column("started_at", TIME, "UTC", "first start"),
     Column("finished_at", TIME, "UTC", "end, whatever the status"),
+)
+
+
+# What early stopping decided of a trial; null where it decided nothing.
+_STOPPING = (
+    Column("stop_step", INT, "optimizer steps", "of the look after which it was to be stopped", 4),
+    Column("stop_predicted", FLOAT, "", "the score it was expected to end with, in ce or bpb as the objective is", 4),
+    Column("stop_best_case", FLOAT, "", "the score that it would hardly be better than, by early_stopping.risk", 4),
+    Column("stop_band", WORD, "", "how that was found: conformal, or student where few trials had ended", 4),
+    Column("stop_dominated_by", STRING, "", "the trial that is better than its best case, with no more bytes", 4),
+    Column("stop_audited", BOOL, "", "it ran on all the same, to check the rule", 4),
 )
 
 
@@ -199,7 +218,7 @@ _CONFIG = (
     _config("artifact.codec", WORD, "", "compressor as asked; auto keeps the smallest"),
 )
 
-TRIALS: tuple[Column, ...] = _IDENTITY + _WHERE + _RESULT + _CONFIG
+TRIALS: tuple[Column, ...] = _IDENTITY + _WHERE + _RESULT + _STOPPING + _CONFIG
 
 CURVES: tuple[Column, ...] = (
     Column("sweep", WORD, "", "name of the sweep"),
@@ -211,6 +230,7 @@ CURVES: tuple[Column, ...] = (
     Column("val_ce", FLOAT, "nats/token", "validation loss before packing; NaN where not measured at this step"),
     Column("learning_rate", FLOAT, "", "of this step"),
     Column("train_seconds", FLOAT, "s", "in training steps by then"),
+    Column("look_ce", FLOAT, "nats/token", "loss on the few validation tokens of early stopping; NaN elsewhere", 4),
 )
 
 
