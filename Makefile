@@ -39,7 +39,7 @@ docs: $(VENV)/.installed  ## what is written from the code: settings, columns, J
 	$(BIN)/python docs/build_file_list.py
 
 test: $(VENV)/.extras  ## the suite but for what is slow: minutes
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist worksteal
 
 test-slow: $(VENV)/.extras  ## the rest: whole sweeps on a real Ray that are killed, artifacts of the study's size
 	$(BIN)/python -m pytest -m slow

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from orchestrator.search.planner import PlannedTrial
@@ -12,6 +13,9 @@ from trainer.config.trial import TrialConfig
 from trainer.data.batches import batch, validation_rows
 from trainer.data.dataset import Dataset, open_dataset
 from trainer.errors import DataError
+
+# Of the tokens that the search is scored on: fewer say little.
+MIN_SHARE_TO_CONFIRM = 0.25
 
 
 def check_data(spec: SweepSpec, trials: Sequence[PlannedTrial], data_root: Path) -> dict[str, str]:
@@ -29,6 +33,33 @@ def check_data(spec: SweepSpec, trials: Sequence[PlannedTrial], data_root: Path)
     for config in {trial.config.config_id: trial.config for trial in trials}.values():
         _check_config(spec, config, datasets[config.data])
     return {name: dataset.sha256 for name, dataset in datasets.items()}
+
+
+def check_text_to_confirm(
+    spec: SweepSpec, trials: Sequence[PlannedTrial], data_root: Path, note: Callable[[str], None]
+) -> SweepSpec:
+    """The spec, without confirmation where the search uses all validation text and the file does not insist on it.
+
+    Raises:
+        SpecError: if the file does.
+    """
+    if not spec.num_confirmed:
+        return spec
+    for config in {trial.config.config_id: trial.config for trial in trials}.values():
+        dataset = open_dataset(config.data, data_root)
+        rows = validation_rows(dataset, sequence_tokens=config.train.sequence_tokens, num_tokens=config.eval.tokens)
+        after = rows.after()
+        if after is None or after.num_rows < MIN_SHARE_TO_CONFIRM * rows.num_rows:
+            left = 0 if after is None else after.num_tokens
+            rule = (
+                f"the validation text of {dataset.name} has {left:,} tokens beside the {rows.num_tokens:,} that the "
+                "search is scored on: too few to confirm on; lower eval.tokens"
+            )
+            if spec.confirm.configs:
+                raise problem_at(spec, "confirm.configs", rule=rule, value=spec.confirm.configs)
+            note(f"no confirmation: {rule}")
+            return dataclasses.replace(spec, confirm=spec.confirm.model_copy(update={"configs": 0}))
+    return spec
 
 
 def _check_config(spec: SweepSpec, config: TrialConfig, dataset: Dataset) -> None:

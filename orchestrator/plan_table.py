@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.scheduling.admission import byte_limits, fits_surely, refusal
 from orchestrator.search.planner import PlannedTrial, most_trials, planned_configs
 from results.analysis.config_labels import config_labels
 from results.tables.schema import flatten_config
+from search_spaces.configs.valid_configs import Candidate
 from search_spaces.spec.sweep_spec import SweepSpec
 from trainer.artifact.size_bounds import byte_bounds
 from trainer.config.trial import TrialConfig
@@ -97,12 +98,12 @@ def plan_table(
     """
     groups: dict[str, tuple[TrialConfig, list[int]]] = {}
     num_others = num_trials = 0
-    is_complete = True
-    for candidate, seeds in planned_configs(spec):
+    is_complete = not spec.is_adaptive
+    for candidate, seeds in _known_configs(spec):
         config_id = candidate.config.config_id
         if config_id not in groups and max_rows is not None and len(groups) >= max_rows:
             num_others += 1
-            is_complete = count
+            is_complete &= count
             if not count:
                 break
         else:
@@ -117,6 +118,15 @@ def plan_table(
         num_trials=num_trials if is_complete else None,
         most_trials=most_trials(spec),
     )
+
+
+def _known_configs(spec: SweepSpec) -> Iterator[tuple[Candidate, tuple[int, ...]]]:
+    """Those of the plan; of an adaptive search, those that it begins with."""
+    if not spec.is_adaptive:
+        return planned_configs(spec)
+    from orchestrator.search.suggest import start_of
+
+    return ((arm.candidate, arm.seeds) for arm in start_of(spec))
 
 
 def varied_settings(trials: Sequence[PlannedTrial]) -> dict[str, str]:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.progress.display import Display
 from orchestrator.progress.sweep_status import SweepStatus
 from orchestrator.search.planner import PlannedTrial
+from orchestrator.search.search import Search
 from orchestrator.store.recorder import Recorder
 from orchestrator.store.run_folder import RunFolder
 from search_spaces.spec.sweep_spec import SweepSpec
+
+if TYPE_CHECKING:  # it loads scikit-learn, which most sweeps do not need
+    from orchestrator.early_stopping.stopper import Stopper
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,19 +46,29 @@ class RunOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunContext:
-    """The plan, the folders, and the objects that record and show progress.
+    """The search, the folders, and the objects that record and show progress.
 
     Args:
+        search: gives the trials; a plan has given all of them.
+        examples: trials such as the search gives, to check beforehand what they need.
         data_sha256: fingerprint of each dataset of the plan by its name.
+        stopper: judges running trials; None without early stopping.
         keep_going: pause nothing, however many trials fail alike.
     """
 
     spec: SweepSpec
-    trials: Sequence[PlannedTrial]
+    search: Search
+    examples: Sequence[PlannedTrial]
     folder: RunFolder
     data_root: Path
     data_sha256: Mapping[str, str]
     recorder: Recorder
     status: SweepStatus
     display: Display
+    stopper: Stopper | None = None
     keep_going: bool = False
+
+    @property
+    def trials(self) -> Sequence[PlannedTrial]:
+        """All trials that the search has given so far."""
+        return self.search.trials

@@ -1,27 +1,35 @@
-"""The main path of a sweep: spec, plan, what is finished, what cannot fit, driver, summary."""
+"""The main path of a sweep: spec, search, what is finished, what cannot fit, driver, summary."""
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
-from orchestrator.dataset_check import check_data
+from orchestrator.confirmation.confirmation_log import ConfirmationLog
+from orchestrator.confirmation.confirming_search import ConfirmingSearch, against_of
+from orchestrator.dataset_check import check_data, check_text_to_confirm
+from orchestrator.early_stopping.stop_log import StopLog
 from orchestrator.errors import UsageError
 from orchestrator.plan_table import varied_settings
 from orchestrator.progress import summary
 from orchestrator.progress.display import Display
+from orchestrator.progress.front_so_far import FrontSoFar
 from orchestrator.progress.sweep_status import SweepStatus
 from orchestrator.ray_backend.environment import prepare_ray_environment
 from orchestrator.run_context import RunContext, RunOptions
 from orchestrator.scheduling.backlog import Again, Backlog, make_backlog
 from orchestrator.scheduling.cost_model import costs
-from orchestrator.search.planner import PlannedTrial, iterate, most_trials, plan
+from orchestrator.search import planner
+from orchestrator.search.planner import PlannedTrial
+from orchestrator.search.search import PlannedSearch, Search
+from orchestrator.search_record.resume import adaptive_search, num_trials
 from orchestrator.store.recorder import Recorder, rows_of_open_states
 from orchestrator.store.run_folder import RunFolder
 from search_spaces.spec.load import load_sweep
@@ -30,6 +38,8 @@ from trainer.errors import Busy
 from trainer.locks import sole_owner
 from trainer.result import TrialResult
 
+NUM_OF_FRONT = 100  # examples that say how large artifacts are
+SECONDS_TO_WAIT_FOR_A_QUESTION = 1.0  # `frostline stop` holds the lock for a moment, to learn if a driver does
 MAX_TRIALS_WITHOUT_PROGRESS = 5_000  # about a second of planning
 
 
@@ -44,78 +54,123 @@ def run_sweep(spec_file: Path, options: RunOptions, console: Console) -> int:
         MachineError: if the cluster is lost.
     """
     spec = load_sweep(spec_file, options.scale, options.overrides)
-    trials = _planned(spec, console)
-    data_sha256 = check_data(spec, trials, options.data_root)
     folder = RunFolder((options.out or Path("runs") / spec.name).resolve())
+    spec = folder.kept_method(spec)
+    plan = None if spec.is_adaptive else _planned(spec, console)
+    examples = plan.trials if plan else planner.examples(spec)
+    data_sha256 = check_data(spec, examples, options.data_root)
+    spec = check_text_to_confirm(spec, examples, options.data_root, console.print)
     with _one_driver(folder):
-        folder.stop_requests.clear()  # of an earlier call; from here on one is obeyed
+        folder.requests.clear()  # of an earlier call; from here on one is obeyed
         changes = folder.check(spec.resolved(), data_sha256)
         if folder.sweep_file.exists():
             folder.remove_stray_temporaries()
-        recorder = Recorder(folder, spec)
+        confirmation = ConfirmationLog(folder.confirmation_file)
+        verdicts, confirmed = StopLog(folder.early_stopping_file).read(), against_of(confirmation.read())
+        recorder = Recorder(folder, spec, verdicts, confirmed)
         open_states = folder.open_states()
         finished = _read_finished(folder, recorder, open_states, console)
+        chosen: Search = plan or adaptive_search(spec, folder, recorder.rows, data_sha256, console)
+        search = ConfirmingSearch(spec, chosen, confirmation, confirmed, lambda: recorder.rows)
         again = Again(failed=options.retry_failed, stopped=options.continue_stopped)
-        backlog = make_backlog(spec, trials, finished, open_states, again)
-        status = SweepStatus(
-            num_trials=len(trials),
-            objective=next(iter(spec.objectives.items())),
-            started_seconds=time.monotonic(),
-            varied=varied_settings(trials),
-            costs=costs(backlog.admitted),
-        )
+        backlog = make_backlog(spec, search.trials, finished, open_states, again)
         run = RunContext(
             spec=spec,
-            trials=trials,
+            search=search,
+            examples=examples,
             folder=folder,
             data_root=options.data_root.resolve(),
             data_sha256=data_sha256,
             recorder=recorder,
-            status=status,
+            status=(status := _new_status(spec, search, backlog.admitted, examples)),
             display=Display(status, console),
             keep_going=options.keep_going,
         )
         if changes:
             run.display.note(summary.changed_spec(run, changes))
         _count_finished(run, backlog)
-        return _run_backlog(run, backlog, options.address)
+        with closing(search):
+            return _run_backlog(run, backlog, options.address)
 
 
-def _planned(spec: SweepSpec, console: Console) -> list[PlannedTrial]:
-    """The plan; one that takes more than a moment has a progress bar."""
-    if most_trials(spec) <= MAX_TRIALS_WITHOUT_PROGRESS:
-        return plan(spec)
-    with Progress(console=console, transient=True) as bar:
-        return list(bar.track(iterate(spec), total=most_trials(spec), description="planning trials"))
+def _new_status(
+    spec: SweepSpec, search: Search, admitted: Sequence[PlannedTrial], examples: Sequence[PlannedTrial]
+) -> SweepStatus:
+    status = SweepStatus(
+        num_trials=num_trials(search),
+        objective=next(iter(spec.objectives.items())),
+        started_seconds=time.monotonic(),
+        varied={} if spec.is_adaptive else varied_settings(examples),
+        costs=costs(admitted or examples),
+    )
+    status.front = FrontSoFar(spec, examples[:NUM_OF_FRONT]) if spec.is_adaptive else None
+    return status
+
+
+def _planned(spec: SweepSpec, console: Console) -> PlannedSearch:
+    """The search of a plan, with all its trials given; what takes more than a moment has a progress bar."""
+    search = PlannedSearch(spec)
+    most = planner.most_trials(spec)
+    is_quick = most <= MAX_TRIALS_WITHOUT_PROGRESS
+    with Progress(console=console, transient=True, disable=is_quick) as bar:
+        task = bar.add_task("planning trials", total=most)
+        while trials := search.ask():
+            bar.advance(task, len(trials))
+    return search
 
 
 def _run_backlog(run: RunContext, backlog: Backlog, address: str | None) -> int:
     """Train what is admitted, give the rest of the backlog its rows, and say what came of it; the exit code."""
-    if backlog.is_empty:
+    if not backlog.admitted and run.search.end is None:
+        run.search.look_ahead()
+        run.status.num_trials = num_trials(run.search)
+    if run.search.end is not None and not run.trials:
+        raise UsageError(f"nothing to run: {run.search.end}")
+    if backlog.is_empty and run.search.end is not None:
         _write_spec(run)  # objectives and limits may have changed, and the tables are read by those of sweep.yaml
+        for line in summary.of_configs(run):  # their table is by the limits of today
+            run.display.note(line)
         run.display.note(summary.nothing_to_do(run))
         return summary.exit_code(run.status)
     for line in summary.before_lines(run, backlog):
         run.display.note(line)
     begin = partial(_begin, run, backlog)
-    if backlog.admitted:
+    num_before = run.status.num_finished + len(backlog.refused)
+    if backlog.admitted or run.search.end is None:
         prepare_ray_environment(is_embedded=address is None)
         # here and not above: Ray reads its settings when it is imported, and without a trial to run it is not needed
         from orchestrator.ray_backend.driver import drive
 
-        drive(run, backlog.admitted, address=address, on_ready=begin)
+        with _early_stopping(run, backlog) as run:
+            drive(run, backlog.admitted, address=address, on_ready=begin)
     else:
         begin()
-    for line in summary.after_lines(run, num_before=len(run.trials) - len(backlog.admitted)):
+    for line in summary.after_lines(run, num_before=num_before):
         run.display.note(line)
     return summary.exit_code(run.status)
+
+
+@contextmanager
+def _early_stopping(run: RunContext, backlog: Backlog) -> Iterator[RunContext]:
+    """The run with what judges its trials, told of those that ended in earlier calls."""
+    if run.spec.stopping == "none":
+        yield run
+        return
+    # here and not above: it loads scikit-learn, which takes a second
+    from orchestrator.early_stopping.stopper import Stopper
+
+    log = StopLog(run.folder.early_stopping_file)
+    with closing(Stopper(run.spec, log, run.recorder.verdicts, run.display.note)) as stopper:
+        stopper.ended_before(run.recorder.rows, run.recorder.looks())
+        stopper.spare(backlog.continued, "to be continued, by --continue-stopped")
+        yield dataclasses.replace(run, stopper=stopper)
 
 
 @contextmanager
 def _one_driver(folder: RunFolder) -> Iterator[None]:
     """Lock the run folder for this driver."""
     try:
-        with sole_owner(folder.root):
+        with sole_owner(folder.root, wait_seconds=SECONDS_TO_WAIT_FOR_A_QUESTION):
             yield
     except Busy as error:
         raise UsageError(f"{error}: one driver at a time; wait for it, or choose another --out") from error
@@ -138,6 +193,7 @@ def _count_finished(run: RunContext, backlog: Backlog) -> None:
     for row in run.recorder.rows:
         if row["trial_id"] in planned and row["trial_id"] in backlog.finished:
             run.status.already_finished(row)
+            run.search.tell(row)
 
 
 def _begin(run: RunContext, backlog: Backlog) -> None:
@@ -152,7 +208,9 @@ def _begin(run: RunContext, backlog: Backlog) -> None:
         run.recorder.rebuild({**rows_of_open_states(run.folder.open_states()), **backlog.finished})
     for trial, reason in backlog.refused:
         result = run.folder.trial(trial.trial_id).write_infeasible(trial.config, trial.accelerator, reason)
-        run.status.already_finished(run.recorder.record(trial.trial_id, result))
+        row = run.recorder.record(trial.trial_id, result)
+        run.status.already_finished(row)
+        run.search.tell(row)
 
 
 def _write_spec(run: RunContext) -> None:

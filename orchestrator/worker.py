@@ -40,6 +40,8 @@ class Job:
     num_gpus: float
     data_sha256: str
     moves_anywhere: bool = False
+    is_looked_at: bool = False
+    scores_test: bool = False
 
     @property
     def folder(self) -> TrialFolder:
@@ -99,6 +101,8 @@ def _run_trial(job: Job, heartbeat: Heartbeat, channel: Channel, send_report: Ca
         has_gpu=job.num_gpus > 0,
         accelerator=job.accelerator,
         moves_anywhere=job.moves_anywhere,
+        is_looked_at=job.is_looked_at,
+        scores_test=job.scores_test,
     )
     with HangWatch(job.folder.hang_file, config) as watch:
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from orchestrator.ray_backend.environment import prepare_ray_environment
 
 # before any test imports ray: it reads its settings once
 prepare_ray_environment(is_embedded=True)
+
+# how long an example takes says nothing of the code, on a machine that does other things as well
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -76,8 +76,8 @@ def test_every_shipped_sweep_loads_and_plans(path: Path) -> None:
 def test_every_command_that_a_page_names_exists() -> None:
     """`frostline X` in a page is a command whose --help answers with an example; the README names every command."""
     text = "\n".join(page.read_text() for page in PAGES)
-    words = set(re.findall(r"^\$ frostline (data \w+|\w+)", text, flags=re.MULTILINE))
-    words |= {word for word in re.findall(r"`frostline (\w+)", text) if word != "data"}
+    words = set(re.findall(r"^\$ frostline (data \w+|\w[\w-]*)", text, flags=re.MULTILINE))
+    words |= {word for word in re.findall(r"`frostline (\w[\w-]*)", text) if word != "data"}
     assert len(words) >= 10
     for word in sorted(words):
         done = CliRunner().invoke(app, [*word.split(), "--help"])

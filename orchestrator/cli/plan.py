@@ -61,7 +61,7 @@ def plan(
         values = {"sweep": sweep.name, "scale": scaled, "notes": notes, **totals}
         typer.echo(json.dumps({**values, "configs": [row.as_dict() for row in found.rows]}, indent=1))
     else:
-        typer.echo("\n".join([f"{sweep.name}: {_counts(found)}", *notes, *table(found.rows)]))
+        typer.echo("\n".join([f"{sweep.name}: {_counts(sweep, found)}", *notes, *table(found.rows)]))
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def _notes(sweep: SweepSpec, found: PlanTable) -> list[str]:
     from search_spaces.spec.sweep_rules import sweep_warnings
 
     notes = [] if found.num_trials is None else [note_on_budget(sweep, found.num_trials)]
-    notes += [valid_share(sweep).text()] if sweep.search.method == "random" else []
+    notes += [valid_share(sweep).text()] if sweep.draws else []
     warnings = list(sweep_warnings(sweep, (row.config for row in found.rows)))
     notes += [f"warning: {line}" for line in render_problems(warnings, sweep.document).splitlines()]
     return [note for note in notes if note]
@@ -148,17 +148,29 @@ def _phase(name: str, steps: int, num_freezes: int) -> str:
     return f"{name} {steps}" + (f" ({num_freezes} matrices held)" if num_freezes else "")
 
 
-def _counts(found: PlanTable) -> str:
+def _counts(sweep: SweepSpec, found: PlanTable) -> str:
     num_seeds = len({seed for row in found.rows for seed in row.seeds})
     seeds = _number(num_seeds, "seed")
     if found.num_configs is None:
         listed = f"the first {len(found.rows)} configs are listed{_fitting(found.rows, ', of which ')}"
-        return f"at most {found.most_trials:,} trials, {seeds}; {listed}. --count counts them all"
+        rest = f"method {sweep.method} chooses the rest" if sweep.is_adaptive else "--count counts them all"
+        return f"at most {found.most_trials:,} trials, {seeds}{_later(sweep)}; {listed}. {rest}"
     assert found.num_trials is not None
     configs = f"{_number(found.num_configs, 'config')}, {_number(found.num_trials, 'trial')}, {seeds}"
     if found.is_whole:
         return configs + _fitting(found.rows, "; ")
     return f"{configs}; the first {len(found.rows)} are listed{_fitting(found.rows, ', of which ')}"
+
+
+def _later(sweep: SweepSpec) -> str:
+    """Trials that are given once there are results: further seeds, and confirmation."""
+    parts = []
+    if sweep.replicating == "near_front" and len(sweep.seeds) > 1:
+        parts.append(f", up to {len(sweep.seeds)} near the front")
+    if sweep.num_to_confirm:
+        configs = _number(sweep.num_confirmed, "config")
+        parts.append(f", and up to {sweep.num_to_confirm} to confirm {configs} of the front")
+    return "".join(parts)
 
 
 def _number(number: int, noun: str) -> str:

@@ -113,13 +113,16 @@ def _print(info: ParetoInfo, everything: bool) -> None:
         _print_rich(title, groups)
     else:
         typer.echo("\n".join([title, *plain_table([formatting.HEADERS, *map(formatting.group_cells, groups)])]))
-    typer.echo("* on the front; vs control: CE against the equal baseline, paired by seed; negative is better")
+    typer.echo("* on the front; P(fr): the probability that it stays there with other seeds")
+    typer.echo("vs untuned: CE against the equal baseline, which was not tuned itself, paired by seed; decides nothing")
     if left_out := len(info.groups) - len(groups):
         typer.echo(f"not listed: {left_out} dominated or infeasible (--all lists them)")
     for note in info.notes:
         typer.echo(f"note: {note}")
     typer.echo(formatting.headline(info))
     typer.echo(formatting.not_counted_text(info))
+    if doubts := formatting.doubt_text(info):
+        typer.echo(doubts)
     for line in conclusions(info):
         typer.echo(line)
 

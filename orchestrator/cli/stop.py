@@ -1,22 +1,30 @@
-"""`frostline stop`: end a running sweep, or one of its trials, from another terminal."""
+"""`frostline stop` and `frostline retry`: end a running sweep or one of its trials, and go on with what was ended."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+RunFolderArgument = Annotated[Path, typer.Argument(metavar="RUN", help="the run folder", show_default=False)]
+
 
 def register(app: typer.Typer) -> None:
-    """Add `stop` to the command line."""
+    """Add `stop` and `retry` to the command line."""
     examples = ("stop runs/night", "stop runs/night selective_6L192d_s1_0a1b2c", "stop runs/night selective_6L")
-    epilog = "Examples:\n\n" + "\n\n".join(f"- `frostline {example}`" for example in examples)
-    app.command("stop", no_args_is_help=True, epilog=epilog)(stop)
+    app.command("stop", no_args_is_help=True, epilog=_epilog(examples))(stop)
+    again = ("retry runs/night selective_6L192d_s1_0a1b2c", "retry runs/night selective_6L baseline_8L")
+    app.command("retry", no_args_is_help=True, epilog=_epilog(again))(retry)
+
+
+def _epilog(examples: Sequence[str]) -> str:
+    return "Examples:\n\n" + "\n\n".join(f"- `frostline {example}`" for example in examples)
 
 
 def stop(
-    run: Annotated[Path, typer.Argument(help="the run folder", show_default=False)],
+    run: RunFolderArgument,
     trial: Annotated[
         str | None, typer.Argument(help="a trial's id, or a beginning that only it has; none: the whole sweep")
     ] = None,
@@ -25,8 +33,24 @@ def stop(
     """Ask the driver of a run to end the sweep, or one trial, at its checkpoint.
 
     A sweep that was ended goes on with its next `frostline run`. A trial that was ended is `stopped_early`, and goes on
-    only with `frostline run … --continue-stopped`.
+    only with `frostline retry`, or `frostline run … --continue-stopped`.
     """
     from orchestrator.stop_sweep import stop_sweep
 
     typer.echo(stop_sweep(run, trial, reason))
+
+
+def retry(
+    run: RunFolderArgument,
+    trials: Annotated[
+        list[str], typer.Argument(metavar="TRIAL…", help="ids of trials, or beginnings that only they have")
+    ],
+) -> None:
+    """Let trials that were stopped early, or failed, go on to their end: they are not stopped again.
+
+    If a sweep runs in the folder they go on there, else with the next `frostline run`. One that was stopped goes on
+    from its checkpoint if that was kept, as it is of the ten that came nearest to the front; else it starts over.
+    """
+    from orchestrator.stop_sweep import retry_trials
+
+    typer.echo("\n".join(retry_trials(run, trials)))

@@ -80,6 +80,9 @@ def headline(status: SweepStatus, now_seconds: float) -> str:
     parts = [", ".join(counts)]
     if status.best:
         parts.append(f"best {status.objective[0]} {status.best.value:.4f} ({status.best.trial_id})")
+    if status.front is not None and status.front.is_shown and status.front.points:
+        parts.append(f"hypervolume {status.front.hypervolume:.3f}")
+    parts += status.details
     parts.append(f"{duration(now_seconds - status.started_seconds)} gone")
     remaining = status.remaining_seconds()
     parts.append(

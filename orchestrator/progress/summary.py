@@ -11,30 +11,59 @@ from orchestrator.progress.sweep_status import OUTCOMES, SweepStatus
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.backlog import Backlog
 from orchestrator.search.planner import note_on_budget
+from orchestrator.search.suggest import BUDGET_USED
 from orchestrator.store.sweep_versions import Change, in_words
+from results.analysis.early_stopping import stopping_summary
+from results.analysis.pareto_info import pareto_info
+from results.analysis.search_history import read_search_history
+from results.report.formatting import doubt_text
+from results.tables.configs import write_configs
+from results.tables.load import load
 from search_spaces.spec.problems import render_problems
 from search_spaces.spec.sweep_rules import sweep_warnings
+from search_spaces.spec.sweep_spec import score_column
 
 ALL_WELL, SOME_FAILED, MACHINE_FAULT, INTERRUPTED = 0, 1, 3, 130
 # That a config cannot fit is an answer, and a trial that was told to end is no failure.
 NO_FAILURES = ("completed", "infeasible", "stopped_early", "deadline")
 MAX_TRIALS_WARNED_OF = 1_000
+CHOSEN_BY = {
+    "random": "at random",
+    "first": "from the file",
+    "late": "at random, as the method was late",
+    "broken": "at random, as the method failed",
+    "replicate": "once more with another seed",
+}
 
 
 def before_lines(run: RunContext, backlog: Backlog) -> Iterator[str]:
     """How much is to be run, and what a user should know before the first trial starts."""
-    num_trials, num_refused = len(run.trials), len(backlog.refused)
-    num_planned_finished = num_trials - len(backlog.admitted) - num_refused
-    yield f"{run.spec.name}: {len(backlog.admitted)} of {num_trials} trials to run, in {shown_path(run.folder.root)}"
+    num_trials, num_refused = run.status.num_trials, len(backlog.refused)
+    num_planned_finished = len(run.trials) - len(backlog.admitted) - num_refused
+    num_to_run = num_trials - num_planned_finished - num_refused
+    how = f"; {_chosen(run)}" if run.search.end is None else ""
+    yield f"{run.spec.name}: {num_to_run} of {num_trials} trials to run, in {shown_path(run.folder.root)}{how}"
     if num_refused:
         yield f"{num_refused} of {num_trials} trials are not trained, as their shapes break a limit: status infeasible"
     if num_others := len(backlog.finished) - num_planned_finished:
         yield f"{num_others} finished trials in the folder are not in this spec; they stay in its tables"
-    if note := note_on_budget(run.spec, num_trials):
-        yield note
-    first = (trial.config for trial in run.trials[:MAX_TRIALS_WARNED_OF])
+    if run.spec.num_to_confirm:
+        configs = f"{run.spec.num_confirmed} configs of the front and as many rivals"
+        yield f"of these, {run.spec.num_to_confirm} are kept to confirm {configs} with fresh seeds"
+    if not run.spec.is_adaptive or run.search.end is not None:
+        num_searched = sum(trial.trial_id not in run.recorder.confirmed for trial in run.trials)
+        if note := note_on_budget(run.spec, num_searched):
+            yield note
+    first = (trial.config for trial in run.examples[:MAX_TRIALS_WARNED_OF])
     warnings = render_problems(list(sweep_warnings(run.spec, first)), run.spec.document)
     yield from (f"warning: {line}" for line in warnings.splitlines())
+
+
+def _chosen(run: RunContext) -> str:
+    """How the trials that are not known yet are chosen."""
+    resolved = " (auto)" if run.spec.search.method == "auto" else ""
+    number = f", {len(run.trials)} chosen before" if run.trials else ""
+    return f"method {run.spec.method}{resolved} chooses them{number}"
 
 
 def changed_spec(run: RunContext, changes: Sequence[Change]) -> str:
@@ -56,6 +85,16 @@ def nothing_to_do(run: RunContext) -> str:
     )
 
 
+def details(run: RunContext) -> list[str]:
+    """What the display says beside counts: steps saved and audits, replicates and doubts, confirmation."""
+    stopping = stopping_summary(run.recorder.rows, score_column(run.spec.objectives))
+    saved = []
+    if stopping is not None:
+        audits = f", {stopping.num_ran_on} audited" if stopping.num_ran_on else ""
+        saved = [f"{stopping.steps_saved_share:.0%} of steps saved{audits}"]
+    return saved + [text for text in [run.search.text()] if text]
+
+
 def after_lines(run: RunContext, *, num_before: int) -> Iterator[str]:
     """What this call did, where the tables are, and what to do next. `num_before`: trials it did not have to train."""
     status, root = run.status, shown_path(run.folder.root)
@@ -65,12 +104,48 @@ def after_lines(run: RunContext, *, num_before: int) -> Iterator[str]:
     if status.num_finished < status.num_trials:
         reason = status.stop_reason or "; ".join(status.pauses) or "nothing more could run"
         yield f"stopped ({reason}) with {status.num_waiting} to go: the same command goes on from their checkpoints"
+    if run.spec.is_adaptive and run.search.end not in (None, BUDGET_USED):
+        yield f"the search ended before its budget: {run.search.end}"
+    if run.spec.is_adaptive:
+        yield from _search_lines(run)
+    if stopping := stopping_summary(run.recorder.rows, score_column(run.spec.objectives)):
+        yield f"early stopping: {stopping.text()}"
+    yield from of_configs(run)
     if status.counts["stopped_early"]:
-        yield f"{status.counts['stopped_early']} stopped early: --continue-stopped goes on from their checkpoints"
+        how = f"frostline retry {root} TRIAL goes on with one, --continue-stopped with all"
+        yield f"{status.counts['stopped_early']} stopped early: {how}"
     if status.counts["failed"]:
         yield f"{status.counts['failed']} failed: see trials/<trial>/log.txt, and run again with --retry-failed"
     if status.counts["completed"]:
         yield f"tables in {shown_path(run.folder.tables)}; next: frostline pareto {root}"
+
+
+def of_configs(run: RunContext) -> Iterator[str]:
+    """Write the table of configs; which of them may or may not be on the front."""
+    if not run.status.counts["completed"]:
+        return
+    info = pareto_info(load(run.folder.root), run.spec.objectives, [str(limit) for limit in run.spec.constraints])
+    write_configs(run.folder.root, info)
+    if run.spec.replicating == "near_front" and (text := doubt_text(info)):
+        yield text
+
+
+def _search_lines(run: RunContext) -> Iterator[str]:
+    """Who chose the configs, what was of no use, and how far the front came."""
+    history = read_search_history(run.folder.root, run.recorder.rows)
+    if history is None:
+        return
+    chosen = ", ".join(
+        f"{count} {CHOSEN_BY.get(method, f'by {method}')}" for method, count in history.by_method.items()
+    )
+    parts = [f"search: {history.num_configs} configs ({chosen})"]
+    if history.num_rejected:
+        parts.append(f"{100 * history.rejected_share:.0f} % of the proposals could not keep the limits")
+    if history.num_duplicates:
+        parts.append(f"{history.num_duplicates} repeated one before")
+    if run.status.front is not None and run.status.front.is_shown:
+        parts.append(run.status.front.text())
+    yield "; ".join(parts)
 
 
 def exit_code(status: SweepStatus) -> int:

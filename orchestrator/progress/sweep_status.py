@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from orchestrator.progress.front_so_far import FrontSoFar
 from orchestrator.progress.running_trial import Running
 from orchestrator.progress.time_left import TimeLeft
 from orchestrator.scheduling.cost_model import Cost
@@ -50,7 +51,7 @@ class SweepStatus:
         costs: Mapping[str, Cost] | None = None,
     ) -> None:
         self.num_trials, self.objective, self.started_seconds = num_trials, objective, started_seconds
-        self.varied = varied or {}
+        self.varied = dict(varied or {})
         self.counts: Counter[str] = Counter()
         self.running: dict[str, Running] = {}
         self.best: Best | None = None
@@ -60,6 +61,8 @@ class SweepStatus:
         self.pauses: list[str] = []  # what the circuit breaker holds back
         self.finished_lines: list[str] = []
         self.time_left = TimeLeft(costs or {})
+        self.front: FrontSoFar | None = None
+        self.details: list[str] = []  # of the search and of early stopping, for the headline
 
     @property
     def is_stopping(self) -> bool:
@@ -82,6 +85,11 @@ class SweepStatus:
     def num_waiting(self) -> int:
         return max(0, self.num_trials - self.num_finished - len(self.running))
 
+    def planned(self, trial_id: str, cost: Cost, varied: str) -> None:
+        """A trial that was not known at the start."""
+        self.varied[trial_id] = varied
+        self.time_left.planned(trial_id, cost)
+
     def started(self, trial_id: str, accelerator: str) -> None:
         self.running[trial_id] = Running(trial_id=trial_id, accelerator=accelerator)
 
@@ -98,6 +106,10 @@ class SweepStatus:
     def already_finished(self, row: Mapping[str, Any]) -> None:
         """A trial that took none of this session's time: an earlier one finished it, or it is not to be trained."""
         self.counts[row["status"]] += 1
+        if row.get("stage") == "confirm":  # it says how good a config is, and not which one is best
+            return
+        if self.front is not None:
+            self.front.add(row)
         self._consider(row)
 
     def finished(self, row: Mapping[str, Any]) -> None:
@@ -105,6 +117,10 @@ class SweepStatus:
         self.time_left.finished(row)
         self.already_finished(row)
         self.finished_lines.append(_line(row, self.varied.get(row["trial_id"], "")))
+
+    def reopened(self, row: Mapping[str, Any]) -> None:
+        """A trial that had ended goes on."""
+        self.counts[row["status"]] -= 1
 
     def lost(self, trial_id: str, *, died: bool) -> None:
         """A trial whose worker died, or that stopped at its checkpoint; it waits again."""

@@ -20,11 +20,15 @@ class TimeLeft:
     """
 
     def __init__(self, costs: Mapping[str, Cost]) -> None:
-        self.costs = costs
+        self.costs = dict(costs)
         self._left = dict(costs)
         self._average = statistics.mean(cost.work for cost in costs.values()) if costs else 1.0
         self._work_done = self._train_seconds = 0.0
         self._beside_seconds: list[float] = []
+
+    def planned(self, trial_id: str, cost: Cost) -> None:
+        """A trial that was not known at the start."""
+        self.costs[trial_id] = self._left[trial_id] = cost
 
     def finished(self, row: Mapping[str, Any]) -> None:
         """Learn from a trial that ended in this session."""

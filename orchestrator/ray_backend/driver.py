@@ -66,13 +66,14 @@ def drive(
     run.display.note("connecting to " + (address or "a Ray of its own on this machine"))
     with reaper() if address is None else nullcontext(), ray_session(address), clean_tune_folder(folder):
         pool = Pool(cluster_nodes(ray.nodes()))
-        check_placement(waiting, pool)
+        needs = [*waiting, *(run.examples if run.search.end is None else ())]
+        check_placement(needs, pool)
         if len({node.node_id for node in pool.nodes}) > 1 or any(node.gpus for node in pool.nodes):
-            check_nodes(pool, waiting, run_folder=folder.root, data_root=run.data_root)
+            check_nodes(pool, needs, run_folder=folder.root, data_root=run.data_root)
         on_ready()
         folder.add_session(session_facts(pool, address))
         # pending trials beyond the slots would only bind early; fewer would leave slots empty
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, pool.num_slots(waiting)))
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, pool.num_slots(needs)))
         control = BoardActor()
         tuner = _tuner(PlanSearcher(run, waiting, pool, control), run, control)
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it would print, the display prints

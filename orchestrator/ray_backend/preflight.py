@@ -41,7 +41,7 @@ def cluster_nodes(ray_nodes: Iterable[dict[str, Any]]) -> list[Node]:
 
     Where every node has GPUs, their CPUs are offered as well, to trials that ask for a CPU by name.
     """
-    nodes = [_node(entry) for entry in ray_nodes if entry["Alive"] and entry["Resources"].get("CPU")]
+    nodes = [node_of(entry) for entry in ray_nodes if entry["Alive"] and entry["Resources"].get("CPU")]
     if any(node.kind == CPU for node in nodes):
         return nodes
     return nodes + [dataclasses.replace(node, kind=CPU, gpus=0.0, spare=True) for node in nodes]
@@ -137,7 +137,8 @@ def _probe(marker: str, data_folders: list[str]) -> Probe:
     )
 
 
-def _node(entry: dict[str, Any]) -> Node:
+def node_of(entry: dict[str, Any]) -> Node:
+    """A node from its entry of `ray.nodes()`."""
     resources, label = entry["Resources"], (entry.get("Labels") or {}).get(ACCELERATOR_LABEL)
     gpus = float(resources.get("GPU", 0))
     kind = (label or _kind_by_resource(resources)) if gpus else CPU

@@ -6,8 +6,9 @@ import dataclasses
 import json
 import math
 import platform
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
@@ -16,19 +17,25 @@ from ray.tune.search import Searcher
 from orchestrator.control_channel import Fault
 from orchestrator.errors import MachineError
 from orchestrator.hang_watch import read_hang
+from orchestrator.progress.summary import details
 from orchestrator.ray_backend.control import DriverEnd, end_process
 from orchestrator.ray_backend.preflight import cluster_nodes
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.circuit_breaker import CircuitBreaker
+from orchestrator.scheduling.cost_model import training_cost
 from orchestrator.scheduling.placement import Pool, Slot, choose, unplaceable
 from orchestrator.scheduling.retries import MAX_DEATHS, MAX_HANGS, Retries
 from orchestrator.search.planner import PlannedTrial
-from orchestrator.store.stop_requests import StopRequest
+from orchestrator.search_record.resume import num_trials
+from orchestrator.store.requests import Request
+from orchestrator.store.trial_folder import TO_RETRY
 from orchestrator.worker import Job, data_problem
 from trainer.control import Command
-from trainer.result import TrialResult
+from trainer.result import TrialResult, read_looks
 
 SECONDS_BETWEEN_LOOKS = 1.0
+# Trials that wait for another kind of device than is free; beyond it no more are asked for.
+MAX_WAITING = 32
 # A process that is frozen as a whole cannot end itself, as the hang watch in it would; see `hang_watch.py`.
 SECONDS_OF_SILENCE = 600.0
 
@@ -51,6 +58,8 @@ class PlanSearcher(Searcher):
         self.silent: dict[str, str] = {}  # trials whose process was ended, and why, by trial id
         self.stopped: dict[str, str] = {}  # trials that `frostline stop` ends, with the reason, by trial id
         self.told_to_stop = False
+        # what the trials of the search may need, once each
+        self.needs = list({(one.accelerator, one.cpus, one.gpus): one for one in run.examples}.values())
         self.last_look_seconds = -math.inf
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
@@ -59,12 +68,17 @@ class PlanSearcher(Searcher):
     def suggest(self, trial_id: str) -> Any:
         """The next job, None while no slot is free for any, FINISHED when nothing runs and nothing can."""
         self._look()
-        candidates = [t for t in self.waiting.values() if t.config.recipe not in self.paused_recipes]
-        if not self.running and (self.run.status.is_stopping or not candidates or self._is_stuck(candidates)):
-            return Searcher.FINISHED
-        paused = self.retries.paused_kinds(time.monotonic())
-        placed = None if self.run.status.is_stopping else choose(candidates, self.pool, paused=paused)
+        status, paused = self.run.status, self.retries.paused_kinds(time.monotonic())
+        candidates = self._candidates()
+        placed = None if status.is_stopping else choose(candidates, self.pool, paused=paused)
+        if placed is None and not status.is_stopping and self._take_more(len(candidates), paused):
+            candidates = self._candidates()
+            placed = choose(candidates, self.pool, paused=paused)
         if placed is None:
+            # what a pause holds back never ends, and so what waits for it never comes
+            is_over = not candidates and (self.run.search.end is not None or self.run.search.waits_for_results)
+            if not self.running and (status.is_stopping or is_over or self._is_stuck(candidates or self.needs)):
+                return Searcher.FINISHED
             return None
         trial, slot = placed
         job = self._job(trial, slot)
@@ -77,9 +91,30 @@ class PlanSearcher(Searcher):
         avoid = sorted(self.pool.excluded)
         return {"slot": dataclasses.asdict(slot), "avoid": avoid, "job": json.dumps(dataclasses.asdict(job))}
 
+    def _candidates(self) -> list[PlannedTrial]:
+        return [trial for trial in self.waiting.values() if trial.config.recipe not in self.paused_recipes]
+
+    def _take_more(self, num_waiting: int, paused: frozenset[str]) -> bool:
+        """Ask the search for its next trials, where a slot is free that nothing waits for; whether any came."""
+        search, status = self.run.search, self.run.status
+        if search.end is not None or num_waiting >= MAX_WAITING:
+            return False
+        if not any(self.pool.free_slot(example, paused) for example in self.needs):
+            return False
+        trials = search.ask()
+        for trial in trials:
+            self.waiting[trial.trial_id] = trial
+            status.planned(trial.trial_id, training_cost(trial.config), search.settings_of(trial.trial_id))
+        status.num_trials = num_trials(search)
+        return bool(trials)
+
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        if trial_id in self.running:
-            self.run.status.reported(self.running[trial_id][0].trial_id, result)
+        if trial_id not in self.running:
+            return
+        trial, _ = self.running[trial_id]
+        self.run.status.reported(trial.trial_id, result)
+        if self.run.stopper is not None:
+            self.run.stopper.looked(trial.trial_id, trial.config, dict(result.get("looks", ())))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record a trial that left its result or state; decide whether one that left none is sent out again."""
@@ -88,6 +123,7 @@ class PlanSearcher(Searcher):
         trial, job = self.running.pop(trial_id)
         self.pool.release(trial_id)
         self._read_news()
+        self._obey_rule()  # its row holds the last verdict on it
         self.control.forget(trial.trial_id)
         try:
             outcome = self._outcome(trial, job, died=error)
@@ -104,12 +140,13 @@ class PlanSearcher(Searcher):
         folder, status = job.folder, self.run.status
         result, state = folder.result(), folder.state()
         fault, silence = self.faults.pop(trial.trial_id, None), self.silent.pop(trial.trial_id, None)
+        told_to_end = self.stopped.pop(trial.trial_id, None)
         if result is not None:
             return result
         if state is not None and state.status != "interrupted":
             return state
-        if (reason := self.stopped.pop(trial.trial_id, None)) is not None:  # it ended before it did as it was told
-            return folder.write_stopped(trial.config, trial.accelerator, reason)
+        if told_to_end is not None:  # it ended before it did as it was told
+            return folder.write_stopped(trial.config, trial.accelerator, told_to_end)
         status.lost(trial.trial_id, died=died and state is None)
         if state is not None and fault is None:  # it was told to end: no death
             return None
@@ -131,7 +168,12 @@ class PlanSearcher(Searcher):
         return job.folder.result()
 
     def _record(self, trial: PlannedTrial, job: Job, outcome: TrialResult) -> None:
-        self.run.status.finished(self.run.recorder.record(trial.trial_id, outcome))
+        row = self.run.recorder.record(trial.trial_id, outcome)
+        self.run.status.finished(row)
+        self.run.search.tell(row)
+        if self.run.stopper is not None:
+            self.run.stopper.ended(row, trial.config, read_looks(job.folder.curve_file))
+            self._remove_far_checkpoints(row)
         if self.breaker is None:
             return
         node, recipe = job.folder.node() or "", trial.config.recipe
@@ -171,10 +213,11 @@ class PlanSearcher(Searcher):
             self.run.display.note(f"the data are at fault {fault.text()}\n  that node gets no more trials")
 
     def _look(self) -> None:
-        """Once a second: the nodes that are there, what workers said, what `frostline stop` asks; at once: a stop."""
+        """Once a second: the nodes that are there, what workers said, what other commands ask; at once: what stops."""
         if self.run.status.is_stopping and not self.told_to_stop:
             self.told_to_stop = True
             self.control.tell(Command("interrupted", self.run.status.stop_reason or ""))
+        self._obey_rule()
         if time.monotonic() - self.last_look_seconds < SECONDS_BETWEEN_LOOKS:
             return
         nodes = cluster_nodes(ray.nodes())
@@ -182,10 +225,14 @@ class PlanSearcher(Searcher):
             raise MachineError("Ray died: no node of it is left. The same command goes on where this ended")
         self.pool.set_nodes(nodes)
         self._read_news()
-        for request in self.run.folder.stop_requests.take():
-            self._stop(request)
+        for request in self.run.folder.requests.take():
+            if request.kind == "retry":
+                self._retry(request)
+            else:
+                self._stop(request)
         if not self.run.folder.sweep_file.exists():
             self.run.status.stop(f"the run folder has vanished: {self.run.folder.root}", kind="fault")
+        self.run.status.details = details(self.run)
         self.last_look_seconds = time.monotonic()
 
     def _read_news(self) -> None:
@@ -200,7 +247,31 @@ class PlanSearcher(Searcher):
                 self.silent[trial_id] = f"hung: no sign of life for {age_seconds:.0f} s, last in {beat.stage}"
                 end_process(beat.node, beat.pid)
 
-    def _stop(self, request: StopRequest) -> None:
+    def _obey_rule(self) -> None:
+        """Tell the trials that the rule stops, and go on with those that may win after all.
+
+        One that has ended meanwhile stays as it ended.
+        """
+        if self.run.stopper is None:
+            return
+        for trial_id, verdict in self.run.stopper.take():
+            if verdict.action == "stop" and any(trial.trial_id == trial_id for trial, _ in self.running.values()):
+                self.control.tell(Command("stopped_early", verdict.reason), trial_id)
+                self.stopped[trial_id] = verdict.reason
+            elif verdict.action == "go_on" and self.run.folder.trial(trial_id).checkpoint_file.exists():
+                self._reopen(trial_id)
+
+    def _remove_far_checkpoints(self, row: Mapping[str, Any]) -> None:
+        """Keep the checkpoints of a few of the stopped trials: those that came nearest to the front."""
+        assert self.run.stopper is not None
+        if row["status"] == "stopped_early":
+            under_way = {*self.waiting, *(trial.trial_id for trial, _ in self.running.values())}
+            rows = [one for one in self.run.recorder.rows if one["status"] == "stopped_early"]
+            stopped = [one["trial_id"] for one in rows if one["trial_id"] not in under_way]
+            for trial_id in self.run.stopper.far_from_the_front(stopped):
+                shutil.rmtree(self.run.folder.trial(trial_id).checkpoint_file.parent, ignore_errors=True)
+
+    def _stop(self, request: Request) -> None:
         """Do what `frostline stop` asks: end the sweep, or one trial, running or waiting."""
         if request.trial_id is None:
             self.run.status.stop(request.reason)
@@ -210,7 +281,29 @@ class PlanSearcher(Searcher):
         elif (trial := self.waiting.pop(request.trial_id, None)) is not None:
             folder = self.run.folder.trial(trial.trial_id)
             state = folder.write_stopped(trial.config, trial.accelerator, request.reason)
-            self.run.status.finished(self.run.recorder.record(trial.trial_id, state))
+            row = self.run.recorder.record(trial.trial_id, state)
+            self.run.status.finished(row)
+            self.run.search.tell(row)
+
+    def _retry(self, request: Request) -> None:
+        """Do what `frostline retry` asks: go on with a trial that was stopped or failed, to its end."""
+        assert request.trial_id is not None
+        self.retries.forget(request.trial_id)
+        self._reopen(request.trial_id, spare=request.reason)
+
+    def _reopen(self, trial_id: str, spare: str | None = None) -> None:
+        """Go on with a trial that was stopped or failed, if it was; with `spare`, it is not stopped again."""
+        row = next((one for one in self.run.recorder.rows if one["trial_id"] == trial_id), None)
+        trial = next((one for one in self.run.trials if one.trial_id == trial_id), None)
+        under_way = {*self.waiting, *(one.trial_id for one, _ in self.running.values())}
+        if trial is None or row is None or row["status"] not in TO_RETRY or trial_id in under_way:
+            return
+        if spare is not None and self.run.stopper is not None:
+            self.run.stopper.spare([trial_id], spare)
+        self.run.folder.trial(trial_id).reopen()
+        self.run.status.reopened(row)
+        self.run.search.reopened(trial_id)
+        self.waiting = {trial_id: trial, **self.waiting}
 
     def _is_stuck(self, candidates: Sequence[PlannedTrial]) -> bool:
         """Nothing runs, and no node that is left could run what waits: nodes were lost or excluded."""
@@ -243,4 +336,12 @@ class PlanSearcher(Searcher):
             num_gpus=slot.gpus,
             data_sha256=self.run.data_sha256[trial.config.data],
             moves_anywhere=trial.moves_anywhere,
+            is_looked_at=self._is_looked_at(trial),
+            scores_test=trial.trial_id in self.run.recorder.confirmed,
         )
+
+    def _is_looked_at(self, trial: PlannedTrial) -> bool:
+        """Whether early stopping judges a trial: no further seed of a config that was found to be good."""
+        spec = self.run.spec
+        is_first = spec.replicating == "always" or trial.config.seed == spec.seeds[0]
+        return spec.stopping != "none" and is_first and trial.trial_id not in self.run.recorder.confirmed

@@ -78,7 +78,7 @@ def clean_tune_folder(folder: RunFolder) -> Iterator[None]:
         yield
     finally:
         shutil.rmtree(folder.tune_folder, ignore_errors=True)
-        folder.stop_requests.clear()
+        folder.requests.clear()
 
 
 @contextlib.contextmanager

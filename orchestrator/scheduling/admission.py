@@ -47,14 +47,14 @@ def refusal(config: TrialConfig, constraints: Iterable[Constraint], max_expected
     limits = byte_limits(constraints)
     if not limits:
         return None
-    if all(limit.holds(roughly_most_bytes(config) + _beside(limit)) for limit in limits):
+    if all(limit.holds(roughly_most_bytes(config) + bytes_beside(limit)) for limit in limits):
         return None
     bounds = byte_bounds(config)
-    unsure = [limit for limit in limits if not limit.holds(bounds.upper_bytes + _beside(limit))]
-    certain = next((limit for limit in unsure if not limit.holds(bounds.lower_bytes + _beside(limit))), None)
+    unsure = [limit for limit in limits if not limit.holds(bounds.upper_bytes + bytes_beside(limit))]
+    certain = next((limit for limit in unsure if not limit.holds(bounds.lower_bytes + bytes_beside(limit))), None)
     if certain is not None:
         return (
-            f"at least {bounds.lower_bytes + _beside(certain):,} bytes{_with_code(certain)} whatever its weights, "
+            f"at least {bounds.lower_bytes + bytes_beside(certain):,} bytes{_with_code(certain)} whatever its weights, "
             f"limit {_shown(certain)}; only a higher limit admits it"
         )
     if max_expected_ratio is None or not unsure:
@@ -69,7 +69,7 @@ def same_refusal(one: str | None, other: str | None) -> bool:
 
 def fits_surely(bounds: Bounds, constraints: Iterable[Constraint]) -> bool:
     """Whether every artifact within these bounds keeps every limit in bytes."""
-    return all(limit.holds(bounds.upper_bytes + _beside(limit)) for limit in byte_limits(constraints))
+    return all(limit.holds(bounds.upper_bytes + bytes_beside(limit)) for limit in byte_limits(constraints))
 
 
 def byte_limits(constraints: Iterable[Constraint]) -> list[Constraint]:
@@ -77,9 +77,15 @@ def byte_limits(constraints: Iterable[Constraint]) -> list[Constraint]:
     return [one for one in constraints if one.op == "<=" and one.column in _BESIDE]
 
 
+def expected_violations(config: TrialConfig, limits: Iterable[Constraint]) -> dict[str, float]:
+    """By limit in bytes, the excess of the expected size over it, relative to it: above 0 where it is broken."""
+    expected = byte_bounds(config).expected_bytes
+    return {str(limit): (expected + bytes_beside(limit)) / limit.bound - 1 for limit in limits}
+
+
 def _beyond_expectation(bounds: Bounds, limits: Iterable[Constraint], max_expected_ratio: float) -> str | None:
     for limit in limits:
-        expected, beside = bounds.expected_bytes, _beside(limit)
+        expected, beside = bounds.expected_bytes, bytes_beside(limit)
         if expected + beside > max_expected_ratio * limit.bound:
             return (
                 f"expected about {_size(expected + beside)}{_with_code(limit)} "
@@ -89,7 +95,8 @@ def _beyond_expectation(bounds: Bounds, limits: Iterable[Constraint], max_expect
     return None
 
 
-def _beside(limit: Constraint) -> int:
+def bytes_beside(limit: Constraint) -> int:
+    """What a limited column counts beside the artifact: nothing, or the code."""
     return _BESIDE[limit.column]()
 
 

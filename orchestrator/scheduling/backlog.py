@@ -28,12 +28,14 @@ class Backlog:
         outdated: results that are to be replaced, by trial id.
         admitted: trials to be trained.
         refused: trials that cannot keep the limits in bytes, each with the reason.
+        continued: ids of trials that were stopped early and go on, as was asked for.
     """
 
     finished: Mapping[str, TrialResult]
     outdated: Mapping[str, TrialResult]
     admitted: Sequence[PlannedTrial]
     refused: Sequence[tuple[PlannedTrial, str]]
+    continued: Sequence[str] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -65,6 +67,7 @@ def make_backlog(
         outdated={trial_id: finished[trial_id] for trial_id in finished if trial_id in outdated},
         admitted=[trial for trial in waiting if trial.config.config_id not in reasons],
         refused=[(trial, reasons[trial.config.config_id]) for trial in waiting if trial.config.config_id in reasons],
+        continued=tuple(stopped) if again.stopped else (),
     )
 
 

@@ -44,6 +44,11 @@ class Retries:
         self._busy[trial_id] += 1
         return self._busy[trial_id] < MAX_BUSY
 
+    def forget(self, trial_id: str) -> None:
+        """A user wants the trial to be tried again: it begins with a clean record."""
+        for counts in (self._deaths, self._hangs, self._busy):
+            counts.pop(trial_id, None)
+
     def paused_kinds(self, now_seconds: float) -> frozenset[str]:
         """The kinds of node on which nothing is to be placed now."""
         return frozenset(kind for kind, until in self._paused_until.items() if until > now_seconds)

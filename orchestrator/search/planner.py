@@ -13,9 +13,11 @@ from itertools import islice
 
 from search_spaces.configs.valid_configs import Candidate, candidates, candidates_of_space, num_combinations
 from search_spaces.spec.cross_field_rules import gpus_of
+from search_spaces.spec.replicates_config import ConfirmConfig
 from search_spaces.spec.sweep_spec import SweepSpec
 from trainer.config.trial import TrialConfig
 
+NUM_EXAMPLES = 60
 MAX_CONFIGS_COUNTED = 500  # about a tenth of a second
 
 
@@ -42,12 +44,12 @@ def plan(spec: SweepSpec) -> list[PlannedTrial]:
 
 def iterate(spec: SweepSpec) -> Iterator[PlannedTrial]:
     """As `plan`, one after another."""
-    return (_planned(candidate, seed) for candidate, seeds in planned_configs(spec) for seed in seeds)
+    return (planned_trial(candidate, seed) for candidate, seeds in planned_configs(spec) for seed in seeds)
 
 
 def planned_configs(spec: SweepSpec) -> Iterator[tuple[Candidate, tuple[int, ...]]]:
     """The configs of a plan with their seeds, one after another, cut at the budget; found as they are asked for."""
-    num_left = math.inf if spec.budget.trials is None else spec.budget.trials
+    num_left = math.inf if spec.num_to_search is None else spec.num_to_search
     for candidate in candidates(spec):
         seeds = spec.seeds if num_left >= len(spec.seeds) else spec.seeds[: int(num_left)]
         yield candidate, seeds
@@ -56,11 +58,17 @@ def planned_configs(spec: SweepSpec) -> Iterator[tuple[Candidate, tuple[int, ...
             return
 
 
+def examples(spec: SweepSpec) -> list[PlannedTrial]:
+    """Trials such as an adaptive search gives: the first that a random search of the same space would."""
+    budget, confirm = spec.budget.model_copy(update={"trials": NUM_EXAMPLES}), ConfirmConfig(configs=0)
+    return plan(dataclasses.replace(spec, method="random", budget=budget, confirm=confirm))
+
+
 def most_trials(spec: SweepSpec) -> int:
     """A number that no plan of this sweep exceeds, known without looking at any config."""
-    budget = spec.budget.trials
+    budget = spec.num_to_search
     in_space = num_combinations(spec) * len(spec.seeds)
-    if spec.search.method == "random":
+    if spec.draws:
         assert budget is not None
         return budget
     return in_space if budget is None else min(budget, in_space)
@@ -68,8 +76,8 @@ def most_trials(spec: SweepSpec) -> int:
 
 def note_on_budget(spec: SweepSpec, num_planned: int) -> str | None:
     """What a plan leaves out of its space, or its budget holds beyond it; None where neither is the case."""
-    most = spec.budget.trials
-    if most is None or (spec.search.method == "random" and num_planned == most):
+    most = spec.num_to_search
+    if most is None or (spec.draws and num_planned == most):
         return None
     if num_planned < most:
         return f"the space holds {num_planned:,} different trials; the budget would allow {most:,}"
@@ -82,7 +90,8 @@ def note_on_budget(spec: SweepSpec, num_planned: int) -> str | None:
     return f"the space holds {about}{num_trials:,} trials; budget.trials cuts it to {num_planned:,}"
 
 
-def _planned(candidate: Candidate, seed: int) -> PlannedTrial:
+def planned_trial(candidate: Candidate, seed: int) -> PlannedTrial:
+    """One replicate of a config."""
     config = candidate.config.model_copy(update={"seed": seed})
     resources = candidate.resources
     return PlannedTrial(

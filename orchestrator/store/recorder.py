@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from orchestrator.early_stopping.rule import Verdict
 from orchestrator.store.run_folder import RunFolder
 from orchestrator.store.trial_folder import TrialFolder
 from results.tables.schema import curves_table, flatten_config, trials_table
-from search_spaces.spec.sweep_spec import SweepSpec
+from search_spaces.spec.sweep_spec import SweepSpec, score_column
 from trainer.files import replacing
 from trainer.result import TrialResult
 
@@ -22,8 +24,16 @@ TRIALS_PER_FRAGMENT = 100
 class Recorder:
     """Keeps `tables/` equal to the finished trials. Only the last fragment of a table is ever written again."""
 
-    def __init__(self, folder: RunFolder, spec: SweepSpec) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        spec: SweepSpec,
+        verdicts: dict[str, Verdict] | None = None,
+        confirmed: dict[str, str | None] | None = None,
+    ) -> None:
         self.folder, self.spec = folder, spec
+        self.verdicts = {} if verdicts is None else verdicts  # of early stopping, by trial id
+        self.confirmed = {} if confirmed is None else confirmed  # what a trial of confirmation is compared with, by id
         self.rows: list[dict[str, Any]] = []
         self.curves: list[list[dict[str, Any]]] = []  # of the last fragment, so that recording reads no curve twice
 
@@ -56,7 +66,7 @@ class Recorder:
         return self.rows[-1]
 
     def _replace_row(self, index: int, result: TrialResult) -> dict[str, Any]:
-        self.rows[index] = row_of(self.spec, self.folder.trial(self.rows[index]["trial_id"]), result)
+        self.rows[index] = self._row(self.rows[index]["trial_id"], result)
         fragment = index // TRIALS_PER_FRAGMENT
         rows = self.rows[fragment * TRIALS_PER_FRAGMENT : (fragment + 1) * TRIALS_PER_FRAGMENT]
         curves = [self._curve(row) for row in rows]
@@ -67,13 +77,28 @@ class Recorder:
         return self.rows[index]
 
     def _add(self, trial_id: str, result: TrialResult) -> None:
-        row = row_of(self.spec, self.folder.trial(trial_id), result)
+        row = self._row(trial_id, result)
         curve = self._curve(row)
         if self.rows and len(self.rows) % TRIALS_PER_FRAGMENT == 0:
             self._write_last()
             self.curves = []
         self.rows.append(row)
         self.curves.append(curve)
+
+    def looks(self) -> dict[str, dict[int, float]]:
+        """What early stopping saw of each trial, by its id and by step."""
+        found: dict[str, dict[int, float]] = {}
+        for path in sorted((self.folder.tables / "curves").glob("curves-*.parquet")):
+            for point in pq.read_table(path, columns=["trial_id", "step", "look_ce"]).to_pylist():
+                if point["look_ce"] is not None and not math.isnan(point["look_ce"]):
+                    found.setdefault(point["trial_id"], {})[point["step"]] = point["look_ce"]
+        return found
+
+    def _row(self, trial_id: str, result: TrialResult) -> dict[str, Any]:
+        row = row_of(self.spec, self.folder.trial(trial_id), result)
+        is_confirming = trial_id in self.confirmed
+        stage = {"stage": "confirm" if is_confirming else "search", "confirm_against": self.confirmed.get(trial_id)}
+        return {**row, **stage, **_stopping(self.verdicts.get(trial_id), score_column(self.spec.objectives))}
 
     def _num_fragments(self) -> int:
         return -(-len(self.rows) // TRIALS_PER_FRAGMENT)
@@ -117,6 +142,22 @@ def row_of(spec: SweepSpec, folder: TrialFolder, result: TrialResult) -> dict[st
         **flatten_config(config.model_dump(mode="json")),
     }
     return {**row, "feasible": feasible(spec, row)}
+
+
+def _stopping(verdict: Verdict | None, column: str) -> dict[str, Any]:
+    """The columns of early stopping. What is known of another score than today's objective is left out."""
+    if verdict is None or verdict.action == "go_on":
+        return {}
+    if verdict.column != column:
+        return {"stop_step": verdict.step, "stop_audited": verdict.action == "audit"}
+    return {
+        "stop_step": verdict.step,
+        "stop_predicted": verdict.predicted,
+        "stop_best_case": verdict.best_case,
+        "stop_band": verdict.band,
+        "stop_dominated_by": verdict.dominated_by,
+        "stop_audited": verdict.action == "audit",
+    }
 
 
 def feasible(spec: SweepSpec, row: Mapping[str, Any]) -> bool | None:

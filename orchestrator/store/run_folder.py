@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import UsageError
-from orchestrator.store.stop_requests import StopRequests
+from orchestrator.store.requests import Requests
 from orchestrator.store.sweep_versions import Change, SweepVersions, changes_between, in_words
 from orchestrator.store.trial_folder import TrialFolder
 from search_spaces.spec import yaml_document
 from search_spaces.spec.load import load_sweep
 from search_spaces.spec.problems import SpecError
+from search_spaces.spec.search_config import METHODS
 from search_spaces.spec.sweep_file import keys_that_may_change
+from search_spaces.spec.sweep_spec import SweepSpec
 from trainer.errors import Busy
 from trainer.files import TEMPORARY_NAME, read_json, remove_stray_temporaries, write_atomically
 from trainer.locks import sole_owner
@@ -43,9 +45,24 @@ class RunFolder:
         return self.root / "environment.json"
 
     @property
-    def stop_requests(self) -> StopRequests:
+    def requests(self) -> Requests:
         """What `frostline stop` asks of the driver of this run."""
-        return StopRequests(self.root / ".stop_requests")
+        return Requests(self.root / ".requests")
+
+    @property
+    def suggestions_file(self) -> Path:
+        """The record of an adaptive search; see `search_record/suggestion_log.py`."""
+        return self.root / "suggestions.jsonl"
+
+    @property
+    def early_stopping_file(self) -> Path:
+        """The record of early stopping; see `early_stopping/stop_log.py`."""
+        return self.root / "early_stopping.jsonl"
+
+    @property
+    def confirmation_file(self) -> Path:
+        """The record of confirmation; see `confirmation/confirmation_log.py`."""
+        return self.root / "confirmation.jsonl"
 
     @property
     def tune_folder(self) -> Path:
@@ -114,6 +131,37 @@ class RunFolder:
                 )
         return changes
 
+    def kept_method(self, spec: SweepSpec) -> SweepSpec:
+        """The spec with the method that the folder's sweep began with, where its file leaves that to frostline."""
+        if not self.sweep_file.exists():
+            return spec
+        spec = self._with_earlier_defaults(spec)
+        if spec.search.method != "auto":
+            return spec
+        stored = self._stored_spec().get("search")
+        method = stored.get("method") if isinstance(stored, dict) else None
+        return dataclasses.replace(spec, method=method) if method in METHODS else spec
+
+    def _with_earlier_defaults(self, spec: SweepSpec) -> SweepSpec:
+        """As the version that wrote the folder meant it: one without these sections had all seeds and no confirmation.
+
+        What the spec itself says stands.
+        """
+        first = self.versions.first()
+        written = self._written() if first is None else first
+        replicates, confirm = spec.replicates, spec.confirm
+        if "replicates" not in written and replicates.when == "auto":
+            replicates = replicates.model_copy(update={"when": "always"})
+        if "confirm" not in written and confirm.configs is None:
+            confirm = confirm.model_copy(update={"configs": 0})
+        return dataclasses.replace(spec, replicates=replicates, confirm=confirm)
+
+    def _written(self) -> dict[str, Any]:
+        try:
+            return yaml_document.load(self.sweep_file).values
+        except SpecError as error:
+            raise UsageError(f"{self.sweep_file} is damaged: {error}; restore it, or choose another --out") from error
+
     def write_spec(self, resolved: dict[str, Any], data_sha256: Mapping[str, str], trial_ids: Sequence[str]) -> None:
         """Write the spec and the data's fingerprints, after `check`: from here on the folder is this sweep's.
 
@@ -149,12 +197,9 @@ class RunFolder:
 
     def _stored_spec(self) -> dict[str, Any]:
         """The spec of the folder as today's reader resolves it: another way to write the same is no change."""
+        values = self._written()
         try:
-            values = yaml_document.load(self.sweep_file).values
-        except SpecError as error:
-            raise UsageError(f"{self.sweep_file} is damaged: {error}; restore it, or choose another --out") from error
-        try:
-            return load_sweep(self.sweep_file).resolved()
+            return self._with_earlier_defaults(load_sweep(self.sweep_file)).resolved()
         except SpecError:  # an earlier version accepted what this one refuses; its values still tell the difference
             return values
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from trainer.files import write_atomically
 
 MAX_CHANGES_SHOWN = 3
@@ -55,6 +57,17 @@ class SweepVersions:
     """
 
     root: Path
+
+    def first(self) -> dict[str, Any] | None:
+        """The oldest version that can be read, as plain values; None without any."""
+        for path in sorted(self.root.glob("*.yaml")):
+            try:
+                values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError, yaml.YAMLError):
+                continue
+            if isinstance(values, dict):
+                return values
+        return None
 
     def add(self, text: str, trial_ids: Sequence[str] | None, written_at: float | None = None) -> None:
         """Keep a version, unless it is the newest already. `trial_ids` None: not known; `written_at`: epoch seconds."""

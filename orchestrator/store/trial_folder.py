@@ -14,6 +14,9 @@ from trainer.files import read_json, write_atomically
 from trainer.result import FINAL_STATUSES, OPEN_STATUSES, TrialResult, utc_now
 from trainer.trial_files import TrialFiles
 
+# What `frostline retry` may go on with.
+TO_RETRY = ("stopped_early", "failed")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Placement:
@@ -123,6 +126,12 @@ class TrialFolder(TrialFiles):
             started_at=progress.get("started_at", now),
             finished_at=now,
         ).save(self.result_file)
+
+    def reopen(self) -> None:
+        """Let a trial that failed or was stopped go on: its result or state is kept beside, its checkpoint counts."""
+        outcome = self.result() or self.state()
+        if outcome is not None:
+            self.set_aside(outcome.status)
 
     def set_aside(self, reason: str) -> None:
         """Let the trial count as not finished; its result or state is kept beside as `result.<reason>.json`."""

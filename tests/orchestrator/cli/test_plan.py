@@ -89,7 +89,9 @@ def test_the_numbers_add_up(app: typer.Typer) -> None:
 
 def test_a_budget_that_cuts_the_grid_is_told(app: typer.Typer, tmp_path: Path) -> None:
     """The second line says how many trials the space holds where the plan is not all of them."""
-    (tmp_path / "cut.yaml").write_text("budget: {trials: 2}\nspace: {train.steps: {choice: [1, 2, 3]}}\n")
+    (tmp_path / "cut.yaml").write_text(
+        "search: {method: grid}\nbudget: {trials: 2}\nspace: {train.steps: {choice: [1, 2, 3]}}\n"
+    )
     done = CliRunner().invoke(app, ["plan", str(tmp_path / "cut.yaml")])
     assert done.output.splitlines()[1] == "the space holds 3 trials; budget.trials cuts it to 2"
 

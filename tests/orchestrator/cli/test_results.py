@@ -14,6 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from orchestrator.cli import results
+from results.report.conclusions import FOUND
 from results.tables import schema
 
 SWEEP = "name: demo\nobjectives: {ce: min, artifact_bytes: min}\nconstraints: ['artifact_bytes <= 1_000_000']\n"
@@ -86,9 +87,12 @@ def test_table_under_the_sweeps_budget(app: typer.Typer, run: Path) -> None:
     assert "4.6150 ± 0.0635" in lines[2] and "control" in lines[2] and "12,345 CPU" in lines[2]
     assert "+0.43 ± 0.01 %" in lines[3] and "2 (1 lost)" in lines[4]
     assert "12L64d" not in "\n".join(lines)
-    assert lines[-4] == "1 of 13 trials is not counted: 1 diverged"
+    assert lines[-5:-3] == [
+        "1 of 13 trials is not counted: 1 diverged",
+        "front: 4 configs beyond doubt; in doubt none",
+    ]
     assert lines[-3:] == [
-        "Found, beyond the noise between seeds (the 95 % interval leaves out 0):",
+        FOUND,
         "  selective 4L64d: CE +0.43 ± 0.01 % (worse) against baseline 4L64d, with 5 % fewer bytes (2 seeds)",
         "  selective 2L64d: CE +0.42 ± 0.01 % (worse) against baseline 2L64d, with 9 % fewer bytes (2 seeds)",
     ]

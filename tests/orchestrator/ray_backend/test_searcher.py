@@ -26,10 +26,10 @@ from orchestrator.run_context import RunContext
 from orchestrator.scheduling import retries
 from orchestrator.scheduling.placement import CPU, Node, Pool
 from orchestrator.scheduling.retries import MAX_DEATHS, Retries
-from orchestrator.search.planner import plan
+from orchestrator.search.search import PlannedSearch
 from orchestrator.store.recorder import Recorder
+from orchestrator.store.requests import Request
 from orchestrator.store.run_folder import RunFolder
-from orchestrator.store.stop_requests import StopRequest
 from orchestrator.worker import Job
 from trainer.control import GO_ON, Command
 from trainer.result import Status, TrialResult
@@ -64,10 +64,13 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
 def searcher(tmp_path: Path, cluster: Cluster) -> PlanSearcher:
     spec, folder = tiny_sweep(tmp_path), RunFolder(tmp_path / "run")
     status = SweepStatus(num_trials=4, objective=("ce", "min"), started_seconds=time.monotonic())
-    trials = plan(spec)
+    search = PlannedSearch(spec)
+    while search.ask():
+        pass
     run = RunContext(
         spec=spec,
-        trials=trials,
+        search=search,
+        examples=search.trials,
         folder=folder,
         data_root=tmp_path,
         data_sha256={"tiny": "a" * 64},
@@ -77,7 +80,7 @@ def searcher(tmp_path: Path, cluster: Cluster) -> PlanSearcher:
     )
     folder.root.mkdir()
     folder.sweep_file.touch()
-    return PlanSearcher(run, trials, Pool([NODE]), Board())
+    return PlanSearcher(run, search.trials, Pool([NODE]), Board())
 
 
 def fail(searcher: PlanSearcher, job: Job) -> None:
@@ -180,7 +183,7 @@ def beat(searcher: PlanSearcher, job: Job) -> Command:
 def test_a_stop_reaches_every_running_trial(searcher: PlanSearcher) -> None:
     """Ctrl-C, or a request for the whole sweep: nothing new starts, running trials are told to end."""
     jobs = [ask(searcher, "t0"), ask(searcher, "t1")]
-    searcher.run.folder.stop_requests.add(StopRequest(None, "enough"))
+    searcher.run.folder.requests.add(Request(None, "enough"))
     assert searcher.suggest("t2") is None and searcher.suggest("t3") is None
     assert [beat(searcher, job).status for job in jobs] == ["interrupted", "interrupted"]
     for index, job in enumerate(jobs):
@@ -193,10 +196,10 @@ def test_a_stop_reaches_every_running_trial(searcher: PlanSearcher) -> None:
 def test_one_trial_that_is_stopped_is_not_sent_out_again(searcher: PlanSearcher) -> None:
     """Running or waiting, it gets its row `stopped_early` with the reason; the others know nothing of it."""
     job, other = ask(searcher, "t0"), ask(searcher, "t1")
-    requests = searcher.run.folder.stop_requests
+    requests = searcher.run.folder.requests
     waiting = list(searcher.waiting)
-    requests.add(StopRequest(job.trial_id, "too slow"))
-    requests.add(StopRequest(waiting[0], "not wanted"))
+    requests.add(Request(job.trial_id, "too slow"))
+    requests.add(Request(waiting[0], "not wanted"))
     assert searcher.suggest("t2") is None
     assert (beat(searcher, job), beat(searcher, other)) == (Command("stopped_early", "too slow"), GO_ON)
     leave_state(searcher, job, "stopped_early")
@@ -280,7 +283,7 @@ def test_a_stale_state_hides_no_death(searcher: PlanSearcher) -> None:
 def test_a_stop_outlives_the_worker_that_was_told(searcher: PlanSearcher) -> None:
     """A worker that dies before it obeys: its trial is not sent out again."""
     job = ask(searcher, "t0")
-    searcher.run.folder.stop_requests.add(StopRequest(job.trial_id, "too slow"))
+    searcher.run.folder.requests.add(Request(job.trial_id, "too slow"))
     searcher.suggest("t1")
     searcher.on_trial_complete("t0", error=True)
     [row] = searcher.run.recorder.rows

@@ -97,7 +97,7 @@ def test_failed_trials_have_their_row_and_run_again_only_when_asked(make_sweep: 
     """A trial that diverges is a row with a reason and exit code 1; the log says which it was, and what was cut."""
     # a decay of 10 at a rate of 10 multiplies every weight by -99 a step
     rates = {"optimizer.learning_rate": {"choice": [1e-3, 10, 1e-4]}, "optimizer.weight_decay": {"choice": [10]}}
-    sweep = make_sweep(space=rates, seeds=[1], budget={"trials": 2})
+    sweep = make_sweep(space=rates, seeds=[1], budget={"trials": 2}, search={"method": "grid"})
     assert sweep.finish() == 1
     assert "(lr 10): diverged: the training loss became" in sweep.log
     assert "the space holds 3 trials; budget.trials cuts it to 2" in sweep.log

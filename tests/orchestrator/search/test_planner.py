@@ -75,7 +75,7 @@ def test_a_grid_is_the_product(load: Any) -> None:
     num_seeds=st.integers(1, 3),
     budget=st.integers(1, 200),
 )
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_size_of_a_grid(load: Any, sizes: list[int], num_seeds: int, budget: int) -> None:
     """A plan has as many trials as the product, or the budget if that is less, all different."""
     keys = ["train.steps", "schedule.warmup_steps", "train.eval_every_steps", "optimizer.momentum_warmup_steps"]
@@ -85,7 +85,7 @@ def test_the_size_of_a_grid(load: Any, sizes: list[int], num_seeds: int, budget:
 
 
 @given(order=st.permutations(list(RANDOM["space"])), method=st.sampled_from(["grid", "random"]))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_order_of_keys_makes_no_difference(load: Any, order: list[str], method: str) -> None:
     """A file with its keys in another order has the same plan, in the same order."""
     space: dict[str, Any] = RANDOM["space"]
@@ -100,7 +100,7 @@ def test_the_order_of_keys_makes_no_difference(load: Any, order: list[str], meth
 
 
 @given(smaller=st.integers(1, 59))
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_larger_budget_begins_with_the_smaller_plan(load: Any, smaller: int) -> None:
     """Raising the budget of a sweep adds trials and changes none."""
     assert ids(plan(load({**RANDOM, "budget": {"trials": smaller}}))) == ids(plan(load(RANDOM)))[:smaller]
@@ -167,7 +167,7 @@ def test_draws_are_spread_evenly() -> None:
 
 
 @given(low=st.integers(1, 2**62), span=st.integers(1, 2**62), number=st.integers(0, 10**6), log=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_draws_of_huge_whole_numbers(low: int, span: int, number: int, log: bool) -> None:
     """Bounds hold for numbers that no float can tell apart."""
     _, value = draw(Parameter("train.steps", "log_range" if log else "range", (low, low + span)), 1, number)
@@ -179,7 +179,7 @@ def test_draws_of_huge_whole_numbers(low: int, span: int, number: int, log: bool
     high=st.floats(-1e308, 1e308, allow_nan=False),
     number=st.integers(0, 10**6),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_draws_of_any_fractions(low: float, high: float, number: int) -> None:
     """Bounds hold for any finite ends, however far apart or near."""
     low, high = min(low, high), max(low, high)
@@ -312,7 +312,8 @@ def test_a_budget_that_cuts_a_grid_is_told(load: Any, changes: dict[str, Any], n
     """What a budget leaves out is counted without what repeats and cases that do not hold; draws leave nothing out."""
     space = {"recipe": {"choice": ["baseline", "selective"]}, "train.steps": {"choice": [1, 2]}}
     cases = [{"when": {"recipe": "selective"}, "space": {"freeze": {"choice": [{}, {"seed": 5}, {"layers": "all"}]}}}]
-    spec = load({"space": space, "cases": cases, "seeds": [1, 2], **changes})
+    grid = {"search": {"method": "grid"}, "space": space, "cases": cases, "seeds": [1, 2]}
+    spec = load({**grid, **changes})
     assert note_on_budget(spec, len(plan(spec))) == note
 
 

@@ -1,0 +1,134 @@
+"""A search that is followed by confirmation: when all its trials have ended, the best ones are trained once more."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from orchestrator.confirmation.choose import Row, choose
+from orchestrator.confirmation.confirmation_log import ConfirmationLog, Confirmed
+from orchestrator.search.planner import PlannedTrial
+from orchestrator.search.search import Search
+from search_spaces.spec.sweep_spec import SweepSpec
+
+
+class ConfirmingSearch:
+    """Gives the trials of another search, and then those of confirmation.
+
+    Args:
+        inner: the search.
+        log: the record; what it holds was chosen before, and is not chosen anew.
+        against: by trial id of confirmation, the config id that it is compared with; new ones are added.
+        rows: gives the rows of the table so far.
+    """
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        inner: Search,
+        log: ConfirmationLog,
+        against: dict[str, str | None],
+        rows: Callable[[], Sequence[Row]],
+    ) -> None:
+        self.spec, self.inner, self.log, self.against, self.rows = spec, inner, log, against, rows
+        self.confirmed = log.read()
+        self._nothing_is_left = False  # to be chosen
+        self._ended: set[str] = set()
+
+    @property
+    def end(self) -> str | None:
+        is_complete = sum(one.is_of_front for one in self.confirmed) >= self.spec.num_confirmed
+        return self.inner.end if is_complete or self._nothing_is_left else None
+
+    @property
+    def trials(self) -> Sequence[PlannedTrial]:
+        wanted = self.confirmed if self.spec.num_confirmed else []  # unless the file has changed its mind
+        return [*self.inner.trials, *(trial for one in wanted for trial in one.trials)]
+
+    @property
+    def num_to_come(self) -> int:
+        """Trials that it may still give, at most."""
+        num_given = sum(len(one.trials) for one in self.confirmed)
+        return 0 if self.end is not None else self.inner.num_to_come + max(0, self.spec.num_to_confirm - num_given)
+
+    @property
+    def waits_for_results(self) -> bool:
+        return self.end is None and self.inner.end is not None and not self._all_ended
+
+    def ask(self) -> Sequence[PlannedTrial]:
+        if self.inner.end is None and (trials := self.inner.ask()):
+            return trials
+        if self.inner.end is None or self.end is not None or not self._all_ended:
+            return ()
+        chosen = self._chosen()
+        if chosen:
+            self.log.append(chosen)
+            self._add(chosen)
+        self._nothing_is_left = True
+        return [trial for one in chosen for trial in one.trials]
+
+    def tell(self, row: Mapping[str, Any]) -> None:
+        self._ended.add(row["trial_id"])
+        self.inner.tell(row)
+
+    def reopened(self, trial_id: str) -> None:
+        self._ended.discard(trial_id)
+
+    def look_ahead(self) -> None:
+        """Learn whether there is a next config, or one to be confirmed, without giving it."""
+        if self.inner.end is None:
+            self.inner.look_ahead()
+        if self.inner.end is not None and self.end is None and self._all_ended and not self._chosen():
+            self._nothing_is_left = True
+
+    def settings_of(self, trial_id: str) -> str:
+        return "to confirm" if trial_id in self.against else self.inner.settings_of(trial_id)
+
+    def text(self) -> str:
+        num = sum(len(one.trials) for one in self.confirmed)
+        return f"confirming {len(self.confirmed)} configs, {num} trials" if num else self.inner.text()
+
+    def close(self) -> None:
+        self.inner.close()
+
+    @property
+    def _all_ended(self) -> bool:
+        return all(trial.trial_id in self._ended for trial in self.inner.trials)
+
+    def _chosen(self) -> list[Confirmed]:
+        trials = {trial.config.config_id: trial for trial in reversed(self.inner.trials)}
+        rows = [row for row in self.rows() if row["stage"] != "confirm" and row["config_id"] in trials]
+        known: Collection[str] = {one.config_id for one in self.confirmed}
+        done = {one.config_id for one in self.confirmed if one.is_of_front}
+        chosen = choose(self.spec, rows, done)
+        return [
+            Confirmed(
+                config_id=one.config_id,
+                against=one.against,
+                is_of_front=one.is_of_front,
+                trials=tuple(self._with_seed(trials[one.config_id], seed, rows) for seed in self.spec.fresh_seeds),
+            )
+            for one in chosen
+            if one.config_id not in known
+        ]
+
+    def _add(self, chosen: Sequence[Confirmed]) -> None:
+        self.confirmed += chosen
+        self.against |= {trial.trial_id: one.against for one in chosen for trial in one.trials}
+
+    @staticmethod
+    def _with_seed(trial: PlannedTrial, seed: int, rows: Sequence[Row]) -> PlannedTrial:
+        """The trial with another seed. In a mixed pool it has one kind of device, as pairs are compared on one only."""
+        kinds = Counter(row["accelerator"] for row in rows if row["accelerator"] is not None)
+        is_mixed = trial.accelerator == "any" and len(kinds) > 1
+        accelerator = kinds.most_common(1)[0][0] if is_mixed else trial.accelerator
+        config = trial.config.model_copy(update={"seed": seed})
+        trial_id = config.trial_id + trial.trial_id.removeprefix(trial.config.trial_id)
+        return dataclasses.replace(trial, config=config, trial_id=trial_id, accelerator=accelerator)
+
+
+def against_of(confirmed: Sequence[Confirmed]) -> dict[str, str | None]:
+    """By trial id, the config that it is compared with."""
+    return {trial.trial_id: one.against for one in confirmed for trial in one.trials}

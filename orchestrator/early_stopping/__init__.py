@@ -1,0 +1,1 @@
+"""Early stopping: which running trials cannot win. Pure rules, and a thread that applies them."""

@@ -1,0 +1,102 @@
+"""The search of a sweep: which config is run next. One interface for plans and for methods that learn.
+
+Free of Ray and of any clock. Methods that learn are in `adaptive.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from orchestrator.search.planner import PlannedTrial, planned_configs, planned_trial
+from search_spaces.spec.sweep_spec import SweepSpec
+
+
+class Search(Protocol):
+    """Gives the trials of one config after another, and is told what became of them."""
+
+    @property
+    def trials(self) -> Sequence[PlannedTrial]:
+        """All trials that were given so far, in order."""
+        ...
+
+    @property
+    def end(self) -> str | None:
+        """Why no more trials come; None while some may."""
+        ...
+
+    @property
+    def num_to_come(self) -> int:
+        """How many more trials it may give, at most."""
+        ...
+
+    @property
+    def waits_for_results(self) -> bool:
+        """Whether no more trials come before those that were given have ended."""
+        ...
+
+    def ask(self) -> Sequence[PlannedTrial]:
+        """The trials of the next config, each once; empty at the end, and while none is ready."""
+        ...
+
+    def tell(self, row: Mapping[str, Any]) -> None:
+        """What came of a trial: its row of the table. What is no trial of this search is ignored."""
+        ...
+
+    def reopened(self, trial_id: str) -> None:
+        """A trial that had ended goes on."""
+        ...
+
+    def look_ahead(self) -> None:
+        """Learn whether there is a next config, and set `end` if there is none."""
+        ...
+
+    def settings_of(self, trial_id: str) -> str:
+        """What tells a trial from others, where its search knows; else empty."""
+        ...
+
+    def text(self) -> str:
+        """What a display says of it, beside the counts of trials; may be empty."""
+        ...
+
+    def close(self) -> None:
+        """End what runs in the background."""
+        ...
+
+
+class PlannedSearch:
+    """Methods grid and random: the plan, which no result changes."""
+
+    def __init__(self, spec: SweepSpec) -> None:
+        self.trials: list[PlannedTrial] = []
+        self.end: str | None = None
+        self.num_to_come = 0  # all are given before anything runs
+        self.waits_for_results = False
+        self._configs = planned_configs(spec)
+
+    def ask(self) -> Sequence[PlannedTrial]:
+        candidate, seeds = next(self._configs, (None, ()))
+        if candidate is None:
+            self.end = "the plan ends here"
+            return ()
+        found = tuple(planned_trial(candidate, seed) for seed in seeds)
+        self.trials += found
+        return found
+
+    def tell(self, row: Mapping[str, Any]) -> None:
+        """Nothing: see the class."""
+
+    def reopened(self, trial_id: str) -> None:
+        """Nothing: see the class."""
+
+    def look_ahead(self) -> None:
+        """Nothing: `ask` tells as much."""
+
+    def settings_of(self, trial_id: str) -> str:
+        return ""
+
+    def text(self) -> str:
+        return ""
+
+    def close(self) -> None:
+        """Nothing runs."""
