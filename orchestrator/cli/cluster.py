@@ -122,6 +122,7 @@ def status(
 
     host, port = addresses.head_address(head)
     os.environ.update(ray_environment(checked_token_file(token_file)))
+    os.environ.pop("RAY_AUTH_TOKEN", None)  # Ray would take it before the file
     # here and not above: Ray reads its settings when it is imported
     from orchestrator.ray_backend.cluster_status import cluster_status, text_of
 
@@ -155,5 +156,6 @@ def _become(command: list[str], token_file: Path, drain_seconds: int) -> None:
     from orchestrator.cluster.token import checked_token_file
 
     environment = {**os.environ, **ray_environment(checked_token_file(token_file), drain_seconds)}
+    environment.pop("RAY_AUTH_TOKEN", None)  # Ray would take it before the file
     sys.stdout.flush()
     os.execve(command[0], command, environment)

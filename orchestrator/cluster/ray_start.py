@@ -80,6 +80,7 @@ def ray_environment(token_file: Path, drain_seconds: int = SECONDS_TO_DRAIN) -> 
         "RAY_AUTH_TOKEN_PATH": str(token_file),
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": str(drain_seconds),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",  # listen on the network, whatever the parent process has set
         **HEALTH_CHECKS,
     }
 

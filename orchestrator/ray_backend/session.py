@@ -43,7 +43,8 @@ def ray_session(address: str | None) -> Iterator[None]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address is None:
-            ray.init(include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
+            # not one that happens to run on this machine: its nodes and its token are not this sweep's
+            ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
         else:
             ray.init(address=address, **quiet)
     except (ConnectionError, ray.exceptions.RayError, RuntimeError) as error:
@@ -96,12 +97,20 @@ def session_facts(pool: Pool, address: str | None) -> dict[str, Any]:
     return {
         "started_at": utc_now(),
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": {name: _version_of(name) for name in PACKAGES},
         "commit": _commit(),
         "address": address,
         "driver": platform.node(),
         "nodes": [dataclasses.asdict(node) for node in pool.nodes if not node.spare],
     }
+
+
+def _version_of(package: str) -> str | None:
+    """None for frostline itself where a checkout runs that was not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _commit() -> str | None:

@@ -40,7 +40,6 @@ class Cluster:
         self.token = folder / "token"
         self.token.write_text(subprocess.run(command("cluster", "token"), capture_output=True, text=True).stdout)
         self._start("head", "--port", str(self.port), "--first-port", "21000", "--drain-seconds", "5")
-        self.wait_for(1)
 
     @property
     def address(self) -> str:
@@ -78,8 +77,11 @@ class Cluster:
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made = Cluster(tmp_path)
-    yield made
-    made.end()
+    try:
+        made.wait_for(1)
+        yield made
+    finally:
+        made.end()
 
 
 def test_a_worker_joins_works_and_leaves(
@@ -94,11 +96,17 @@ def test_a_worker_joins_works_and_leaves(
     base = {"data": "tiny", "device": "cpu", "model": {"vocab_size": 512, "num_layers": 1, "dim": 32, "num_heads": 2}}
     base |= {"train": {"steps": 20, "sequence_tokens": 32, "batch_sequences": 4}, "eval": {"tokens": 512}}
     sweep = Sweep(write_sweep(tmp_path, resources=resources, base=base), tmp_path / "run", data_root)
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(cluster.token))
     assert sweep.finish("--address", cluster.address) == 0, sweep.log
     assert set(sweep.table.status) == {"completed"} and set(sweep.table.accelerator) == {"A40"}
     assert set(sweep.table.node) == {node["node_id"]}
+    alone = Sweep(write_sweep(tmp_path, name="alone", base=base, seeds=1), tmp_path / "alone", data_root)
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH")
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    assert alone.finish() == 0, alone.log
+    assert set(alone.table.accelerator) == {"CPU"}, "without --address a sweep leaves the cluster of this machine alone"
     os.kill(worker.pid, signal.SIGTERM)
     worker.wait(timeout=60)
     assert [one["is_head"] for one in cluster.wait_for(1)] == [True]
