@@ -132,7 +132,9 @@ def half_cards(setting: Setting) -> Findings:
     """Two trials share one card, half each, at the same time."""
     path = setting.folder / "half_cards.yaml"
     resources = {"cpus": 1, "gpus": 0.5} if setting.device == "cuda" else {"cpus": 1}
-    config = _config(setting, train={"steps": 200 if setting.tiny else 2_000}).model_dump(mode="json", exclude_unset=True)
+    config = _config(setting, train={"steps": 200 if setting.tiny else 2_000}).model_dump(
+        mode="json", exclude_unset=True
+    )
     path.write_text(json.dumps({"name": "half_cards", "seeds": 2, "resources": resources, "base": config}))
     table = _table(_run_sweep(setting, path, "half_cards"))
     overlap = (table["finished_at"].min() - table["started_at"].max()).total_seconds()

@@ -10,7 +10,8 @@ from typing import Literal, Protocol
 
 from trainer.control import GO_ON, Command, Stage
 
-FaultKind = Literal["disk", "data", "busy"]
+# disk: of the run folder; scratch: of a worker's own disk; link: between a worker and the driver
+FaultKind = Literal["disk", "scratch", "link", "data", "versions", "busy"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

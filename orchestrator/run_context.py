@@ -32,6 +32,7 @@ class RunOptions:
         retry_failed: run failed trials again; their old result is kept beside as `result.failed.json`.
         continue_stopped: go on with trials that were stopped early.
         keep_going: pause nothing, however many trials fail alike.
+        any_versions: use workers whose frostline, torch or Python is another than the driver's.
     """
 
     overrides: tuple[str, ...] = ()
@@ -42,6 +43,7 @@ class RunOptions:
     retry_failed: bool = False
     continue_stopped: bool = False
     keep_going: bool = False
+    any_versions: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,7 @@ class RunContext:
         examples: trials such as the search gives, to check beforehand what they need.
         data_sha256: fingerprint of each dataset of the plan by its name.
         stopper: judges running trials; None without early stopping.
-        keep_going: pause nothing, however many trials fail alike.
+        keep_going, any_versions: see `RunOptions`.
     """
 
     spec: SweepSpec
@@ -67,6 +69,7 @@ class RunContext:
     display: Display
     stopper: Stopper | None = None
     keep_going: bool = False
+    any_versions: bool = False
 
     @property
     def trials(self) -> Sequence[PlannedTrial]:

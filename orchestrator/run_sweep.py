@@ -85,6 +85,7 @@ def run_sweep(spec_file: Path, options: RunOptions, console: Console) -> int:
             status=(status := _new_status(spec, search, backlog.admitted, examples)),
             display=Display(status, console),
             keep_going=options.keep_going,
+            any_versions=options.any_versions,
         )
         if changes:
             run.display.note(summary.changed_spec(run, changes))

@@ -10,16 +10,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from orchestrator.control_channel import Channel, Fault
+from orchestrator.control_channel import Channel, Fault, FaultKind
 from orchestrator.errors import DISK_FAULTS
 from orchestrator.heartbeat import SECONDS_BETWEEN_BEATS, Heartbeat
 from orchestrator.repeating import repeating
+from orchestrator.store.file_server import Call
 from orchestrator.store.run_folder import RunFolder
+from orchestrator.store.run_store import Superseded, TransferError
 from orchestrator.store.trial_folder import Placement, TrialFolder
+from orchestrator.store.workplace import FileSource, Workplace, workplace
 from trainer.config.trial import TrialConfig
 from trainer.control import Command
-from trainer.errors import Busy, Stopped
+from trainer.errors import Busy, DataError, Stopped
 from trainer.result import utc_now
+from trainer.versions import differences, own_versions
 
 # Set when this process gets SIGTERM while it runs a trial: the trial ends at its next report, then the process.
 terminated = threading.Event()
@@ -42,10 +46,26 @@ class Job:
     moves_anywhere: bool = False
     is_looked_at: bool = False
     scores_test: bool = False
+    session: str = ""
+    attempt: int = 0
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)  # that a worker must have; empty: any
 
     @property
     def folder(self) -> TrialFolder:
+        """As the driver sees it; where a worker runs the trial, its `Workplace` says."""
         return RunFolder(Path(self.run_folder)).trial(self.trial_id)
+
+    @property
+    def files(self) -> FileSource:
+        return FileSource(
+            run_folder=Path(self.run_folder),
+            data_root=Path(self.data_root),
+            session=self.session,
+            attempt=self.attempt,
+            trial_id=self.trial_id,
+            data=str(self.config["data"]),
+            data_sha256=self.data_sha256,
+        )
 
     def placement(self, node: str | None) -> Placement:
         """Where the job runs, once its node is known."""
@@ -57,36 +77,64 @@ class Job:
         )
 
 
-def run_job(job: Job, *, node: str, channel: Channel, report: Callable[[dict[str, Any]], None]) -> None:
+SendReport = Callable[[dict[str, Any]], None]
+
+
+def run_job(job: Job, *, node: str, channel: Channel, report: SendReport, call: Call | None = None) -> None:
     """Run one trial to its result file, or to its checkpoint and `state.json` if it is told to end.
 
     What goes wrong inside the trial becomes a row with status `failed`; its traceback is in the trial's `log.txt`. A
     fault of the machine is told to the driver and leaves no row. A worker that dies leaves none either: the driver sees
     that and sends the trial out again.
+
+    Args:
+        call: reaches the file server beside the driver, for workers that do not see the run folder.
     """
+    if wrong := differences(own_versions(), job.versions):
+        channel.report_fault(_fault("versions", job, f"{wrong}; --any-versions allows it"))
+        return
     is_busy.set()
+    heartbeat = Heartbeat(channel, job.trial_id, node)
     try:
-        job.folder.write_placement(job.placement(node))
-        heartbeat = Heartbeat(channel, job.trial_id, node)
-        with repeating(heartbeat.beat, SECONDS_BETWEEN_BEATS):
-            _run_trial(job, heartbeat, channel, report)
-    except Stopped:
+        with (
+            repeating(heartbeat.beat, SECONDS_BETWEEN_BEATS),
+            workplace(job.files, call, channel.note) as place,
+        ):
+            _run_in(place, job, heartbeat, channel, report)
+    except Superseded:  # the driver has taken this worker for dead: another one has the trial
         pass
-    except Busy as error:  # an owner that outlives its driver, or somebody else
-        channel.report_fault(Fault(kind="busy", trial_id=job.trial_id, host=platform.node(), message=str(error)))
-    except Exception as error:  # an error of one trial must not end the sweep; its traceback is kept
-        fault = machine_fault(error, job)
-        if fault is not None:
-            channel.report_fault(fault)
-            return
-        with job.folder.log_file.open("a") as log:
-            log.write(f"{utc_now()} failed\n{traceback.format_exc()}")
-        job.folder.write_failure(job.config, job.placement(node), f"{type(error).__name__}: {error}")
+    except TransferError as error:
+        channel.report_fault(_fault("link", job, str(error)))
+    except DataError as error:
+        channel.report_fault(_fault("data", job, str(error)))
+    except OSError as error:
+        kind: FaultKind = "disk" if call is None else "scratch"
+        channel.report_fault(_fault(kind, job, f"{error.filename or 'a file'} cannot be written: {error.strerror}"))
     finally:
         is_busy.clear()
 
 
-def _run_trial(job: Job, heartbeat: Heartbeat, channel: Channel, send_report: Callable[[dict[str, Any]], None]) -> None:
+def _run_in(place: Workplace, job: Job, heartbeat: Heartbeat, channel: Channel, report: SendReport) -> None:
+    """Run the trial in its folders. Whatever goes wrong is told there, or to the driver."""
+    placement = job.placement(heartbeat.node)
+    try:
+        place.folder.write_placement(placement)
+        _run_trial(place, job, heartbeat, channel, report)
+    except Stopped:
+        pass
+    except Busy as error:  # an owner that outlives its driver, or somebody else
+        channel.report_fault(_fault("busy", job, str(error)))
+    except Exception as error:  # an error of one trial must not end the sweep; its traceback is kept
+        fault = machine_fault(error, job, place)
+        if fault is not None:
+            channel.report_fault(fault)
+            return
+        with place.folder.log_file.open("a") as log:
+            log.write(f"{utc_now()} failed\n{traceback.format_exc()}")
+        place.folder.write_failure(job.config, placement, f"{type(error).__name__}: {error}")
+
+
+def _run_trial(place: Workplace, job: Job, heartbeat: Heartbeat, channel: Channel, send_report: SendReport) -> None:
     # torch is loaded here, in the worker, and not where the driver pickles `run_job`
     from orchestrator.hang_watch import HangWatch
     from trainer.run import run
@@ -95,8 +143,8 @@ def _run_trial(job: Job, heartbeat: Heartbeat, channel: Channel, send_report: Ca
 
     config = TrialConfig.model_validate(job.config)
     workspace = Workspace(
-        folder=job.folder.root,
-        data_root=Path(job.data_root),
+        folder=place.folder.root,
+        data_root=place.data_root,
         data_sha256=job.data_sha256,
         has_gpu=job.num_gpus > 0,
         accelerator=job.accelerator,
@@ -104,7 +152,7 @@ def _run_trial(job: Job, heartbeat: Heartbeat, channel: Channel, send_report: Ca
         is_looked_at=job.is_looked_at,
         scores_test=job.scores_test,
     )
-    with HangWatch(job.folder.hang_file, config) as watch:
+    with HangWatch(place.folder.hang_file, config) as watch:
 
         def stage(stage: Any) -> None:
             heartbeat.stage = stage
@@ -120,28 +168,31 @@ def _run_trial(job: Job, heartbeat: Heartbeat, channel: Channel, send_report: Ca
         run(config, workspace, Callbacks(stage=stage, report=told, note=channel.note))
 
 
-def machine_fault(error: Exception, job: Job) -> Fault | None:
+def machine_fault(error: Exception, job: Job, place: Workplace) -> Fault | None:
     """The fault of this machine that an error comes from; None if it is the trial's own.
 
     The data were whole when the sweep began, so whatever a trial fails with while they are not is their fault.
     """
-    host = platform.node()
-    if isinstance(error, OSError) and (error.errno in DISK_FAULTS or not Path(job.run_folder).is_dir()):
-        message = f"{job.run_folder} cannot be written: {error.strerror or error}"
-        return Fault(kind="disk", trial_id=job.trial_id, host=host, message=message)
-    if (problem := data_problem(job)) is not None:
-        return Fault(kind="data", trial_id=job.trial_id, host=host, message=problem)
-    return None
+    root = Path(job.run_folder) if place.is_shared else place.folder.root
+    if isinstance(error, OSError) and (error.errno in DISK_FAULTS or not root.is_dir()):
+        return _fault("disk" if place.is_shared else "scratch", job, f"{root} cannot be written: {error.strerror}")
+    problem = data_problem(job, place.data_root)
+    return None if problem is None else _fault("data", job, problem)
 
 
-def data_problem(job: Job) -> str | None:
+def data_problem(job: Job, data_root: Path | None = None) -> str | None:
     """What is wrong with the data of a job as this process sees them; None if they are those of the sweep."""
+    data_root = Path(job.data_root) if data_root is None else data_root
     from trainer.data.dataset import open_dataset
     from trainer.errors import DataError
 
     name = str(job.config["data"])
     try:
-        dataset = open_dataset(name, Path(job.data_root))
+        dataset = open_dataset(name, data_root)
     except (DataError, OSError) as error:
         return str(error)
-    return None if dataset.sha256 == job.data_sha256 else f"{name} in {job.data_root} is not the data of this sweep"
+    return None if dataset.sha256 == job.data_sha256 else f"{name} in {data_root} is not the data of this sweep"
+
+
+def _fault(kind: FaultKind, job: Job, message: str) -> Fault:
+    return Fault(kind=kind, trial_id=job.trial_id, host=platform.node(), message=message)

@@ -26,6 +26,7 @@ from trainer.score_artifact import Reloaded, open_validation
 from trainer.training.checkpoint import Checkpoint
 from trainer.training.state import Report, TrainingState
 from trainer.trial_files import TrialFiles
+from trainer.versions import own_versions
 from trainer.workspace import Workspace
 
 
@@ -40,6 +41,7 @@ class Attempt:
         self.config, self.workspace, self.note, self.recipe = config, workspace, note, plan(config)
         self.files = files = TrialFiles(workspace.folder)
         self.started, self.started_at = time.perf_counter(), utc_now()
+        self.versions = own_versions()
         self.device = select_device(config, has_gpu=workspace.has_gpu)
         self.device_name = device_name(self.device)
         self.compiled = self.device.type == "cuda" if config.train.compile is None else config.train.compile
@@ -156,6 +158,8 @@ class Attempt:
             compiled=self.compiled,
             data_sha256=self.dataset.sha256,
             torch_version=torch.__version__,
+            python_version=self.versions["python"],
+            frostline_version=self.versions["frostline"],
             host=platform.node(),
             worker=f"{platform.node()}:{os.getpid()}",
             started_at=self.started_at,

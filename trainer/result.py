@@ -88,6 +88,8 @@ class TrialResult:
     compiled: bool = False
     data_sha256: str = ""
     torch_version: str = ""
+    python_version: str = ""
+    frostline_version: str = ""
     host: str = ""
     worker: str = ""
     started_at: str = ""

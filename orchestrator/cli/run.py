@@ -39,6 +39,9 @@ def run(
         bool, typer.Option("--continue-stopped", help="go on with trials that were stopped early")
     ] = False,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="do not pause what fails 5 times alike")] = False,
+    any_versions: Annotated[
+        bool, typer.Option("--any-versions", help="use workers with another frostline, torch or Python")
+    ] = False,
     scale: Annotated[str | None, typer.Option(help="one of the file's scales, instead of what it says")] = None,
 ) -> None:
     """Run a sweep, or what is missing of it: the same command goes on after any interruption.
@@ -60,5 +63,6 @@ def run(
         retry_failed=retry_failed,
         continue_stopped=continue_stopped,
         keep_going=keep_going,
+        any_versions=any_versions,
     )
     raise typer.Exit(run_sweep(spec, options, Console()))

@@ -21,6 +21,7 @@ from orchestrator.errors import MachineError
 from orchestrator.interrupts import on_interrupt
 from orchestrator.progress.display import Display
 from orchestrator.ray_backend.control import BoardActor, WorkerEnd, end_trial_on_sigterm
+from orchestrator.ray_backend.file_server import server_call, start_file_server
 from orchestrator.ray_backend.head_watch import (
     SECONDS_BETWEEN_LOOKS,
     SECONDS_OF_SILENCE_CLUSTER,
@@ -69,13 +70,14 @@ def drive(
         needs = [*waiting, *(run.examples if run.search.end is None else ())]
         check_placement(needs, pool)
         if len({node.node_id for node in pool.nodes}) > 1 or any(node.gpus for node in pool.nodes):
-            check_nodes(pool, needs, run_folder=folder.root, data_root=run.data_root)
+            check_nodes(pool, needs, run)
         on_ready()
         folder.add_session(session_facts(pool, address))
         # pending trials beyond the slots would only bind early; fewer would leave slots empty
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, pool.num_slots(needs)))
         control = BoardActor()
-        tuner = _tuner(PlanSearcher(run, waiting, pool, control), run, control)
+        files = None if address is None else start_file_server(folder.root, run.data_root)
+        tuner = _tuner(PlanSearcher(run, waiting, pool, control), run, _trainable(control.handle, files))
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it would print, the display prints
         seconds_of_silence = SECONDS_OF_SILENCE_EMBEDDED if address is None else SECONDS_OF_SILENCE_CLUSTER
         watch = HeadWatch(ray.get_runtime_context().gcs_address, seconds_of_silence, partial(_abort, run.display))
@@ -95,9 +97,9 @@ def _abort(display: Display, line: str) -> None:
     os._exit(MachineError.exit_code)
 
 
-def _tuner(searcher: PlanSearcher, run: RunContext, control: BoardActor) -> tune.Tuner:
+def _tuner(searcher: PlanSearcher, run: RunContext, trainable: type[tune.Trainable]) -> tune.Tuner:
     return tune.Tuner(
-        tune.with_resources(_trainable(control.handle), _Bundles(searcher.pool)),
+        tune.with_resources(trainable, _Bundles(searcher.pool)),
         tune_config=tune.TuneConfig(
             search_alg=searcher, num_samples=-1, reuse_actors=True, trial_dirname_creator=_dirname
         ),
@@ -111,12 +113,17 @@ def _tuner(searcher: PlanSearcher, run: RunContext, control: BoardActor) -> tune
     )
 
 
-def _trainable(board: Any) -> type[tune.Trainable]:
-    """The Ray Tune trainable: runs one job after another, and passes its reports to Ray."""
+def _trainable(board: Any, files: Any) -> type[tune.Trainable]:
+    """The Ray Tune trainable: runs one job after another, and passes its reports to Ray.
+
+    Args:
+        board, files: handles of the control channel and of the file server; no file server on one machine.
+    """
 
     def run_trial(config: dict[str, Any]) -> None:
         node, channel = ray.get_runtime_context().get_node_id(), WorkerEnd(board)
-        run_job(Job(**json.loads(config["job"])), node=node, channel=channel, report=tune.report)
+        call = None if files is None else server_call(files)
+        run_job(Job(**json.loads(config["job"])), node=node, channel=channel, report=tune.report, call=call)
         if worker.terminated.is_set():
             os._exit(0)  # as SIGTERM asked
 

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import platform
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.errors import UsageError
+from orchestrator.run_context import RunContext
 from orchestrator.scheduling.placement import CPU, Node, Pool, unplaceable
 from orchestrator.search.planner import PlannedTrial
+from trainer.versions import differences, own_versions
 
 ACCELERATOR_LABEL = "ray.io/accelerator-type"
 ACCELERATOR_RESOURCE = "accelerator_type:"
@@ -32,7 +34,7 @@ class Probe:
     sees_run_folder: bool
     sees_data: bool
     cuda_devices: int
-    torch_version: str
+    versions: dict[str, str]
     error: str = ""
 
 
@@ -64,12 +66,15 @@ def check_placement(trials: Sequence[PlannedTrial], pool: Pool) -> None:
     )
 
 
-def check_nodes(pool: Pool, trials: Sequence[PlannedTrial], *, run_folder: Path, data_root: Path) -> None:
-    """Ask every node whether it sees the run folder and the data, and CUDA where it will be given a GPU's trial.
+def check_nodes(pool: Pool, trials: Sequence[PlannedTrial], run: RunContext) -> None:
+    """Ask every node whether it sees CUDA where it will be given a GPU's trial, and for its versions.
+
+    What nodes do not see, the run folder or the data, goes through the driver: the display says so.
 
     Raises:
         UsageError: with all that is wrong, node by node.
     """
+    run_folder, data_root = run.folder.root.resolve(), run.data_root.resolve()
     marker = run_folder / f".probe-{uuid.uuid4().hex}"
     marker.write_text("probe")
     names = {trial.config.data for trial in trials}
@@ -77,28 +82,45 @@ def check_nodes(pool: Pool, trials: Sequence[PlannedTrial], *, run_folder: Path,
         probes = _ask(pool, str(marker), [str(data_root / "datasets" / name) for name in names])
     finally:
         marker.unlink(missing_ok=True)
+    versions = {} if run.any_versions else own_versions()
     problems = []
     for node_id, probe in probes.items():
         node = next(node for node in pool.nodes if node.node_id == node_id)
-        problems += [
-            f"{probe.host} ({node.kind}): {fault}" for fault in _faults(node, probe, trials, run_folder, data_root)
-        ]
+        problems += [f"{probe.host} ({node.kind}): {fault}" for fault in _faults(node, probe, trials, versions)]
     if problems:
         raise UsageError("the cluster is not ready:\n  " + "\n  ".join(problems))
+    for line in through_the_driver(probes.values(), names, data_root):
+        run.display.note(line)
 
 
-def _faults(node: Node, probe: Probe, trials: Sequence[PlannedTrial], run_folder: Path, data_root: Path) -> list[str]:
+def through_the_driver(probes: Iterable[Probe], names: Iterable[str], data_root: Path) -> list[str]:
+    """In words: which hosts do not see the run folder, and which data are copied where."""
+    probes = list(probes)
+    apart = sorted({probe.host for probe in probes if not probe.sees_run_folder})
+    without = sorted({probe.host for probe in probes if not probe.sees_run_folder and not probe.sees_data})
+    lines = [f"no shared run folder on {', '.join(apart)}: trials' files go through the driver"] if apart else []
+    if without:
+        sizes = {name: folder_bytes(data_root / "datasets" / name) for name in sorted(names)}
+        which = ", ".join(f"{name} ({size / 1e6:,.1f} MB)" for name, size in sizes.items())
+        lines.append(f"no data on {', '.join(without)}: {which} will be copied there, unless a copy is cached")
+    return lines
+
+
+def folder_bytes(folder: Path) -> int:
+    """Of all files in it."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
+def _faults(node: Node, probe: Probe, trials: Sequence[PlannedTrial], versions: Mapping[str, str]) -> list[str]:
     if probe.error:
         return [probe.error]
     faults = []
-    if not probe.sees_run_folder:
-        faults.append(f"does not see {run_folder}: choose an --out that every node shares")
-    if not probe.sees_data:
-        faults.append(f"does not see the datasets under {data_root}: share the folder, or prepare the data there")
+    if wrong := differences(probe.versions, versions):
+        faults.append(f"has {wrong}: install the same there, or allow it with --any-versions")
     wants_cuda = [t for t in trials if t.config.device != "cpu" and t.accelerator in ("any", node.kind) and t.gpus != 0]
     if node.gpus and wants_cuda and not probe.cuda_devices:
         faults.append(
-            f"has {node.gpus:g} GPUs by Ray's account, but torch {probe.torch_version} sees no CUDA device there: "
+            f"has {node.gpus:g} GPUs by Ray's account, but its torch ({probe.versions.get('torch')}) sees no CUDA: "
             "install a CUDA build of torch, or set `base.device: cpu` (for a simulated cluster)"
         )
     return faults
@@ -122,7 +144,7 @@ def _answer(reference: Any) -> Probe:
         return answer
     except ray.exceptions.RayError as error:
         fault = f"does not answer: {str(error).strip().splitlines()[-1]}"
-        return Probe(host="node", sees_run_folder=False, sees_data=False, cuda_devices=0, torch_version="", error=fault)
+        return Probe(host="node", sees_run_folder=False, sees_data=False, cuda_devices=0, versions={}, error=fault)
 
 
 def _probe(marker: str, data_folders: list[str]) -> Probe:
@@ -133,7 +155,7 @@ def _probe(marker: str, data_folders: list[str]) -> Probe:
         sees_run_folder=os.path.exists(marker),
         sees_data=all(os.path.isdir(folder) for folder in data_folders),
         cuda_devices=torch.cuda.device_count() if torch.cuda.is_available() else 0,
-        torch_version=torch.__version__,
+        versions=own_versions(),
     )
 
 

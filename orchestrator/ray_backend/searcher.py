@@ -19,11 +19,12 @@ from orchestrator.errors import MachineError
 from orchestrator.hang_watch import read_hang
 from orchestrator.progress.summary import details
 from orchestrator.ray_backend.control import DriverEnd, end_process
+from orchestrator.ray_backend.jobs import Jobs
 from orchestrator.ray_backend.preflight import cluster_nodes
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.circuit_breaker import CircuitBreaker
 from orchestrator.scheduling.cost_model import training_cost
-from orchestrator.scheduling.placement import Pool, Slot, choose, unplaceable
+from orchestrator.scheduling.placement import Pool, choose, unplaceable
 from orchestrator.scheduling.retries import MAX_DEATHS, MAX_HANGS, Retries
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.search_record.resume import num_trials
@@ -61,6 +62,7 @@ class PlanSearcher(Searcher):
         # what the trials of the search may need, once each
         self.needs = list({(one.accelerator, one.cpus, one.gpus): one for one in run.examples}.values())
         self.last_look_seconds = -math.inf
+        self.jobs = Jobs(run)
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         return True
@@ -81,7 +83,7 @@ class PlanSearcher(Searcher):
                 return Searcher.FINISHED
             return None
         trial, slot = placed
-        job = self._job(trial, slot)
+        job = self.jobs.job(trial, slot)
         job.folder.state_file.unlink(missing_ok=True)  # of an earlier attempt: it says nothing of this one
         del self.waiting[trial.trial_id]
         self.running[trial_id] = trial, job
@@ -199,7 +201,7 @@ class PlanSearcher(Searcher):
             self.run.status.stop(pause.text(), kind="pause")
 
     def _at_fault(self, fault: Fault, node_id: str | None) -> None:
-        """Use a node whose data are damaged no more; a disk that cannot be written ends the sweep.
+        """Use a node with damaged data, a full disk or no link no more; a run folder that is at fault ends the sweep.
 
         So does a trial folder that somebody else works in, after a while: it may be a worker that is about to end.
         """
@@ -210,7 +212,7 @@ class PlanSearcher(Searcher):
             self.run.status.stop(fault.text(), kind="fault")
         elif node_id not in self.pool.excluded:
             self.pool.exclude(node_id, why=fault.text())
-            self.run.display.note(f"the data are at fault {fault.text()}\n  that node gets no more trials")
+            self.run.display.note(f"{fault.kind} at fault {fault.text()}\n  that node gets no more trials")
 
     def _look(self) -> None:
         """Once a second: the nodes that are there, what workers said, what other commands ask; at once: what stops."""
@@ -324,24 +326,3 @@ class PlanSearcher(Searcher):
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its searcher for a restore that is never made, and a live display cannot be pickled."""
         return {}
-
-    def _job(self, trial: PlannedTrial, slot: Slot) -> Job:
-        return Job(
-            trial_id=trial.trial_id,
-            config=trial.config.model_dump(mode="json"),
-            run_folder=str(self.run.folder.root),
-            data_root=str(self.run.data_root),
-            accelerator_wanted=trial.accelerator,
-            accelerator=slot.kind,
-            num_gpus=slot.gpus,
-            data_sha256=self.run.data_sha256[trial.config.data],
-            moves_anywhere=trial.moves_anywhere,
-            is_looked_at=self._is_looked_at(trial),
-            scores_test=trial.trial_id in self.run.recorder.confirmed,
-        )
-
-    def _is_looked_at(self, trial: PlannedTrial) -> bool:
-        """Whether early stopping judges a trial: no further seed of a config that was found to be good."""
-        spec = self.run.spec
-        is_first = spec.replicating == "always" or trial.config.seed == spec.seeds[0]
-        return spec.stopping != "none" and is_first and trial.trial_id not in self.run.recorder.confirmed

@@ -79,6 +79,8 @@ _WHERE = (
     Column("num_gpus", FLOAT, "GPUs", "share of GPUs it was given; 0 on a CPU"),
     Column("compiled", BOOL, "", "whether the blocks ran compiled"),
     Column("torch_version", WORD, "", "version of torch it ran with"),
+    Column("python_version", WORD, "", "version of Python it ran with", 5),
+    Column("frostline_version", WORD, "", "version of frostline it ran with", 5),
 )
 
 _RESULT = (
