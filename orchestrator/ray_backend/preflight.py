@@ -97,7 +97,7 @@ def through_the_driver(probes: Iterable[Probe], names: Iterable[str], data_root:
     """In words: which hosts do not see the run folder, and which data are copied where."""
     probes = list(probes)
     apart = sorted({probe.host for probe in probes if not probe.sees_run_folder})
-    without = sorted({probe.host for probe in probes if not probe.sees_run_folder and not probe.sees_data})
+    without = sorted({probe.host for probe in probes if not probe.sees_data})
     lines = [f"no shared run folder on {', '.join(apart)}: trials' files go through the driver"] if apart else []
     if without:
         sizes = {name: folder_bytes(data_root / "datasets" / name) for name in sorted(names)}

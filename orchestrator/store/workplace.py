@@ -78,19 +78,22 @@ def workplace(source: FileSource, call: Call | None, note: Callable[[str], None]
         DataError: if the data that came are not those of the sweep.
     """
     folder = RunFolder(source.run_folder).trial(source.trial_id)
-    if call is None or sees_run_folder(source.run_folder, source.session):
+    if call is None:
         yield Workplace(folder=folder, data_root=source.data_root, is_shared=True)
         return
     cache, store = cache_folder(), ServedStore(call, source.attempt)
+    data_root = local_data_root(
+        source.data, source.data_sha256, data_root=source.data_root, cache=cache, store=store, note=note
+    )
+    if sees_run_folder(source.run_folder, source.session):
+        yield Workplace(folder=folder, data_root=data_root, is_shared=True)
+        return
     store.claim(source.trial_id)
     scratch = cache / "scratch" / source.session
     _remove_left_folders(cache / "scratch", source.session)
     shutil.rmtree(scratch / source.trial_id, ignore_errors=True)
     sync = TrialSync(store, TrialFolder(scratch / source.trial_id))
     sync.fetch()
-    data_root = local_data_root(
-        source.data, source.data_sha256, data_root=source.data_root, cache=cache, store=store, note=note
-    )
     try:
         with repeating(sync.send_changes, SECONDS_BETWEEN_SENDS):
             yield Workplace(folder=sync.files, data_root=data_root, is_shared=False)

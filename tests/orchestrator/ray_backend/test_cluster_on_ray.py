@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driven_sweep import Sweep
+from driven_sweep import Sweep, wait_for
 from sweeps import write_sweep
 
 from orchestrator.cluster.address import own_address
@@ -45,12 +47,16 @@ class Cluster:
     def address(self) -> str:
         return f"{own_address()}:{self.port}"
 
-    def join(self, *options: str) -> subprocess.Popen[bytes]:
+    def join(self, *options: str, hidden: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start a worker; one that does not see the folder `hidden` has an empty one in its place."""
         ports = str(21_000 + 300 * len(self.nodes))
-        return self._start("join", self.address, "--first-port", ports, "--drain-seconds", "5", *options)
+        before = (
+            () if hidden is None else ("unshare", "-m", "sh", "-c", f'mount -t tmpfs none {hidden} && exec "$@"', "-")
+        )
+        return self._start("join", self.address, "--first-port", ports, "--drain-seconds", "5", *options, before=before)
 
-    def _start(self, verb: str, *options: str) -> subprocess.Popen[bytes]:
-        arguments = command("cluster", verb, *options, "--token-file", str(self.token))
+    def _start(self, verb: str, *options: str, before: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+        arguments = [*before, *command("cluster", verb, *options, "--token-file", str(self.token))]
         with (self.folder / f"{verb}{len(self.nodes)}.log").open("wb") as log:
             self.nodes.append(subprocess.Popen(arguments, stdout=log, stderr=log, start_new_session=True))
         return self.nodes[-1]
@@ -110,3 +116,49 @@ def test_a_worker_joins_works_and_leaves(
     os.kill(worker.pid, signal.SIGTERM)
     worker.wait(timeout=60)
     assert [one["is_head"] for one in cluster.wait_for(1)] == [True]
+
+
+def descendants(pid: int) -> list[int]:
+    done = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    children = [int(one) for one in done.stdout.split()]
+    return children + [one for child in children for one in descendants(child)]
+
+
+def can_hide_folders() -> bool:
+    return subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not can_hide_folders(), reason="this process may not mount: no worker without a shared disk")
+def test_workers_need_no_shared_disk(
+    cluster: Cluster, tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers that see neither run folder nor data, one killed in mid-trial: rows as those of a run on this machine
+    alone, to the last digit.
+    """
+    base = {"data": "tiny", "device": "cpu", "model": {"vocab_size": 512, "num_layers": 1, "dim": 32, "num_heads": 2}}
+    train = {"steps": 1_500, "sequence_tokens": 32, "batch_sequences": 4, "checkpoint_every_seconds": 0.5}
+    base |= {"train": train, "eval": {"tokens": 512}}
+    (tmp_path / "far").mkdir()
+    shutil.copytree(data_root, tmp_path / "far" / "data")
+    far = Sweep(write_sweep(tmp_path, base=base), tmp_path / "far" / "run", tmp_path / "far" / "data")
+    near = Sweep(write_sweep(tmp_path, base=base), tmp_path / "near", data_root)
+    assert near.finish() == 0, near.log
+    monkeypatch.setenv("FROSTLINE_CACHE", str(tmp_path / "cache"))
+    workers = [cluster.join("--cpus", "1", hidden=tmp_path / "far") for _ in range(2)]
+    cluster.wait_for(3)
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(cluster.token))
+    driver = far.start("--address", cluster.address)
+    wait_for(lambda: len(list(far.out.glob("trials/*/checkpoint/state.pt"))) == 2, driver)
+    for pid in [workers[0].pid, *descendants(workers[0].pid)]:
+        os.kill(pid, signal.SIGKILL)
+    assert driver.wait(timeout=240) == 0, far.log
+    assert "trials' files go through the driver" in far.log and "gets the data tiny" in far.log
+    same = ["status", "ce", "artifact_sha256", "steps"]
+    rows = [one.table.set_index("trial_id")[same].sort_index() for one in (far, near)]
+    assert rows[0].equals(rows[1]) and set(rows[0].status) == {"completed"}
+    assert far.table.num_resumes.sum() >= 1
+    artifacts = far.out.glob("trials/*/artifact.frost")
+    assert {hashlib.sha256(one.read_bytes()).hexdigest() for one in artifacts} == set(rows[0].artifact_sha256)
+    assert not list((tmp_path / "cache" / "scratch").glob("*/*/result.json"))
