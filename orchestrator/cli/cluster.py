@@ -133,6 +133,29 @@ def status(
         typer.echo("\n".join(text_of(nodes)))
 
 
+@group.command("health", no_args_is_help=True, epilog="Example: `frostline cluster health 10.0.0.1`")
+def health(
+    head: Annotated[str, typer.Argument(metavar="HEAD[:PORT]", help="address of the head")],
+    token_file: TokenFile = Path("token"),
+    own_address: Address = None,
+) -> None:
+    """Say whether the head has this machine among its living nodes; exit code 1 if not. For Docker's health checks."""
+    from orchestrator.cluster import address as addresses
+    from orchestrator.cluster.ray_start import ray_environment
+    from orchestrator.cluster.token import checked_token_file
+
+    host, port = addresses.head_address(head)
+    os.environ.update(ray_environment(checked_token_file(token_file)))
+    os.environ.pop("RAY_AUTH_TOKEN", None)
+    addresses.require_answer(host, port)
+    from orchestrator.ray_backend.node_health import is_alive
+
+    address = own_address or addresses.own_address(host)
+    alive = is_alive(f"{host}:{port}", address)
+    typer.echo(f"{address} is {'alive' if alive else 'not among the living nodes'}")
+    raise typer.Exit(0 if alive else 1)
+
+
 def _options(
     address: str, cpus: float | None, gpus: float | None, accelerator: str | None, usd_per_hour: float | None
 ) -> NodeOptions:

@@ -6,6 +6,7 @@ Ray picks most ports at random, which no firewall can be told. Here all are fixe
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,6 +32,7 @@ OBJECT_STORE_BYTES = 128 * 2**20  # trials pass nothing through it
 SECONDS_TO_DRAIN = 30
 
 # A network that is cut for a minute loses no node: a node is dead after so many missed checks.
+# What the environment has already stays.
 HEALTH_CHECKS = {
     "RAY_health_check_initial_delay_ms": "5000",
     "RAY_health_check_period_ms": "5000",
@@ -81,7 +83,7 @@ def ray_environment(token_file: Path, drain_seconds: int = SECONDS_TO_DRAIN) -> 
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": str(drain_seconds),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",  # listen on the network, whatever the parent process has set
-        **HEALTH_CHECKS,
+        **{name: os.environ.get(name, value) for name, value in HEALTH_CHECKS.items()},
     }
 
 

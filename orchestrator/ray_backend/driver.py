@@ -29,10 +29,6 @@ from orchestrator.ray_backend.head_watch import (
     HeadWatch,
 )
 from orchestrator.ray_backend.preflight import (
-    ACCELERATOR_LABEL,
-    ACCELERATOR_RESOURCE,
-    NODE_LABEL,
-    UNKNOWN_GPU,
     check_nodes,
     check_placement,
     cluster_nodes,
@@ -47,7 +43,7 @@ from orchestrator.ray_backend.session import (
 )
 from orchestrator.repeating import repeating
 from orchestrator.run_context import RunContext
-from orchestrator.scheduling.placement import CPU, Pool, Slot
+from orchestrator.scheduling.placement import Pool
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.worker import Job, run_job
 
@@ -99,7 +95,7 @@ def _abort(display: Display, line: str) -> None:
 
 def _tuner(searcher: PlanSearcher, run: RunContext, trainable: type[tune.Trainable]) -> tune.Tuner:
     return tune.Tuner(
-        tune.with_resources(trainable, _Bundles(searcher.pool)),
+        tune.with_resources(trainable, _placement),
         tune_config=tune.TuneConfig(
             search_alg=searcher, num_samples=-1, reuse_actors=True, trial_dirname_creator=_dirname
         ),
@@ -135,29 +131,11 @@ def _trainable(board: Any, files: Any) -> type[tune.Trainable]:
     return RunTrial
 
 
-class _Bundles:
-    """What Ray must reserve for a job: its slot's CPUs and GPUs, on a node of its slot's kind."""
-
-    def __init__(self, pool: Pool) -> None:
-        self.gpu_kinds = tuple(kind for kind in pool.kinds if kind != CPU)
-        self.labelled = frozenset(node.kind for node in pool.nodes if node.is_labelled)
-        self.has_spare_cpus = any(node.spare for node in pool.nodes)
-
-    def __call__(self, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        slot, avoid = Slot(**config["slot"]), config["avoid"]
-        bundle = {"CPU": slot.cpus, **({"GPU": slot.gpus} if slot.gpus else {})}
-        selector: dict[str, str] = {}
-        if slot.kind == CPU and self.gpu_kinds and not self.has_spare_cpus:
-            selector[ACCELERATOR_LABEL] = f"!in({','.join(self.gpu_kinds)})"
-        elif slot.kind in self.labelled:
-            selector[ACCELERATOR_LABEL] = slot.kind
-        elif slot.kind not in (CPU, UNKNOWN_GPU):
-            bundle[ACCELERATOR_RESOURCE + slot.kind] = 0.001
-        if avoid:
-            selector[NODE_LABEL] = f"!in({','.join(avoid)})"
-        if not selector:
-            return tune.PlacementGroupFactory([bundle])
-        return tune.PlacementGroupFactory([bundle], bundle_label_selector=[selector])
+def _placement(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """What the searcher has chosen, see `bundle_of`."""
+    bundle = config["bundle"]
+    labels: dict[str, Any] = {"bundle_label_selector": [bundle["labels"]]} if bundle["labels"] else {}
+    return tune.PlacementGroupFactory([bundle["resources"]], **labels)
 
 
 class _DisplayCallback(TrialProgressCallback):

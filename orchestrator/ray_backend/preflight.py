@@ -46,7 +46,7 @@ def cluster_nodes(ray_nodes: Iterable[dict[str, Any]]) -> list[Node]:
     nodes = [node_of(entry) for entry in ray_nodes if entry["Alive"] and entry["Resources"].get("CPU")]
     if any(node.kind == CPU for node in nodes):
         return nodes
-    return nodes + [dataclasses.replace(node, kind=CPU, gpus=0.0, spare=True) for node in nodes]
+    return nodes + [dataclasses.replace(node, kind=CPU, gpus=0.0, is_labelled=False, spare=True) for node in nodes]
 
 
 def check_placement(trials: Sequence[PlannedTrial], pool: Pool) -> None:

@@ -18,6 +18,7 @@ from orchestrator.control_channel import Fault
 from orchestrator.errors import MachineError
 from orchestrator.hang_watch import read_hang
 from orchestrator.progress.summary import details
+from orchestrator.ray_backend.bundles import bundle_of
 from orchestrator.ray_backend.control import DriverEnd, end_process
 from orchestrator.ray_backend.jobs import Jobs
 from orchestrator.ray_backend.preflight import cluster_nodes
@@ -90,8 +91,7 @@ class PlanSearcher(Searcher):
         self.pool.acquire(trial_id, slot)
         self.control.forget(trial.trial_id)
         self.run.status.started(trial.trial_id, slot.kind)
-        avoid = sorted(self.pool.excluded)
-        return {"slot": dataclasses.asdict(slot), "avoid": avoid, "job": json.dumps(dataclasses.asdict(job))}
+        return {"bundle": bundle_of(slot, self.pool), "job": json.dumps(dataclasses.asdict(job))}
 
     def _candidates(self) -> list[PlannedTrial]:
         return [trial for trial in self.waiting.values() if trial.config.recipe not in self.paused_recipes]
