@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quickstart evidence docs test test-slow gpu-check check clean
+.PHONY: quickstart evidence docs test test-slow docker-test gpu-check check clean
 
 INSTALL := $(BIN)/python -m pip install --quiet --progress-bar on --constraint constraints.txt --editable
 
@@ -39,10 +39,15 @@ docs: $(VENV)/.installed  ## what is written from the code: settings, columns, J
 	$(BIN)/python docs/build_file_list.py
 
 test: $(VENV)/.extras  ## the suite but for what is slow: minutes
-	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest -m "not slow and not docker" --numprocesses auto --maxprocesses 4 --dist worksteal
 
 test-slow: $(VENV)/.extras  ## the rest: whole sweeps on a real Ray that are killed, artifacts of the study's size
 	$(BIN)/python -m pytest -m slow
+
+docker-test: $(VENV)/.extras  ## the image, and a cluster of containers with faults: needs a Docker engine, or root to start one
+	$(INSTALL) '.[docker]'
+	bash tests/docker/start_engine.sh
+	$(BIN)/python -m pytest -m docker -s tests/docker
 
 gpu-check: $(VENV)/.extras  ## everything that needs a card, in ten minutes: build/gpu_check/gpu_check.md
 	$(BIN)/python benchmarks/gpu_check.py --out build/gpu_check

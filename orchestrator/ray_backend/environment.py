@@ -18,7 +18,7 @@ SETTINGS = {
     "RAY_gcs_rpc_server_reconnect_timeout_s": "120",
 }
 # Ray's word for "no cluster" on Windows and macOS. On Linux, too, it makes Ray listen on 127.0.0.1 alone.
-LISTEN_SETTING = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+EMBEDDED_SETTINGS = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 def prepare_ray_environment(*, is_embedded: bool) -> None:
@@ -28,12 +28,8 @@ def prepare_ray_environment(*, is_embedded: bool) -> None:
     authentication, with a token of its own, kept in this process and its children and written to no disk. A cluster
     named by --address has its own token, which Ray takes from RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or its default file.
     """
-    for name, value in SETTINGS.items():
+    for name, value in {**SETTINGS, **(EMBEDDED_SETTINGS if is_embedded else {})}.items():
         os.environ.setdefault(name, value)
-    if is_embedded:
-        os.environ.setdefault(LISTEN_SETTING, "0")
-    else:  # what a parent process with an embedded Ray has left would keep this one from the cluster
-        os.environ[LISTEN_SETTING] = "1"
     if is_embedded and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
         os.environ["RAY_AUTH_MODE"] = "token"
         if "RAY_AUTH_TOKEN_PATH" not in os.environ:

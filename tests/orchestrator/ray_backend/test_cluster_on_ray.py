@@ -80,6 +80,14 @@ class Cluster:
                 node.wait(timeout=60)
 
 
+def use_cluster(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let drivers find the token, and forget what these tests have set for a Ray of their own."""
+    for name in ("RAY_AUTH_TOKEN", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(cluster.token))
+
+
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made = Cluster(tmp_path)
@@ -102,9 +110,7 @@ def test_a_worker_joins_works_and_leaves(
     base = {"data": "tiny", "device": "cpu", "model": {"vocab_size": 512, "num_layers": 1, "dim": 32, "num_heads": 2}}
     base |= {"train": {"steps": 20, "sequence_tokens": 32, "batch_sequences": 4}, "eval": {"tokens": 512}}
     sweep = Sweep(write_sweep(tmp_path, resources=resources, base=base), tmp_path / "run", data_root)
-    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(cluster.token))
+    use_cluster(cluster, monkeypatch)
     assert sweep.finish("--address", cluster.address) == 0, sweep.log
     assert set(sweep.table.status) == {"completed"} and set(sweep.table.accelerator) == {"A40"}
     assert set(sweep.table.node) == {node["node_id"]}
@@ -146,9 +152,7 @@ def test_workers_need_no_shared_disk(
     monkeypatch.setenv("FROSTLINE_CACHE", str(tmp_path / "cache"))
     workers = [cluster.join("--cpus", "1", hidden=tmp_path / "far") for _ in range(2)]
     cluster.wait_for(3)
-    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(cluster.token))
+    use_cluster(cluster, monkeypatch)
     driver = far.start("--address", cluster.address)
     wait_for(lambda: len(list(far.out.glob("trials/*/checkpoint/state.pt"))) == 2, driver)
     for pid in [workers[0].pid, *descendants(workers[0].pid)]:

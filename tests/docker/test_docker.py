@@ -1,0 +1,174 @@
+"""The image and a cluster of containers, as users run them: no shared disk, no card, real trials, and their faults.
+
+`make docker-test` runs it. It needs a Docker engine, but no container registry.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parent))
+from engine import IMAGE, ROOT, Cluster, build_image, docker, has_engine
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not has_engine(), reason="NO DOCKER ENGINE ANSWERS: the image and the cluster were not tested"),
+]
+BIN = Path(sys.executable).parent
+MOST_GB = 1.9
+
+SWEEP = {
+    "name": "docker",
+    "seeds": 2,
+    "resources": {"accelerator": "any", "cpus": 1},
+    "base": {
+        "data": "stdlib",
+        "device": "cpu",
+        "num_threads": 1,
+        "model": {"vocab_size": 512, "num_layers": 1, "dim": 32, "num_heads": 2},
+        "train": {"steps": 1_200, "sequence_tokens": 64, "batch_sequences": 8, "checkpoint_every_seconds": 1},
+        "eval": {"tokens": 4_096},
+    },
+    "space": {
+        "recipe": {"choice": ["baseline", "selective"]},
+        "optimizer.learning_rate": {"choice": [0.003, 0.01, 0.03]},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def size_gb() -> float:
+    return build_image()
+
+
+@pytest.fixture(scope="module")
+def cluster(size_gb: float, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    made = Cluster(tmp_path_factory.mktemp("cluster"))
+    made.end()  # what an earlier run has left
+    try:
+        made.compose("up", "--detach", "--wait")
+        made.driver("frostline", "data", "prepare", "stdlib", "--vocab", "512", "--data-root", "/data")
+        yield made
+    finally:
+        made.end()
+
+
+def run_in_image(*command: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    arguments = ["docker", "run", "--rm", "--read-only", "--tmpfs", "/tmp:exec,mode=1777", *options, IMAGE, *command]
+    return subprocess.run(arguments, capture_output=True, text=True, check=False)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "what was waited for did not come"
+        time.sleep(0.5)
+
+
+def test_files_are_sound() -> None:
+    """By hadolint and by Compose's own schema; every variant of the compose files can be read."""
+    subprocess.run([BIN / "hadolint", ROOT / "docker" / "Dockerfile"], check=True)
+    files = sorted((ROOT / "docker").glob("compose*.yaml"))
+    subprocess.run([BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", *files], check=True)
+    assert len(files) == 3
+
+
+def test_the_image_is_small_and_says_what_it_is(size_gb: float) -> None:
+    """Below 1.9 GB, no root, labels with version and commit."""
+    assert size_gb < MOST_GB
+    config = json.loads(docker("image", "inspect", IMAGE))[0]["Config"]
+    assert config["User"] == "10001:10001"
+    labels = config["Labels"]
+    assert labels["org.opencontainers.image.version"] and len(labels["org.opencontainers.image.revision"]) >= 40
+
+
+def test_no_secret_is_left_in_the_image(size_gb: float) -> None:
+    """Neither certificates nor pip's settings of the build, in no layer's files, in no variable, in no command."""
+    environment = " ".join(json.loads(docker("image", "inspect", IMAGE))[0]["Config"]["Env"])
+    assert not any(word in environment for word in ("PIP_", "CERT", "TOKEN", "SECRET"))
+    history = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", IMAGE)
+    assert "BEGIN CERTIFICATE" not in history and "@" not in history.replace("$@", "")
+    names = "-path '/run/secrets/*' -o -name pip.conf -o -name .netrc -o -path '/home/*token*' -o -path '/root/*.pem'"
+    found = run_in_image("-c", f"find / -xdev -type f \\( {names} \\)", options=("--user", "0", "--entrypoint", "sh"))
+    assert found.stdout.strip() == "", found.stdout
+
+
+def test_a_compiled_trial_runs_in_a_container(cluster: Cluster) -> None:
+    """torch.compile finds its compiler and headers."""
+    config = {**SWEEP["base"], "recipe": "baseline", "train": {"steps": 3, "sequence_tokens": 64, "batch_sequences": 4}}
+    config["train"]["compile"] = True  # type: ignore[index]
+    (cluster.folder / "sweeps" / "compiled.yaml").write_text(yaml.safe_dump(config))
+    arguments = ["/sweeps/compiled.yaml", "--out", "/runs/compiled", "--data-root", "/data"]
+    cluster.driver("frostline", "train", *arguments)
+    result = json.loads(cluster.driver("cat", "/runs/compiled/result.json"))
+    assert (result["status"], result["compiled"]) == ("completed", True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("-e", "RAY_AUTH_TOKEN_PATH=/none"), "there is no token file /none"),
+        (("-e", "RAY_AUTH_TOKEN_PATH=/etc/shadow"), "cannot be read by user 10001"),
+        (("--shm-size", "64m"), "/dev/shm has 64 MB, and Ray's object store takes 128"),
+        (("--tmpfs", "/cache:size=10m", "--shm-size", "256m"), "/cache has 10 MB free"),
+        (("-e", "FROSTLINE_ACCELERATOR=cu130", "--shm-size", "256m"), "there is none in the container"),
+    ],
+)
+def test_what_cannot_work_is_said_at_once(size_gb: float, options: tuple[str, ...], said: str) -> None:
+    """One line that names the value and what to do."""
+    done = run_in_image("frostline", "cluster", "join", "head", options=options)
+    assert done.returncode == 2 and said in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_a_sweep_survives_what_happens_to_containers(cluster: Cluster, tmp_path: Path) -> None:
+    """One worker killed, one frozen, one stopped, one that joins late: every trial completes, with the numbers of a run
+    on this machine alone, to the last digit.
+    """
+    (cluster.folder / "sweeps" / "sweep.yaml").write_text(yaml.safe_dump(SWEEP))
+    options = ["/sweeps/sweep.yaml", "--out", "/runs/night", "--data-root", "/data", "--address", "head:6379"]
+    log = tmp_path / "driver.log"
+    assert {node["kind"] for node in cluster.status()} == {None, "H100", "A40"}
+    driver = cluster.start("frostline", "run", *options, log=log)
+
+    def num_files(name: str) -> int:
+        found = cluster.driver("sh", "-c", f"ls /runs/night/trials/*/{name} 2>/dev/null | wc -l")
+        return int(found.split()[0])
+
+    def ended_more_than(number: int) -> bool:
+        assert driver.poll() is None, log.read_text()
+        return num_files("result.json") > number
+
+    wait_until(lambda: num_files("checkpoint/state.pt") >= 3)
+    docker("kill", cluster.container("worker-a40-1"))
+    cluster.compose("--profile", "late", "up", "--detach", "--no-recreate", "--no-deps", "late-worker")
+    wait_until(lambda: ended_more_than(2))
+    docker("pause", cluster.container("worker-h100"))
+    wait_until(lambda: len(cluster.status()) == 4)  # head, driver, one worker of before, the late one
+    docker("unpause", cluster.container("worker-h100"))
+    docker("start", cluster.container("worker-a40-1"))
+    before = num_files("result.json")
+    wait_until(lambda: ended_more_than(before))
+    docker("stop", "--time", "30", cluster.container("worker-a40-2"))
+    assert driver.wait(timeout=300) == 0, log.read_text()
+    print(log.read_text())
+    cluster.fetch("/runs/night", tmp_path / "night")
+    cluster.fetch("/data", tmp_path / "data")
+    far = pd.read_parquet(tmp_path / "night" / "tables" / "trials").set_index("trial_id").sort_index()
+    print(far[["accelerator", "host", "num_resumes", "steps_repeated"]])
+    assert set(far.status) == {"completed"} and len(far) == 12 and far.num_resumes.sum() >= 2
+
+    command = [BIN / "frostline", "run", cluster.folder / "sweeps" / "sweep.yaml", "--out", tmp_path / "near"]
+    subprocess.run([*command, "--data-root", tmp_path / "data"], check=True, capture_output=True)
+    near = pd.read_parquet(tmp_path / "near" / "tables" / "trials").set_index("trial_id").sort_index()
+    same = ["ce", "artifact_sha256", "steps"]
+    pd.testing.assert_frame_equal(far[same], near[same], check_exact=True)
