@@ -59,6 +59,7 @@ class PlanSearcher(Searcher):
         self.faults: dict[str, Fault] = {}  # by trial id
         self.silent: dict[str, str] = {}  # trials whose process was ended, and why, by trial id
         self.stopped: dict[str, str] = {}  # trials that `frostline stop` ends, with the reason, by trial id
+        self.reported: dict[str, int] = {}  # steps by the last report, by trial id
         self.told_to_stop = False
         # what the trials of the search may need, once each
         self.needs = list({(one.accelerator, one.cpus, one.gpus): one for one in run.examples}.values())
@@ -115,6 +116,7 @@ class PlanSearcher(Searcher):
             return
         trial, _ = self.running[trial_id]
         self.run.status.reported(trial.trial_id, result)
+        self.reported[trial.trial_id] = int(result["step"])
         if self.run.stopper is not None:
             self.run.stopper.looked(trial.trial_id, trial.config, dict(result.get("looks", ())))
 
@@ -142,7 +144,7 @@ class PlanSearcher(Searcher):
         folder, status = job.folder, self.run.status
         result, state = folder.result(), folder.state()
         fault, silence = self.faults.pop(trial.trial_id, None), self.silent.pop(trial.trial_id, None)
-        told_to_end = self.stopped.pop(trial.trial_id, None)
+        told_to_end, step = self.stopped.pop(trial.trial_id, None), self.reported.pop(trial.trial_id, 0)
         if result is not None:
             return result
         if state is not None and state.status != "interrupted":
@@ -150,6 +152,8 @@ class PlanSearcher(Searcher):
         if told_to_end is not None:  # it ended before it did as it was told
             return folder.write_stopped(trial.config, trial.accelerator, told_to_end)
         status.lost(trial.trial_id, died=died and state is None)
+        if died:
+            folder.note_steps(step)  # a worker without a shared disk may not have sent its progress any more
         if state is not None and fault is None:  # it was told to end: no death
             return None
         problem = data_problem(job) if died and fault is None else None

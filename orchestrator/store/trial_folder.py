@@ -127,6 +127,12 @@ class TrialFolder(TrialFiles):
             finished_at=now,
         ).save(self.result_file)
 
+    def note_steps(self, step: int) -> None:
+        """Note how far an attempt had got by its last report; what it sent of its own counts where that is further."""
+        progress = self.progress()
+        if progress is not None and progress["step"] < step:
+            write_atomically(self.progress_file, json.dumps({**progress, "step": step}).encode())
+
     def reopen(self) -> None:
         """Let a trial that failed or was stopped go on: its result or state is kept beside, its checkpoint counts."""
         outcome = self.result() or self.state()

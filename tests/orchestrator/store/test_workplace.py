@@ -179,3 +179,21 @@ def test_scratch_folders_of_dead_workers_are_removed(far_job: Job, server: FileS
     (left / "state.json").write_text(json.dumps({}))
     run(far_job, server)
     assert not left.exists()
+
+
+def test_steps_that_were_reported_count_as_repeated(far_job: Job, server: FileServer, tmp_path: Path) -> None:
+    """The driver notes the last report of a worker that died; one behind what the folder knows changes nothing."""
+    folder = RunFolder(tmp_path / "run").trial(far_job.trial_id)
+    folder.note_steps(7)
+    assert folder.progress() is None
+    board = Board()
+    slow = dataclasses.replace(far_job, config={**far_job.config, "train": {**far_job.config["train"], "steps": 1_500}})
+    run(slow, server, board, lambda report: board.tell(Command("interrupted", "moving")))
+    progress = folder.progress()
+    assert progress is not None
+    folder.note_steps(progress["step"] - 1)
+    assert folder.progress() == progress
+    folder.note_steps(progress["step"] + 9)
+    run(dataclasses.replace(slow, attempt=2), server)
+    result = folder.result()
+    assert result is not None and (result.steps, result.steps_repeated) == (1_500, 9)
