@@ -22,7 +22,17 @@ if [ -n "$token" ] && [ ! -r "$token" ]; then
   fail "the token file $token cannot be read by user $(id -u); let it: chown $(id -u) token && chmod 400 token"
 fi
 
-if [ "${1:-}" = frostline ] && [ "${2:-}" = cluster ]; then
+case "$*" in
+  "frostline cluster head"* | "frostline cluster join"*) is_node=1 ;;
+  *) is_node=0 ;;
+esac
+case "$* " in
+  "frostline cluster join"*"--gpus 0 "*) wants_gpu=0 ;;
+  "frostline cluster join"*) wants_gpu=1 ;;
+  *) wants_gpu=0 ;;
+esac
+
+if [ "$is_node" = 1 ]; then
   needed_mb=$((${OBJECT_STORE_BYTES:-134217728} / 1048576))
   shm_mb=$(df -Pm /dev/shm | awk 'NR == 2 {print $2}')
   [ "$shm_mb" -ge "$needed_mb" ] ||
@@ -37,7 +47,7 @@ if [ "$(least_driver)" -gt 0 ]; then
     driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader | head -n 1)
     [ "${driver%%.*}" -ge "$(least_driver)" ] 2>/dev/null ||
       fail "the GPU driver is $driver, and this image's CUDA ($FROSTLINE_ACCELERATOR) needs $(least_driver) or later"
-  elif [ "${2:-}" = cluster ] && [ "${3:-}" = join ]; then
+  elif [ "$wants_gpu" = 1 ]; then
     fail "this image is for GPUs ($FROSTLINE_ACCELERATOR), and there is none in the container; start it with --gpus all"
   fi
 fi

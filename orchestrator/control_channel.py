@@ -26,12 +26,17 @@ class Beat:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A fault of a machine, which is no fault of the trial that met it."""
+    """A fault of a machine, which is no fault of the trial that met it.
+
+    `node` and `attempt` are those of the job that met it; empty and 0 where the driver met it.
+    """
 
     kind: FaultKind
     trial_id: str
     host: str
     message: str
+    node: str = ""
+    attempt: int = 0
 
     def text(self) -> str:
         return f"on {self.host}: {self.message}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +17,9 @@ from orchestrator.heartbeat import SECONDS_BETWEEN_BEATS, Heartbeat
 from orchestrator.repeating import repeating
 from orchestrator.store.file_server import Call
 from orchestrator.store.run_folder import RunFolder
-from orchestrator.store.run_store import Superseded, TransferError
+from orchestrator.store.run_store import RunFolderFault, Superseded, TransferError
 from orchestrator.store.trial_folder import Placement, TrialFolder
-from orchestrator.store.workplace import FileSource, Workplace, workplace
+from orchestrator.store.workplace import FileSource, Workplace, sees_run_folder, workplace
 from trainer.config.trial import TrialConfig
 from trainer.control import Command
 from trainer.errors import Busy, DataError, Stopped
@@ -56,6 +57,11 @@ class Job:
         return RunFolder(Path(self.run_folder)).trial(self.trial_id)
 
     @property
+    def met_by(self) -> dict[str, Any]:
+        """Who met a fault of this machine."""
+        return {"trial_id": self.trial_id, "attempt": self.attempt, "host": platform.node()}
+
+    @property
     def files(self) -> FileSource:
         return FileSource(
             run_folder=Path(self.run_folder),
@@ -77,6 +83,8 @@ class Job:
         )
 
 
+TRIES_TO_REPORT, SECONDS_BETWEEN_REPORTS = 10, 10.0
+
 SendReport = Callable[[dict[str, Any]], None]
 
 
@@ -90,8 +98,12 @@ def run_job(job: Job, *, node: str, channel: Channel, report: SendReport, call: 
     Args:
         call: reaches the file server beside the driver, for workers that do not see the run folder.
     """
+
+    def tell(kind: FaultKind, message: str) -> None:
+        _report(channel, Fault(kind=kind, message=message, node=node, **job.met_by))
+
     if wrong := differences(own_versions(), job.versions):
-        channel.report_fault(_fault("versions", job, f"{wrong}; --any-versions allows it"))
+        tell("versions", f"{wrong}; --any-versions allows it")
         return
     is_busy.set()
     heartbeat = Heartbeat(channel, job.trial_id, node)
@@ -104,12 +116,15 @@ def run_job(job: Job, *, node: str, channel: Channel, report: SendReport, call: 
     except Superseded:  # the driver has taken this worker for dead: another one has the trial
         pass
     except TransferError as error:
-        channel.report_fault(_fault("link", job, str(error)))
+        tell("link", str(error))
+    except RunFolderFault as error:
+        tell("disk", str(error))
     except DataError as error:
-        channel.report_fault(_fault("data", job, str(error)))
+        tell("data", str(error))
     except OSError as error:
-        kind: FaultKind = "disk" if call is None else "scratch"
-        channel.report_fault(_fault(kind, job, f"{error.filename or 'a file'} cannot be written: {error.strerror}"))
+        is_shared = call is None or sees_run_folder(job.files.run_folder, job.session)
+        message = f"{error.filename or 'a file'} cannot be written: {error.strerror or error}"
+        tell("disk" if is_shared else "scratch", message)
     finally:
         is_busy.clear()
 
@@ -123,11 +138,12 @@ def _run_in(place: Workplace, job: Job, heartbeat: Heartbeat, channel: Channel, 
     except Stopped:
         pass
     except Busy as error:  # an owner that outlives its driver, or somebody else
-        channel.report_fault(_fault("busy", job, str(error)))
+        _report(channel, Fault(kind="busy", message=str(error), node=heartbeat.node, **job.met_by))
     except Exception as error:  # an error of one trial must not end the sweep; its traceback is kept
-        fault = machine_fault(error, job, place)
-        if fault is not None:
-            channel.report_fault(fault)
+        found = machine_fault(error, job, place)
+        if found is not None:
+            kind, message = found
+            _report(channel, Fault(kind=kind, message=message, node=heartbeat.node, **job.met_by))
             return
         with place.folder.log_file.open("a") as log:
             log.write(f"{utc_now()} failed\n{traceback.format_exc()}")
@@ -168,16 +184,28 @@ def _run_trial(place: Workplace, job: Job, heartbeat: Heartbeat, channel: Channe
         run(config, workspace, Callbacks(stage=stage, report=told, note=channel.note))
 
 
-def machine_fault(error: Exception, job: Job, place: Workplace) -> Fault | None:
+def _report(channel: Channel, fault: Fault) -> None:
+    """Tell the driver of a fault, over a link that may be at fault itself. One that hears nothing sends the trial out
+    again.
+    """
+    for _ in range(TRIES_TO_REPORT):
+        try:
+            channel.report_fault(fault)
+            return
+        except Exception:
+            time.sleep(SECONDS_BETWEEN_REPORTS)
+
+
+def machine_fault(error: Exception, job: Job, place: Workplace) -> tuple[FaultKind, str] | None:
     """The fault of this machine that an error comes from; None if it is the trial's own.
 
     The data were whole when the sweep began, so whatever a trial fails with while they are not is their fault.
     """
     root = Path(job.run_folder) if place.is_shared else place.folder.root
     if isinstance(error, OSError) and (error.errno in DISK_FAULTS or not root.is_dir()):
-        return _fault("disk" if place.is_shared else "scratch", job, f"{root} cannot be written: {error.strerror}")
+        return "disk" if place.is_shared else "scratch", f"{root} cannot be written: {error.strerror or error}"
     problem = data_problem(job, place.data_root)
-    return None if problem is None else _fault("data", job, problem)
+    return None if problem is None else ("data", problem)
 
 
 def data_problem(job: Job, data_root: Path | None = None) -> str | None:
@@ -192,7 +220,3 @@ def data_problem(job: Job, data_root: Path | None = None) -> str | None:
     except (DataError, OSError) as error:
         return str(error)
     return None if dataset.sha256 == job.data_sha256 else f"{name} in {data_root} is not the data of this sweep"
-
-
-def _fault(kind: FaultKind, job: Job, message: str) -> Fault:
-    return Fault(kind=kind, trial_id=job.trial_id, host=platform.node(), message=message)

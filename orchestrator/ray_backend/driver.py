@@ -72,7 +72,7 @@ def drive(
         # pending trials beyond the slots would only bind early; fewer would leave slots empty
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, pool.num_slots(needs)))
         control = BoardActor()
-        files = None if address is None else start_file_server(folder.root, run.data_root)
+        files = None if address is None else start_file_server(folder.root, run.data_root, run.data_sha256)
         tuner = _tuner(PlanSearcher(run, waiting, pool, control), run, _trainable(control.handle, files))
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it would print, the display prints
         seconds_of_silence = SECONDS_OF_SILENCE_EMBEDDED if address is None else SECONDS_OF_SILENCE_CLUSTER

@@ -17,10 +17,11 @@ class Jobs:
 
     def __init__(self, run: RunContext) -> None:
         self.run, self.session = run, begin_session(run.folder.root)
-        self.versions = {} if run.any_versions else own_versions()
+        self.versions, self.attempt = {} if run.any_versions else own_versions(), 0
 
     def job(self, trial: PlannedTrial, slot: Slot) -> Job:
         run = self.run
+        self.attempt = max(self.attempt + 1, time.time_ns())  # grows whatever the clock does
         return Job(
             trial_id=trial.trial_id,
             config=trial.config.model_dump(mode="json"),
@@ -34,7 +35,7 @@ class Jobs:
             is_looked_at=self.is_looked_at(trial),
             scores_test=trial.trial_id in run.recorder.confirmed,
             session=self.session,
-            attempt=time.time_ns(),
+            attempt=self.attempt,
             versions=self.versions,
         )
 

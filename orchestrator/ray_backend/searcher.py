@@ -86,7 +86,9 @@ class PlanSearcher(Searcher):
             return None
         trial, slot = placed
         job = self.jobs.job(trial, slot)
-        job.folder.state_file.unlink(missing_ok=True)  # of an earlier attempt: it says nothing of this one
+        for of_an_earlier_attempt in (job.folder.state_file, job.folder.hang_file):
+            of_an_earlier_attempt.unlink(missing_ok=True)
+        self.faults.pop(trial.trial_id, None)
         del self.waiting[trial.trial_id]
         self.running[trial_id] = trial, job
         self.pool.acquire(trial_id, slot)
@@ -124,9 +126,9 @@ class PlanSearcher(Searcher):
         """Record a trial that left its result or state; decide whether one that left none is sent out again."""
         if trial_id not in self.running:
             return
+        self._read_news()
         trial, job = self.running.pop(trial_id)
         self.pool.release(trial_id)
-        self._read_news()
         self._obey_rule()  # its row holds the last verdict on it
         self.control.forget(trial.trial_id)
         try:
@@ -160,7 +162,7 @@ class PlanSearcher(Searcher):
         if problem is not None:
             fault = Fault(kind="data", trial_id=trial.trial_id, host=platform.node(), message=problem)
         if fault is not None:
-            self._at_fault(fault, folder.node())
+            self._at_fault(fault, fault.node or folder.node())
         elif died and (hang := silence or read_hang(folder.hang_file)) is not None:
             self.run.display.note(f"{trial.trial_id} {hang}; see {folder.hang_file}")
             if not self.retries.hung(trial.trial_id):
@@ -243,7 +245,10 @@ class PlanSearcher(Searcher):
 
     def _read_news(self) -> None:
         news = self.control.take_news()
-        self.faults.update({fault.trial_id: fault for fault in news.faults})
+        attempts = {trial.trial_id: job.attempt for trial, job in self.running.values()}
+        for fault in news.faults:
+            if fault.attempt in (0, attempts.get(fault.trial_id)):
+                self.faults[fault.trial_id] = fault
         for note in news.notes:
             self.run.display.note(note)
         for trial_id in {trial.trial_id for trial, _ in self.running.values()} & news.beats.keys():

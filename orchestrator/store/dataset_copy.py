@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.store.file_server import ServedStore
-from orchestrator.store.run_store import download
+from orchestrator.store.run_store import TransferError, download
 from trainer.data.dataset import open_dataset
-from trainer.errors import DataError
+from trainer.errors import Busy, DataError
+from trainer.files import remove_stray_temporaries
 from trainer.locks import locked
 
 # Another worker of the same node may be fetching the same dataset: FineWeb's 20 GB at 10 MB/s.
@@ -36,13 +38,14 @@ def local_data_root(
     copy = cache / "data" / sha256[:16]
     if has_dataset(name, sha256, copy):
         return copy
-    with locked(copy / ".copy.lock", wait_seconds=SECONDS_TO_WAIT_FOR_A_COPY):
+    with _sole_copier(copy):
         if has_dataset(name, sha256, copy):
             return copy
         files = store.dataset_files(name)
         missing = {path: size for path, size in files.items() if not _is_whole(copy / path, size)}
         note(f"{platform.node()} gets the data {name}: {sum(missing.values()) / 1e6:,.1f} MB")
         for path in missing:
+            remove_stray_temporaries((copy / path).parent)
             download(store, f"data/{path}", copy / path)
         if not has_dataset(name, sha256, copy):
             for path in files:
@@ -58,6 +61,15 @@ def has_dataset(name: str, sha256: str, root: Path) -> bool:
         return open_dataset(name, root).sha256 == sha256
     except (DataError, OSError):
         return False
+
+
+@contextmanager
+def _sole_copier(copy: Path) -> Iterator[None]:
+    try:
+        with locked(copy / ".copy.lock", wait_seconds=SECONDS_TO_WAIT_FOR_A_COPY):
+            yield
+    except Busy as error:
+        raise TransferError(f"another worker has been copying the data for an hour: {error}") from error
 
 
 def _is_whole(path: Path, size: int) -> bool:

@@ -18,6 +18,10 @@ class TransferError(RuntimeError):
     """Files could not be sent or fetched: the store does not answer, or refuses."""
 
 
+class RunFolderFault(RuntimeError):
+    """The run folder itself cannot be written: its disk is full, lost or broken."""
+
+
 class Superseded(RuntimeError):
     """Another attempt at the trial has begun since: this one may write no more."""
 

@@ -129,9 +129,10 @@ class TrialFolder(TrialFiles):
 
     def note_steps(self, step: int) -> None:
         """Note how far an attempt had got by its last report; what it sent of its own counts where that is further."""
-        progress = self.progress()
-        if progress is not None and progress["step"] < step:
-            write_atomically(self.progress_file, json.dumps({**progress, "step": step}).encode())
+        nothing = {"num_resumes": 0, "steps_repeated": 0, "started_at": utc_now(), "total_seconds": 0.0}
+        progress = self.progress() or {}
+        if progress.get("step", 0) < step:
+            write_atomically(self.progress_file, json.dumps({**nothing, **progress, "step": step}).encode())
 
     def reopen(self) -> None:
         """Let a trial that failed or was stopped go on: its result or state is kept beside, its checkpoint counts."""

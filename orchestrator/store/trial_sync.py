@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.store.run_store import RunStore, TransferError, download
+from orchestrator.store.run_store import RunStore, download
 from orchestrator.store.trial_folder import TrialFolder
 
 SECONDS_BETWEEN_SENDS = 5.0
@@ -16,6 +16,8 @@ SECONDS_BETWEEN_SENDS = 5.0
 # long as the last one took. A node that is lost costs the steps since its last checkpoint arrived.
 SHARE_OF_CHECKPOINTS = 0.1
 OUTCOMES = ("state.json", "result.json")  # sent last: a trial has ended when, and only when, one of them is there
+# What a trial removes itself: with its outcome it goes in the run folder, too. Nothing else is ever removed there.
+PASSING = ("checkpoint/state.pt", "state.json", "hang.txt")
 
 Version = tuple[int, int, int]
 
@@ -47,17 +49,17 @@ class TrialSync:
         A store that does not answer is no reason to end a trial: what matters is sent at its end.
         """
         files = self.files
-        with self._lock, contextlib.suppress(TransferError):
-            for path in (files.config_file, files.placement_file, files.log_file):
+        with self._lock, contextlib.suppress(Exception):
+            for path in (files.config_file, files.placement_file, files.log_file, files.progress_file):
                 self._send(path)
             began = self.clock()
             if began >= self._next_checkpoint_seconds and self._send(files.checkpoint_file):
                 ended = self.clock()
                 self._next_checkpoint_seconds = ended + (ended - began) * (1 / SHARE_OF_CHECKPOINTS - 1)
-            self._send(files.progress_file)  # after the checkpoint: it may be ahead of it, never behind
+                self._send(files.progress_file)  # once more: a large checkpoint takes minutes
 
     def finish(self) -> None:
-        """Make the run's folder of the trial equal to this one, its result or state last."""
+        """Send all that the trial has left, its result or state last; then remove what it has removed itself."""
         with self._lock:
             here = {name: path for name, path in _files(self.files.root).items() if name not in OUTCOMES}
             for path in here.values():
@@ -65,8 +67,8 @@ class TrialSync:
             outcomes = [self.files.root / name for name in OUTCOMES if (self.files.root / name).exists()]
             for path in outcomes:
                 self._send(path)
-            for name in self.store.sizes(self.remote):
-                if name not in here and self.files.root / name not in outcomes:
+            for name in self.store.sizes(self.remote) if outcomes else ():
+                if name in PASSING and not (self.files.root / name).exists():
                     self.store.remove(f"{self.remote}/{name}")
 
     def _send(self, path: Path) -> bool:
@@ -76,10 +78,11 @@ class TrialSync:
             version = _version(path)
             if self._sent.get(name) == version:
                 return False
-            with path.open("rb") as file:  # what replaces it meanwhile is another file
-                self.store.put(f"{self.remote}/{name}", file)
+            file = path.open("rb")  # what replaces it meanwhile is another file
         except FileNotFoundError:
             return False
+        with file:
+            self.store.put(f"{self.remote}/{name}", file)
         self._sent[name] = version
         return True
 

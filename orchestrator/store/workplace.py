@@ -74,6 +74,7 @@ def workplace(source: FileSource, call: Call | None, note: Callable[[str], None]
 
     Raises:
         TransferError: if the driver does not answer. What was not sent is lost.
+        RunFolderFault: if the disk of the run folder is at fault.
         Superseded: if another attempt has begun since.
         DataError: if the data that came are not those of the sweep.
     """
@@ -82,24 +83,24 @@ def workplace(source: FileSource, call: Call | None, note: Callable[[str], None]
         yield Workplace(folder=folder, data_root=source.data_root, is_shared=True)
         return
     cache, store = cache_folder(), ServedStore(call, source.attempt)
+    store.claim(source.trial_id)
     data_root = local_data_root(
         source.data, source.data_sha256, data_root=source.data_root, cache=cache, store=store, note=note
     )
     if sees_run_folder(source.run_folder, source.session):
         yield Workplace(folder=folder, data_root=data_root, is_shared=True)
         return
-    store.claim(source.trial_id)
-    scratch = cache / "scratch" / source.session
-    _remove_left_folders(cache / "scratch", source.session)
-    shutil.rmtree(scratch / source.trial_id, ignore_errors=True)
-    sync = TrialSync(store, TrialFolder(scratch / source.trial_id))
-    sync.fetch()
-    try:
-        with repeating(sync.send_changes, SECONDS_BETWEEN_SENDS):
-            yield Workplace(folder=sync.files, data_root=data_root, is_shared=False)
-        sync.finish()
-    finally:
-        shutil.rmtree(sync.files.root, ignore_errors=True)
+    _remove_left_folders(cache / "scratch")
+    scratch = cache / "scratch" / f"{source.session}-{source.attempt}"
+    with sole_owner(scratch):  # until all is sent: others remove what nobody owns
+        sync = TrialSync(store, TrialFolder(scratch / source.trial_id))
+        sync.fetch()
+        try:
+            with repeating(sync.send_changes, SECONDS_BETWEEN_SENDS):
+                yield Workplace(folder=sync.files, data_root=data_root, is_shared=False)
+            sync.finish()
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def cache_folder() -> Path:
@@ -111,9 +112,8 @@ def _session_file(run_folder: Path) -> Path:
     return run_folder / ".session"
 
 
-def _remove_left_folders(scratch: Path, session: str) -> None:
-    """Remove what workers of other sweeps have left when they were killed."""
-    for folder in scratch.glob("*/*/"):
-        if folder.parent.name != session:
-            with contextlib.suppress(Busy, OSError), sole_owner(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+def _remove_left_folders(scratch: Path) -> None:
+    """Remove what workers have left when they were killed."""
+    for folder in scratch.glob("*/"):
+        with contextlib.suppress(Busy, OSError), sole_owner(folder):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -15,7 +15,7 @@ from ray.tune.search import Searcher
 from rich.console import Console
 from sweeps import tiny_sweep
 
-from orchestrator.control_channel import Beat, Board, Fault
+from orchestrator.control_channel import Beat, Board, Fault, FaultKind
 from orchestrator.errors import MachineError
 from orchestrator.progress.display import Display
 from orchestrator.progress.summary import exit_code
@@ -330,6 +330,33 @@ def test_damaged_data_are_the_machines_fault(searcher: PlanSearcher) -> None:
     status = searcher.run.status
     assert status.stop_reason == "no node is left for 4 trials that need any; on h1: a.bin: is cut short"
     assert exit_code(status) == 3 and searcher.run.recorder.rows == [] and job.trial_id in searcher.waiting
+
+
+@pytest.mark.parametrize("kind", ["data", "versions", "link", "scratch"])
+def test_a_fault_of_one_node_costs_that_node(searcher: PlanSearcher, kind: FaultKind) -> None:
+    """The node that met it, though the trial has left nothing there and ran on another one before."""
+    searcher.pool.set_nodes([Node(node_id=name, kind="CPU", cpus=1, gpus=0) for name in ("n1", "n2")])
+    job = ask(searcher, "t0")
+    job.folder.write_placement(job.placement("n1"))
+    assert isinstance(searcher.control, Board)
+    fault = Fault(kind=kind, trial_id=job.trial_id, host="h2", message="bad", node="n2", attempt=job.attempt)
+    searcher.control.report_fault(fault)
+    searcher.on_trial_complete("t0")
+    assert searcher.pool.excluded == {"n2": "on h2: bad"} and searcher.run.status.stop_reason is None
+    assert job.trial_id in searcher.waiting
+
+
+def test_a_fault_of_an_earlier_attempt_counts_no_more(searcher: PlanSearcher) -> None:
+    """It is said late, when the trial runs elsewhere; attempts grow."""
+    first = ask(searcher, "t0")
+    searcher.on_trial_complete("t0")
+    second = ask(searcher, "t1")
+    assert second.trial_id == first.trial_id and second.attempt > first.attempt
+    assert isinstance(searcher.control, Board)
+    late = Fault(kind="disk", trial_id=first.trial_id, host="h1", message="full", node="n1", attempt=first.attempt)
+    searcher.control.report_fault(late)
+    searcher.on_trial_complete("t1")
+    assert not searcher.pool.excluded and searcher.run.status.stop_reason is None
 
 
 def test_a_full_disk_of_a_worker_stops_the_sweep(searcher: PlanSearcher) -> None:

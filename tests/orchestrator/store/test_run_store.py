@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from file_link import Clock, FaultyLink
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.store.file_server import SECONDS_OF_PATIENCE, FileServer, ServedStore
-from orchestrator.store.run_store import CHUNK_BYTES, LocalStore, RunStore, Superseded, TransferError, download
+from orchestrator.store.file_server import SECONDS_OF_PATIENCE, FileServer, ServedStore, dataset_files
+from orchestrator.store.run_store import (
+    CHUNK_BYTES,
+    LocalStore,
+    RunFolderFault,
+    RunStore,
+    Superseded,
+    TransferError,
+    download,
+)
 
 Make = Callable[[Path], RunStore]
 
 
+def server_of(root: Path) -> FileServer:
+    return FileServer(root / "run", root / "data", {})
+
+
 def served(root: Path, *, lost: float = 0.0, attempt: int = 1) -> ServedStore:
     clock = Clock()
-    link = FaultyLink(FileServer(root / "run", root / "data"), lost)
+    link = FaultyLink(server_of(root), lost)
     return ServedStore(link, attempt, clock, clock.sleep)
 
 
@@ -91,14 +107,14 @@ def test_workers_do_not_write_data(tmp_path: Path) -> None:
 
 def test_an_attempt_that_was_taken_for_dead_writes_no_more(tmp_path: Path) -> None:
     """Once a later attempt has begun, the earlier one can neither begin again nor finish a file."""
-    server, clock = FileServer(tmp_path / "run", tmp_path / "data"), Clock()
+    server, clock = server_of(tmp_path), Clock()
     early, late = (ServedStore(FaultyLink(server), attempt, clock, clock.sleep) for attempt in (1, 2))
     early.claim("a")
     put(early, "trials/a/log.txt", b"early")
-    server.append("trials/a/result.json", 1, 0, b"{}")
+    server.append("trials/a/result.json", 1, "u1", 0, b"{}")
     late.claim("a")
     with pytest.raises(Superseded):
-        server.commit("trials/a/result.json", 1, 2)
+        server.commit("trials/a/result.json", 1, "u1", zlib.crc32(b"{}"))
     for act in (lambda: put(early, "trials/a/log.txt", b"x"), lambda: early.remove("trials/a/log.txt")):
         with pytest.raises(Superseded):
             act()
@@ -109,18 +125,66 @@ def test_an_attempt_that_was_taken_for_dead_writes_no_more(tmp_path: Path) -> No
 
 
 def test_a_file_that_did_not_arrive_whole_is_not_taken(tmp_path: Path) -> None:
-    """What was there before stays."""
-    server = FileServer(tmp_path / "run", tmp_path / "data")
-    put(LocalStore(tmp_path / "run", tmp_path / "data"), "trials/a/log.txt", b"before")
-    server.append("trials/a/log.txt", 1, 0, b"abc")
-    with pytest.raises(TransferError, match="3 of 5 bytes"):
-        server.commit("trials/a/log.txt", 1, 5)
-    assert server.read("trials/a/log.txt", 0, 99) == b"before"
+    """What was there before stays: with a part missing, damaged, or never begun."""
+    server, path = server_of(tmp_path), "trials/a/log.txt"
+    put(LocalStore(tmp_path / "run", tmp_path / "data"), path, b"before")
+    server.append(path, 1, "u1", 0, b"abc")
+    with pytest.raises(TransferError, match="bytes 3 to 5 are missing"):
+        server.append(path, 1, "u1", 5, b"f")
+    for upload in ("u1", "u2"):
+        with pytest.raises(TransferError):
+            server.commit(path, 1, upload, zlib.crc32(b"abcdef"))
+    assert server.read(path, 0, 99) == b"before"
+
+
+def test_parts_that_come_late_change_nothing(tmp_path: Path) -> None:
+    """A part that was taken for lost, sent again, and comes after later ones, or after the end."""
+    server, path = server_of(tmp_path), "trials/a/log.txt"
+    server.append(path, 1, "u1", 0, b"abc")
+    server.append(path, 1, "u1", 3, b"def")
+    server.append(path, 1, "u1", 0, b"abc")
+    for _ in range(2):
+        server.commit(path, 1, "u1", zlib.crc32(b"abcdef"))
+    server.append(path, 1, "u1", 0, b"abc")
+    assert [one.name for one in (tmp_path / "run" / "trials" / "a").iterdir()] == ["log.txt"]
+    assert server.read(path, 0, 99) == b"abcdef"
+
+
+def test_a_part_that_arrives_damaged_is_sent_again(tmp_path: Path) -> None:
+    """Found by its checksum; the file is right in the end."""
+    server, clock = server_of(tmp_path), Clock()
+    link, damaged = FaultyLink(server), [True]
+
+    def call(method: str, *arguments: Any) -> Any:
+        if method == "append" and damaged.pop() if damaged else False:
+            arguments = (*arguments[:-1], b"x" + arguments[-1][1:])
+        return link(method, *arguments)
+
+    put(ServedStore(call, 1, clock, clock.sleep), "trials/a/log.txt", b"abcdef")
+    assert server.read("trials/a/log.txt", 0, 99) == b"abcdef" and link.calls.count("commit") == 1
+
+
+def test_a_disk_of_the_run_folder_that_is_full_is_told_from_the_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a fault of its own class, at once, and no missing file."""
+    server = server_of(tmp_path)
+    monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(errno.ENOSPC, "no space left")))
+    with pytest.raises(RunFolderFault, match="no space left"):
+        put(ServedStore(FaultyLink(server), 1), "trials/a/log.txt", b"abc")
+
+
+def test_what_a_dead_attempt_was_sending_is_removed(tmp_path: Path) -> None:
+    """When the next one begins."""
+    server = server_of(tmp_path)
+    server.append("trials/a/checkpoint/state.pt", 1, "12345678", 0, b"half of")
+    server.claim("a", 2)
+    assert not [one for one in (tmp_path / "run").rglob("*") if one.is_file()]
 
 
 def test_a_link_that_is_cut_is_tried_again_for_a_while(tmp_path: Path) -> None:
     """A minute loses nothing; a link that stays cut is an error after three."""
-    clock, link = Clock(), FaultyLink(FileServer(tmp_path / "run", tmp_path / "data"))
+    clock, link = Clock(), FaultyLink(server_of(tmp_path))
 
     def sleep(seconds: float) -> None:
         clock.sleep(seconds)
@@ -138,7 +202,8 @@ def test_a_link_that_is_cut_is_tried_again_for_a_while(tmp_path: Path) -> None:
 
 def test_the_files_of_a_dataset_are_named(tmp_path: Path, data_root: Path) -> None:
     """Shards, tokenizer and manifest with their bytes, below the data folder."""
-    files = FileServer(tmp_path, data_root).dataset_files("tiny")
+    files = dataset_files("tiny", data_root)
+    assert FileServer(tmp_path, data_root, {"tiny": files}).dataset_files("tiny") == files
     assert all((data_root / path).stat().st_size == size for path, size in files.items())
     assert {"manifest.json", "datasets/tiny/tiny_val_000000.bin"} < files.keys()
     assert any(path.startswith("tokenizers/") for path in files)

@@ -15,13 +15,14 @@ from tiny import tiny_config
 
 from orchestrator.control_channel import Board, Fault
 from orchestrator.store.dataset_copy import has_dataset, local_data_root
-from orchestrator.store.file_server import FileServer, ServedStore
+from orchestrator.store.file_server import FileServer, ServedStore, dataset_files
 from orchestrator.store.run_folder import RunFolder
 from orchestrator.store.workplace import CACHE_VARIABLE, begin_session, sees_run_folder
 from orchestrator.worker import Job, run_job
 from trainer.control import Command
 from trainer.data.dataset import open_dataset
 from trainer.errors import DataError
+from trainer.locks import sole_owner
 from trainer.versions import own_versions
 
 
@@ -48,7 +49,7 @@ def far_job(tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def server(tmp_path: Path, data_root: Path) -> FileServer:
-    return FileServer(tmp_path / "run", data_root)
+    return FileServer(tmp_path / "run", data_root, {"tiny": dataset_files("tiny", data_root)})
 
 
 def run(
@@ -173,19 +174,19 @@ def test_the_workers_own_data_come_first(far_job: Job, server: FileServer, tmp_p
 
 
 def test_scratch_folders_of_dead_workers_are_removed(far_job: Job, server: FileServer, tmp_path: Path) -> None:
-    """Those of other sweeps that nobody works in."""
-    left = tmp_path / "cache" / "scratch" / "earlier" / "some-trial"
+    """Those that nobody works in; one in which a worker of another sweep sends its files stays."""
+    busy = tmp_path / "cache" / "scratch" / "other-1"
+    left = tmp_path / "cache" / "scratch" / "earlier-1" / "some-trial"
     left.mkdir(parents=True)
     (left / "state.json").write_text(json.dumps({}))
-    run(far_job, server)
-    assert not left.exists()
+    with sole_owner(busy):
+        run(far_job, server)
+        assert not left.exists() and busy.exists()
 
 
 def test_steps_that_were_reported_count_as_repeated(far_job: Job, server: FileServer, tmp_path: Path) -> None:
     """The driver notes the last report of a worker that died; one behind what the folder knows changes nothing."""
     folder = RunFolder(tmp_path / "run").trial(far_job.trial_id)
-    folder.note_steps(7)
-    assert folder.progress() is None
     board = Board()
     slow = dataclasses.replace(far_job, config={**far_job.config, "train": {**far_job.config["train"], "steps": 1_500}})
     run(slow, server, board, lambda report: board.tell(Command("interrupted", "moving")))
