@@ -150,8 +150,10 @@ def test_workers_need_no_shared_disk(
     near = Sweep(write_sweep(tmp_path, base=base), tmp_path / "near", data_root)
     assert near.finish() == 0, near.log
     monkeypatch.setenv("FROSTLINE_CACHE", str(tmp_path / "cache"))
-    workers = [cluster.join("--cpus", "1", hidden=tmp_path / "far") for _ in range(2)]
-    cluster.wait_for(3)
+    workers = []
+    for number in (2, 3):  # one after the other: Ray gives a node little time to start
+        workers.append(cluster.join("--cpus", "1", hidden=tmp_path / "far"))
+        cluster.wait_for(number)
     use_cluster(cluster, monkeypatch)
     driver = far.start("--address", cluster.address)
     wait_for(lambda: len(list(far.out.glob("trials/*/checkpoint/state.pt"))) == 2, driver)

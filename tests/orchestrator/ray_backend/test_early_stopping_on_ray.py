@@ -104,7 +104,7 @@ def test_three_kills_and_a_retry(tmp_path: Path, data_root: Path) -> None:
 def test_every_recipe_is_stopped_in_the_middle_and_goes_on(tmp_path: Path, data_root: Path) -> None:
     """Each ends at its checkpoint with some of its steps, in whatever phase it is; then it ends with the same bits."""
     text = (Path(__file__).parents[3] / "search_spaces" / "all_recipes.yaml").read_text()
-    text = text.replace("stdlib", "tiny").replace("1024", "512").replace("steps: 30,", "steps: 600,")
+    text = text.replace("stdlib", "tiny").replace("1024", "512").replace("steps: 30,", "steps: 2000,")
     sweeps = []
     for name in ("whole", "stopped"):
         (tmp_path / name).mkdir()
@@ -117,7 +117,7 @@ def test_every_recipe_is_stopped_in_the_middle_and_goes_on(tmp_path: Path, data_
     while driver.poll() is None:
         for trial_id in running(sweep):
             progress = json.loads((sweep.out / "trials" / trial_id / "progress.json").read_text())
-            if progress["step"] >= asked.setdefault(trial_id, rng.uniform(1, 350)):
+            if progress["step"] >= asked.setdefault(trial_id, rng.uniform(1, 700)):
                 requests.add(Request(trial_id, "in the middle"))
                 asked[trial_id] = math.inf
         time.sleep(0.05)
