@@ -11,7 +11,7 @@ PACKAGES = ("frostline", "torch")
 
 def own_versions() -> dict[str, str]:
     """Of frostline, torch and Python in this process; empty for a checkout of frostline that was not installed."""
-    return {**{name: _version_of(name) for name in PACKAGES}, "python": platform.python_version()}
+    return {**{name: version_of(name) for name in PACKAGES}, "python": platform.python_version()}
 
 
 def differences(theirs: Mapping[str, str], ours: Mapping[str, str]) -> str:
@@ -23,12 +23,13 @@ def differences(theirs: Mapping[str, str], ours: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {theirs.get(name) or 'unknown'} (the driver has {ours[name]})" for name in wrong)
 
 
-def _shared(name: str, version: str) -> str:
-    return ".".join(version.split(".")[:2]) if name == "python" else version.partition("+")[0]
-
-
-def _version_of(package: str) -> str:
+def version_of(package: str) -> str:
+    """Of an installed package; empty for a checkout of frostline that was not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return ""
+
+
+def _shared(name: str, version: str) -> str:
+    return ".".join(version.split(".")[:2]) if name == "python" else version.partition("+")[0]

@@ -117,12 +117,9 @@ def status(
 ) -> None:
     """List the nodes of a cluster: devices, what of them is in use, version of frostline, price."""
     from orchestrator.cluster import address as addresses
-    from orchestrator.cluster.ray_start import ray_environment
-    from orchestrator.cluster.token import checked_token_file
 
     host, port = addresses.head_address(head)
-    os.environ.update(ray_environment(checked_token_file(token_file)))
-    os.environ.pop("RAY_AUTH_TOKEN", None)  # Ray would take it before the file
+    _set_environment(token_file)
     # here and not above: Ray reads its settings when it is imported
     from orchestrator.ray_backend.cluster_status import cluster_status, text_of
 
@@ -141,12 +138,9 @@ def health(
 ) -> None:
     """Say whether the head has this machine among its living nodes; exit code 1 if not. For Docker's health checks."""
     from orchestrator.cluster import address as addresses
-    from orchestrator.cluster.ray_start import ray_environment
-    from orchestrator.cluster.token import checked_token_file
 
     host, port = addresses.head_address(head)
-    os.environ.update(ray_environment(checked_token_file(token_file)))
-    os.environ.pop("RAY_AUTH_TOKEN", None)
+    _set_environment(token_file)
     addresses.require_answer(host, port)
     from orchestrator.ray_backend.node_health import is_alive
 
@@ -175,10 +169,15 @@ def _options(
 
 def _become(command: list[str], token_file: Path, drain_seconds: int) -> None:
     """Let this process become Ray's, so that a signal reaches it."""
+    _set_environment(token_file, drain_seconds)
+    sys.stdout.flush()
+    os.execv(command[0], command)
+
+
+def _set_environment(token_file: Path, drain_seconds: int = 30) -> None:
+    """What Ray reads when it is imported, or started. Raises UsageError if the token cannot be read."""
     from orchestrator.cluster.ray_start import ray_environment
     from orchestrator.cluster.token import checked_token_file
 
-    environment = {**os.environ, **ray_environment(checked_token_file(token_file), drain_seconds)}
-    environment.pop("RAY_AUTH_TOKEN", None)  # Ray would take it before the file
-    sys.stdout.flush()
-    os.execve(command[0], command, environment)
+    os.environ.update(ray_environment(checked_token_file(token_file), os.environ, drain_seconds))
+    os.environ.pop("RAY_AUTH_TOKEN", None)  # Ray would take it before the file

@@ -6,7 +6,6 @@ Ray picks most ports at random, which no firewall can be told. Here all are fixe
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,7 +74,9 @@ def join_command(options: NodeOptions, head: str) -> list[str]:
     return [*_start(), f"--address={head}", *_node(options)]
 
 
-def ray_environment(token_file: Path, drain_seconds: int = SECONDS_TO_DRAIN) -> dict[str, str]:
+def ray_environment(
+    token_file: Path, environment: Mapping[str, str], drain_seconds: int = SECONDS_TO_DRAIN
+) -> dict[str, str]:
     """Token authentication, how long a worker that is told to end waits for its trials, and when a node is dead."""
     return {
         "RAY_AUTH_MODE": "token",
@@ -83,7 +84,7 @@ def ray_environment(token_file: Path, drain_seconds: int = SECONDS_TO_DRAIN) -> 
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": str(drain_seconds),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",  # listen on the network, whatever the parent process has set
-        **{name: os.environ.get(name, value) for name, value in HEALTH_CHECKS.items()},
+        **{name: environment.get(name, value) for name, value in HEALTH_CHECKS.items()},
     }
 
 

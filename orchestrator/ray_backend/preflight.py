@@ -7,7 +7,6 @@ import os
 import platform
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -17,6 +16,7 @@ from orchestrator.errors import UsageError
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.placement import CPU, Node, Pool, unplaceable
 from orchestrator.search.planner import PlannedTrial
+from orchestrator.store.file_server import dataset_files
 from trainer.versions import differences, own_versions
 
 ACCELERATOR_LABEL = "ray.io/accelerator-type"
@@ -89,26 +89,25 @@ def check_nodes(pool: Pool, trials: Sequence[PlannedTrial], run: RunContext) -> 
         problems += [f"{probe.host} ({node.kind}): {fault}" for fault in _faults(node, probe, trials, versions)]
     if problems:
         raise UsageError("the cluster is not ready:\n  " + "\n  ".join(problems))
-    for line in through_the_driver(probes.values(), names, data_root):
+    sizes = {name: sum(dataset_files(name, data_root).values()) for name in sorted(names)}
+    for line in through_the_driver(probes.values(), sizes):
         run.display.note(line)
 
 
-def through_the_driver(probes: Iterable[Probe], names: Iterable[str], data_root: Path) -> list[str]:
-    """In words: which hosts do not see the run folder, and which data are copied where."""
+def through_the_driver(probes: Iterable[Probe], sizes: Mapping[str, int]) -> list[str]:
+    """In words: which hosts do not see the run folder, and which data are copied where.
+
+    Args:
+        sizes: bytes of each dataset by its name.
+    """
     probes = list(probes)
     apart = sorted({probe.host for probe in probes if not probe.sees_run_folder})
     without = sorted({probe.host for probe in probes if not probe.sees_data})
     lines = [f"no shared run folder on {', '.join(apart)}: trials' files go through the driver"] if apart else []
     if without:
-        sizes = {name: folder_bytes(data_root / "datasets" / name) for name in sorted(names)}
         which = ", ".join(f"{name} ({size / 1e6:,.1f} MB)" for name, size in sizes.items())
         lines.append(f"no data on {', '.join(without)}: {which} will be copied there, unless a copy is cached")
     return lines
-
-
-def folder_bytes(folder: Path) -> int:
-    """Of all files in it."""
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
 
 
 def _faults(node: Node, probe: Probe, trials: Sequence[PlannedTrial], versions: Mapping[str, str]) -> list[str]:

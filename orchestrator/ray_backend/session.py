@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import logging
 import platform
 import shutil
@@ -21,6 +20,7 @@ from orchestrator.errors import UsageError
 from orchestrator.scheduling.placement import Pool
 from orchestrator.store.run_folder import RunFolder
 from trainer.result import utc_now
+from trainer.versions import version_of
 
 SECONDS_TO_CONNECT = 5.0
 OBJECT_STORE_BYTES = 100 * 2**20  # trials pass nothing through it
@@ -97,20 +97,12 @@ def session_facts(pool: Pool, address: str | None) -> dict[str, Any]:
     return {
         "started_at": utc_now(),
         "python": platform.python_version(),
-        "packages": {name: _version_of(name) for name in PACKAGES},
+        "packages": {name: version_of(name) for name in PACKAGES},
         "commit": _commit(),
         "address": address,
         "driver": platform.node(),
         "nodes": [dataclasses.asdict(node) for node in pool.nodes if not node.spare],
     }
-
-
-def _version_of(package: str) -> str | None:
-    """None for frostline itself where a checkout runs that was not installed."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _commit() -> str | None:

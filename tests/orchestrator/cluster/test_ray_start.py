@@ -72,11 +72,18 @@ def test_a_worker_says_what_it_is() -> None:
 
 def test_the_environment_asks_for_the_token() -> None:
     """Without the mode Ray would start an open cluster."""
-    found = ray_environment(Path("/run/secrets/token"), 9)
+    found = ray_environment(Path("/run/secrets/token"), {}, 9)
     assert (found["RAY_AUTH_MODE"], found["RAY_AUTH_TOKEN_PATH"]) == ("token", "/run/secrets/token")
     assert found["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"] == "9"
     period = int(found["RAY_health_check_period_ms"]) * int(found["RAY_health_check_failure_threshold"])
     assert period > 60_000, "a network that is cut for a minute must lose no node"
+
+
+def test_health_checks_that_are_set_already_stay() -> None:
+    """A user may want a dead node noticed sooner."""
+    environment = {"RAY_health_check_period_ms": "7", "RAY_AUTH_MODE": "none"}
+    found = ray_environment(Path("token"), environment)
+    assert found["RAY_health_check_period_ms"] == "7" and found["RAY_AUTH_MODE"] == "token"
 
 
 def test_tokens_differ_and_a_file_is_checked(tmp_path: Path) -> None:
