@@ -62,14 +62,19 @@ class Found:
 
 
 def spec_of(table_spec: SweepSpec, setting: Setting) -> SweepSpec:
-    """The table's sweep with another method and seed; a random search is one without a method's share."""
+    """The table's sweep with another method and seed, one seed a config and no confirmation: the search alone.
+
+    A random search is one without a method's share.
+    """
     is_random = setting.method == "random"
     changes = {"seed": setting.seed, **({"random_share": 1.0, "control_share": 0.0} if is_random else {})}
     return dataclasses.replace(
         table_spec,
         method="tpe" if is_random else setting.method,
         search=table_spec.search.model_copy(update=changes),
-        seeds=(1,),
+        seeds_given=(1,),
+        replicates=table_spec.replicates.model_copy(update={"when": "always"}),
+        confirm=table_spec.confirm.model_copy(update={"configs": 0}),
         budget=table_spec.budget.model_copy(update={"trials": BUDGET}),
     )
 
