@@ -17,6 +17,7 @@ from search_spaces.spec.sweep_spec import SweepSpec
 
 if TYPE_CHECKING:  # it loads scikit-learn, which most sweeps do not need
     from orchestrator.early_stopping.stopper import Stopper
+    from orchestrator.store.remote_run import RemoteRun
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,24 +27,26 @@ class RunOptions:
     Args:
         overrides: `key=value` arguments that change the sweep file's values.
         scale: one of the file's scales, instead of the one that it names.
-        out: the run folder; by default `runs/<name>`.
+        out: the run folder, or a URI in an object store; by default `runs/<name>`.
         data_root: folder of the prepared datasets.
         address: of a Ray cluster; None starts Ray on this machine.
         retry_failed: run failed trials again; their old result is kept beside as `result.failed.json`.
         continue_stopped: go on with trials that were stopped early.
         keep_going: pause nothing, however many trials fail alike.
         any_versions: use workers whose frostline, torch or Python is another than the driver's.
+        data_from: where workers get data that they lack: `hub`, or the URI of a data folder; None: from the driver.
     """
 
     overrides: tuple[str, ...] = ()
     scale: str | None = None
-    out: Path | None = None
+    out: str | Path | None = None
     data_root: Path = Path("data")
     address: str | None = None
     retry_failed: bool = False
     continue_stopped: bool = False
     keep_going: bool = False
     any_versions: bool = False
+    data_from: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,7 +58,8 @@ class RunContext:
         examples: trials such as the search gives, to check beforehand what they need.
         data_sha256: fingerprint of each dataset of the plan by its name.
         stopper: judges running trials; None without early stopping.
-        keep_going, any_versions: see `RunOptions`.
+        keep_going, any_versions, data_from: see `RunOptions`.
+        remote: the run in an object store, of which the folder is the local copy.
     """
 
     spec: SweepSpec
@@ -70,6 +74,8 @@ class RunContext:
     stopper: Stopper | None = None
     keep_going: bool = False
     any_versions: bool = False
+    data_from: str | None = None
+    remote: RemoteRun | None = None
 
     @property
     def trials(self) -> Sequence[PlannedTrial]:

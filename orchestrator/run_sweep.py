@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress
@@ -30,13 +31,18 @@ from orchestrator.search import planner
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.search.search import PlannedSearch, Search
 from orchestrator.search_record.resume import adaptive_search, num_trials
+from orchestrator.store.dataset_copy import is_data_source
 from orchestrator.store.recorder import Recorder, rows_of_open_states
 from orchestrator.store.run_folder import RunFolder
+from results.object_store import is_uri
 from search_spaces.spec.load import load_sweep
 from search_spaces.spec.sweep_spec import SweepSpec
 from trainer.errors import Busy
 from trainer.locks import sole_owner
 from trainer.result import TrialResult
+
+if TYPE_CHECKING:
+    from orchestrator.store.remote_run import RemoteRun
 
 NUM_OF_FRONT = 100  # examples that say how large artifacts are
 SECONDS_TO_WAIT_FOR_A_QUESTION = 1.0  # `frostline stop` holds the lock for a moment, to learn if a driver does
@@ -54,7 +60,21 @@ def run_sweep(spec_file: Path, options: RunOptions, console: Console) -> int:
         MachineError: if the cluster is lost.
     """
     spec = load_sweep(spec_file, options.scale, options.overrides)
-    folder = RunFolder((options.out or Path("runs") / spec.name).resolve())
+    if options.data_from is not None and not is_data_source(options.data_from):
+        raise UsageError(f"--data-from must be hub or a URI such as s3://BUCKET/data, but is {options.data_from}")
+    out = str(options.out or f"runs/{spec.name}")
+    if not is_uri(out):
+        return _run_in(RunFolder(Path(out).resolve()), spec, options, console)
+    # here and not above: most sweeps need no object store
+    from orchestrator.store.remote_run import remote_run
+
+    with remote_run(out, console) as remote:
+        return _run_in(remote.folder, spec, options, console, remote)
+
+
+def _run_in(
+    folder: RunFolder, spec: SweepSpec, options: RunOptions, console: Console, remote: RemoteRun | None = None
+) -> int:
     spec = folder.kept_method(spec)
     plan = None if spec.is_adaptive else _planned(spec, console)
     examples = plan.trials if plan else planner.examples(spec)
@@ -86,6 +106,8 @@ def run_sweep(spec_file: Path, options: RunOptions, console: Console) -> int:
             display=Display(status, console),
             keep_going=options.keep_going,
             any_versions=options.any_versions,
+            data_from=options.data_from,
+            remote=remote,
         )
         if changes:
             run.display.note(summary.changed_spec(run, changes))

@@ -15,6 +15,7 @@ from orchestrator.control_channel import Channel, Fault, FaultKind
 from orchestrator.errors import DISK_FAULTS
 from orchestrator.heartbeat import SECONDS_BETWEEN_BEATS, Heartbeat
 from orchestrator.repeating import repeating
+from orchestrator.store.dataset_copy import CopyEnded, Watch
 from orchestrator.store.file_server import Call
 from orchestrator.store.run_folder import RunFolder
 from orchestrator.store.run_store import RunFolderFault, Superseded, TransferError
@@ -49,6 +50,7 @@ class Job:
     scores_test: bool = False
     session: str = ""
     attempt: int = 0
+    data_from: str | None = None
     versions: dict[str, str] = dataclasses.field(default_factory=dict)  # that a worker must have; empty: any
 
     @property
@@ -71,6 +73,7 @@ class Job:
             trial_id=self.trial_id,
             data=str(self.config["data"]),
             data_sha256=self.data_sha256,
+            data_from=self.data_from,
         )
 
     def placement(self, node: str | None) -> Placement:
@@ -110,10 +113,12 @@ def run_job(job: Job, *, node: str, channel: Channel, report: SendReport, call: 
     try:
         with (
             repeating(heartbeat.beat, SECONDS_BETWEEN_BEATS),
-            workplace(job.files, call, channel.note) as place,
+            workplace(
+                job.files, call, Watch(note=channel.note, is_over=lambda: commanded(heartbeat).status is not None)
+            ) as place,
         ):
             _run_in(place, job, heartbeat, channel, report)
-    except Superseded:  # the driver has taken this worker for dead: another one has the trial
+    except (Superseded, CopyEnded):  # another worker has the trial, the driver thinks; or it had not begun
         pass
     except TransferError as error:
         tell("link", str(error))
@@ -127,6 +132,11 @@ def run_job(job: Job, *, node: str, channel: Channel, report: SendReport, call: 
         tell("disk" if is_shared else "scratch", message)
     finally:
         is_busy.clear()
+
+
+def commanded(heartbeat: Heartbeat) -> Command:
+    """How the trial is to go on: what the driver said last, or to end as this process is told to."""
+    return TERMINATED if heartbeat.command.status is None and terminated.is_set() else heartbeat.command
 
 
 def _run_in(place: Workplace, job: Job, heartbeat: Heartbeat, channel: Channel, report: SendReport) -> None:
@@ -177,9 +187,7 @@ def _run_trial(place: Workplace, job: Job, heartbeat: Heartbeat, channel: Channe
         def told(progress: Report) -> Command:
             watch.report(progress)
             send_report(dataclasses.asdict(progress))
-            if heartbeat.command.status is None and terminated.is_set():
-                return TERMINATED
-            return heartbeat.command
+            return commanded(heartbeat)
 
         run(config, workspace, Callbacks(stage=stage, report=told, note=channel.note))
 

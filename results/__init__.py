@@ -26,6 +26,8 @@ __all__ = ["ResultsError", "configs", "load"]
 def load(folders: str | Path | Iterable[str | Path]) -> Tables:
     """Read the tables of a run folder, or of several (a list, or a pattern such as `runs/*`), as pandas frames.
 
+    A run in an object store is given as `s3://bucket/runs/night`.
+
     Raises:
         ResultsError: if a folder is missing or holds no tables, or a file is damaged, foreign or too new.
     """

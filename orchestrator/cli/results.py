@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from results.analysis.pareto_info import ParetoInfo
     from results.analysis.replicate_groups import Group
 
-Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders, or a quoted pattern such as 'runs/*'.")]
+Runs = Annotated[
+    list[str],
+    typer.Argument(metavar="RUN...", help="Run folders, a quoted pattern such as 'runs/*', or s3://BUCKET/FOLDER."),
+]
 Objectives = Annotated[
     list[str] | None,
     typer.Option(
@@ -44,7 +47,9 @@ def register(app: typer.Typer) -> None:
     app.command("pareto", no_args_is_help=True, epilog=_examples("pareto runs/quickstart", "pareto 'runs/*' --json"))(
         pareto
     )
-    app.command("report", no_args_is_help=True, epilog=_examples("report runs/quickstart"))(report)
+    app.command(
+        "report", no_args_is_help=True, epilog=_examples("report runs/quickstart", "report s3://bucket/runs/night")
+    )(report)
 
 
 def pareto(
@@ -65,13 +70,17 @@ def pareto(
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or s3://BUCKET/FOLDER.")],
 ) -> None:
-    """Write RUN/report/report.md with its pictures: front, all configs, failures, devices, data."""
+    """Write RUN/report/report.md with its pictures: front, all configs, failures, devices, data.
+
+    Of a run in an object store, the folder RUN-report is made here with its tables and report.
+    """
+    from orchestrator.cli.run_folders import readable_folder
     from results.report.markdown_report import write_report
 
     with _one_line_errors():
-        page = write_report(run)
+        page = write_report(readable_folder(run, to=Path(f"{Path(run).name}-report")))
     typer.echo(f"report: {page}")
     for picture in sorted(page.parent.glob("*.png")):
         typer.echo(f"picture: {picture}")

@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     examples = (
         "run search_spaces/quickstart.yaml",
         "run night.yaml --out runs/night --address auto",
+        "run night.yaml --out s3://bucket/runs/night",
         "run night.yaml base.train.steps=2000 'space.model.dim.choice=[256,384]'",
     )
     epilog = "Examples:\n\n" + "\n\n".join(f"- `frostline {example}`" for example in examples)
@@ -29,7 +30,9 @@ def register(app: typer.Typer) -> None:
 def run(
     spec: Annotated[Path, typer.Argument(help="the sweep's YAML file", show_default=False)],
     overrides: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="run folder; by default runs/NAME, by the name of the sweep")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="run folder, or s3://BUCKET/FOLDER; by default runs/NAME, by the sweep's name")
+    ] = None,
     data_root: Annotated[Path, typer.Option("--data-root", help="folder of the prepared datasets")] = Path("data"),
     address: Annotated[
         str | None, typer.Option(help="Ray cluster to use: auto, HOST:PORT or ray://…; by default one of its own")
@@ -42,6 +45,12 @@ def run(
     any_versions: Annotated[
         bool, typer.Option("--any-versions", help="use workers with another frostline, torch or Python")
     ] = False,
+    data_from: Annotated[
+        str | None,
+        typer.Option(
+            "--data-from", help="where workers get data: hub, or s3://BUCKET/data; by default from the driver"
+        ),
+    ] = None,
     scale: Annotated[str | None, typer.Option(help="one of the file's scales, instead of what it says")] = None,
 ) -> None:
     """Run a sweep, or what is missing of it: the same command goes on after any interruption.
@@ -64,5 +73,6 @@ def run(
         continue_stopped=continue_stopped,
         keep_going=keep_going,
         any_versions=any_versions,
+        data_from=data_from,
     )
     raise typer.Exit(run_sweep(spec, options, Console()))

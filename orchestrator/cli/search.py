@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-RunFolderArgument = Annotated[Path, typer.Argument(metavar="RUN", help="a run folder", show_default=False)]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="a run folder, or s3://BUCKET/FOLDER", show_default=False)]
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def search(
-    run: RunFolderArgument,
+    run: Run,
     replay: Annotated[
         bool, typer.Option("--replay", help="compute every suggestion again from the record, and say what differs")
     ] = False,
@@ -29,10 +29,12 @@ def search(
 
     Exit code 1 if a replay differs.
     """
+    from orchestrator.cli.run_folders import readable_folder
     from orchestrator.search_record.show import replayed, suggestion_lines
 
+    folder = readable_folder(run)
     if not replay:
-        typer.echo("\n".join(suggestion_lines(run)))
+        typer.echo("\n".join(suggestion_lines(folder)))
         return
     from rich.console import Console
     from rich.progress import Progress
@@ -40,7 +42,7 @@ def search(
     number = num_different = 0
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("suggesting again", total=None)
-        for number, (suggestion, instead) in enumerate(replayed(run), start=1):
+        for number, (suggestion, instead) in enumerate(replayed(folder), start=1):
             bar.update(task, completed=number)
             if instead:
                 num_different += 1
@@ -51,14 +53,19 @@ def search(
 
 
 def export_optuna(
-    run: RunFolderArgument,
-    out: Annotated[Path | None, typer.Option(help="the journal; by default RUN/optuna.log")] = None,
+    run: Run,
+    out: Annotated[
+        Path | None, typer.Option(help="the journal; by default RUN/optuna.log, or RUN-optuna.log here")
+    ] = None,
 ) -> None:
     """Write a run's trials as a journal that optuna-dashboard opens: values, limits, settings, one study.
 
     Replicates are one trial with the mean over their seeds. The run itself never reads it.
     """
+    from orchestrator.cli.run_folders import readable_folder
     from orchestrator.search_record.optuna_export import export
+    from results.object_store import is_uri
 
-    path, num_trials = export(run, out or run / "optuna.log")
+    default = Path(f"{Path(run).name}-optuna.log") if is_uri(run) else Path(run) / "optuna.log"
+    path, num_trials = export(readable_folder(run), out or default)
     typer.echo(f"{num_trials} trials in {path}; next: optuna-dashboard {path}")

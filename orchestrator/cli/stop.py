@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-RunFolderArgument = Annotated[Path, typer.Argument(metavar="RUN", help="the run folder", show_default=False)]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="the run folder, or s3://BUCKET/FOLDER", show_default=False)]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +23,7 @@ def _epilog(examples: Sequence[str]) -> str:
 
 
 def stop(
-    run: RunFolderArgument,
+    run: Run,
     trial: Annotated[
         str | None, typer.Argument(help="a trial's id, or a beginning that only it has; none: the whole sweep")
     ] = None,
@@ -35,13 +34,14 @@ def stop(
     A sweep that was ended goes on with its next `frostline run`. A trial that was ended is `stopped_early`, and goes on
     only with `frostline retry`, or `frostline run … --continue-stopped`.
     """
+    from orchestrator.cli.run_folders import driven_folder
     from orchestrator.stop_sweep import stop_sweep
 
-    typer.echo(stop_sweep(run, trial, reason))
+    typer.echo(stop_sweep(driven_folder(run), trial, reason))
 
 
 def retry(
-    run: RunFolderArgument,
+    run: Run,
     trials: Annotated[
         list[str], typer.Argument(metavar="TRIAL…", help="ids of trials, or beginnings that only they have")
     ],
@@ -51,6 +51,7 @@ def retry(
     If a sweep runs in the folder they go on there, else with the next `frostline run`. One that was stopped goes on
     from its checkpoint if that was kept, as it is of the ten that came nearest to the front; else it starts over.
     """
+    from orchestrator.cli.run_folders import driven_folder
     from orchestrator.stop_sweep import retry_trials
 
-    typer.echo("\n".join(retry_trials(run, trials)))
+    typer.echo("\n".join(retry_trials(driven_folder(run), trials)))

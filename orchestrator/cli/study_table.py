@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def table(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="a run folder, or s3://BUCKET/FOLDER")],
     figures: Annotated[
         Path | None, typer.Option("--published", help="file of published figures; by default those of PR #1301")
     ] = None,
@@ -27,13 +27,14 @@ def table(
 
     Letters mark what keeps a published figure from being compared.
     """
+    from orchestrator.cli.run_folders import readable_folder
     from results.analysis.control_comparison import load_study_table
     from results.analysis.published_figures import FIGURES
     from results.errors import ResultsError
     from results.report import study_table
 
     try:
-        info = load_study_table(run, figures or FIGURES)
+        info = load_study_table(readable_folder(run), figures or FIGURES)
     except (ResultsError, PermissionError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None

@@ -43,7 +43,7 @@ def evaluate(
 
 
 def replay(
-    run: Annotated[Path, typer.Argument(help="a run folder", show_default=False)],
+    run: Annotated[str, typer.Argument(help="a run folder", show_default=False)],
     trial: Annotated[str, typer.Argument(help="a trial's id, or a unique beginning of it", show_default=False)],
     out: Annotated[
         Path | None, typer.Option(help="new folder to keep the replay in; by default it is not kept")
@@ -51,6 +51,7 @@ def replay(
     data_root: DataRoot = Path("data"),
 ) -> None:
     """Train a trial again from its row of the table alone, and say whether the bits agree."""
+    from orchestrator.cli.run_folders import local_folder
     from orchestrator.single_trial import replay_trial
 
-    raise typer.Exit(replay_trial(run, trial, out=out, data_root=data_root))
+    raise typer.Exit(replay_trial(local_folder(run), trial, out=out, data_root=data_root))

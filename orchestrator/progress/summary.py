@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from orchestrator.progress.display import duration
 from orchestrator.progress.sweep_status import OUTCOMES, SweepStatus
@@ -42,7 +41,7 @@ def before_lines(run: RunContext, backlog: Backlog) -> Iterator[str]:
     num_planned_finished = len(run.trials) - len(backlog.admitted) - num_refused
     num_to_run = num_trials - num_planned_finished - num_refused
     how = f"; {_chosen(run)}" if run.search.end is None else ""
-    yield f"{run.spec.name}: {num_to_run} of {num_trials} trials to run, in {shown_path(run.folder.root)}{how}"
+    yield f"{run.spec.name}: {num_to_run} of {num_trials} trials to run, in {run.folder.shown}{how}"
     if num_refused:
         yield f"{num_refused} of {num_trials} trials are not trained, as their shapes break a limit: status infeasible"
     if num_others := len(backlog.finished) - num_planned_finished:
@@ -74,14 +73,14 @@ def changed_spec(run: RunContext, changes: Sequence[Change]) -> str:
         now = {trial.trial_id for trial in run.trials}
         num_new, num_gone = len(now - set(before)), len(set(before) - now)
         text += f". Trials: {num_new:,} new, {num_gone:,} no longer planned"
-    return f"{text}. Both versions are kept in {shown_path(run.folder.versions.root)}"
+    return f"{text}. Both versions are kept in {run.folder.shown}/versions"
 
 
 def nothing_to_do(run: RunContext) -> str:
     """The one line of a sweep that is finished already."""
     return (
         f"nothing to do: all {len(run.trials)} trials of {run.spec.name} are finished "
-        f"({_outcomes(run.status)}) in {shown_path(run.folder.root)}"
+        f"({_outcomes(run.status)}) in {run.folder.shown}"
     )
 
 
@@ -97,7 +96,7 @@ def details(run: RunContext) -> list[str]:
 
 def after_lines(run: RunContext, *, num_before: int) -> Iterator[str]:
     """What this call did, where the tables are, and what to do next. `num_before`: trials it did not have to train."""
-    status, root = run.status, shown_path(run.folder.root)
+    status, root = run.status, run.folder.shown
     num_here = status.num_finished - num_before
     took = duration(time.monotonic() - status.started_seconds)
     yield f"{num_here} trial{'' if num_here == 1 else 's'} finished in {took}; in all {_outcomes(status)}"
@@ -117,7 +116,7 @@ def after_lines(run: RunContext, *, num_before: int) -> Iterator[str]:
     if status.counts["failed"]:
         yield f"{status.counts['failed']} failed: see trials/<trial>/log.txt, and run again with --retry-failed"
     if status.counts["completed"]:
-        yield f"tables in {shown_path(run.folder.tables)}; next: frostline pareto {root}"
+        yield f"tables in {root}/tables; next: frostline pareto {root}"
 
 
 def of_configs(run: RunContext) -> Iterator[str]:
@@ -156,14 +155,6 @@ def exit_code(status: SweepStatus) -> int:
             return {"fault": MACHINE_FAULT, "pause": SOME_FAILED, "interrupt": INTERRUPTED}[status.stop_kind]
         return SOME_FAILED if status.pauses else INTERRUPTED
     return SOME_FAILED if num_failed else ALL_WELL
-
-
-def shown_path(path: Path) -> str:
-    """The path as a user would type it from here."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
 
 
 def _outcomes(status: SweepStatus) -> str:

@@ -36,6 +36,7 @@ class Jobs:
             scores_test=trial.trial_id in run.recorder.confirmed,
             session=self.session,
             attempt=self.attempt,
+            data_from=run.data_from,
             versions=self.versions,
         )
 

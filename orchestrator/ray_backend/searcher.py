@@ -240,6 +240,8 @@ class PlanSearcher(Searcher):
                 self._stop(request)
         if not self.run.folder.sweep_file.exists():
             self.run.status.stop(f"the run folder has vanished: {self.run.folder.root}", kind="fault")
+        if self.run.remote is not None:
+            self.run.remote.report(self.run.display.note, lambda reason: self.run.status.stop(reason, kind="fault"))
         self.run.status.details = details(self.run)
         self.last_look_seconds = time.monotonic()
 

@@ -27,9 +27,24 @@ from trainer.result import TrialResult
 
 @dataclasses.dataclass(frozen=True)
 class RunFolder:
-    """Names of the files of one sweep under `root`, and the finished trials among them."""
+    """Names of the files of one sweep under `root`, and the finished trials among them.
+
+    Args:
+        uri: of the run in an object store of which `root` is the local copy.
+    """
 
     root: Path
+    uri: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The folder as a user would type it from here."""
+        if self.uri is not None:
+            return self.uri
+        try:
+            return str(self.root.relative_to(Path.cwd()))
+        except ValueError:
+            return str(self.root)
 
     @property
     def sweep_file(self) -> Path:

@@ -6,6 +6,7 @@ Paths are relative to the run folder, with slashes; `data/…` is the data folde
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
@@ -55,8 +56,8 @@ class LocalStore:
     def sizes(self, folder: str) -> dict[str, int]:
         root = self.path_of(folder)
         files = [path for path in root.rglob("*") if path.is_file()]
-        names = {path.relative_to(root): path for path in files}
-        return {name.as_posix(): path.stat().st_size for name, path in names.items() if not _is_hidden(name)}
+        names = {path.relative_to(root).as_posix(): path for path in files}
+        return {name: path.stat().st_size for name, path in names.items() if not is_hidden(name)}
 
     def read(self, path: str, offset: int, num_bytes: int) -> bytes:
         with self.path_of(path).open("rb") as file:
@@ -73,14 +74,25 @@ class LocalStore:
 
     def path_of(self, path: str) -> Path:
         """Where a file lies. Raises ValueError for a path that leaves the folders of trials and data."""
-        parts = PurePosixPath(path).parts
-        if len(parts) < 2 or parts[0] not in ("trials", "data") or ".." in parts or os.path.isabs(path):
+        parts = path_below(path).parts
+        if len(parts) < 2 or parts[0] not in ("trials", "data"):
             raise ValueError(f"a path must lie below trials/ or data/, but is {path!r}")
         return self.run_folder.joinpath(*parts) if parts[0] == "trials" else self.data_root.joinpath(*parts[1:])
 
 
-def download(store: RunStore, path: str, to: Path) -> None:
+def path_below(path: str) -> PurePosixPath:
+    """A relative path. Raises ValueError for one that leaves the run folder."""
+    parts = PurePosixPath(path).parts
+    if not parts or ".." in parts or os.path.isabs(path):
+        raise ValueError(f"a path must lie below the run folder, but is {path!r}")
+    return PurePosixPath(path)
+
+
+def download(store: RunStore, path: str, to: Path, advance: Callable[[int], None] = lambda _: None) -> None:
     """Fetch a file of the store, whole or not at all.
+
+    Args:
+        advance: gets the bytes of every part that has come; what it raises ends the download.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -89,7 +101,9 @@ def download(store: RunStore, path: str, to: Path) -> None:
     with replacing(to) as temporary, temporary.open("wb") as file:
         while chunk := store.read(path, file.tell(), CHUNK_BYTES):
             file.write(chunk)
+            advance(len(chunk))
 
 
-def _is_hidden(name: Path) -> bool:
-    return any(part.startswith(".") for part in name.parts)
+def is_hidden(name: str) -> bool:
+    """Whether a file or one of its folders has a name that begins with a dot: nobody else is to see it."""
+    return any(part.startswith(".") for part in name.split("/"))

@@ -7,11 +7,11 @@ import dataclasses
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.repeating import repeating
-from orchestrator.store.dataset_copy import local_data_root
+from orchestrator.store.dataset_copy import Wanted, Watch, local_data_root
 from orchestrator.store.file_server import Call, ServedStore
 from orchestrator.store.run_folder import RunFolder
 from orchestrator.store.trial_folder import TrialFolder
@@ -39,6 +39,7 @@ class FileSource:
     trial_id: str
     data: str
     data_sha256: str
+    data_from: str | None = None  # see `Wanted`
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ def sees_run_folder(run_folder: Path, session: str) -> bool:
 
 
 @contextlib.contextmanager
-def workplace(source: FileSource, call: Call | None, note: Callable[[str], None]) -> Iterator[Workplace]:
+def workplace(source: FileSource, call: Call | None, watch: Watch) -> Iterator[Workplace]:
     """Folders for one attempt at a trial; when the block ends, all that it left is in the run folder.
 
     Args:
@@ -77,6 +78,7 @@ def workplace(source: FileSource, call: Call | None, note: Callable[[str], None]
         RunFolderFault: if the disk of the run folder is at fault.
         Superseded: if another attempt has begun since.
         DataError: if the data that came are not those of the sweep.
+        CopyEnded: if the worker is told to end before the trial has begun.
     """
     folder = RunFolder(source.run_folder).trial(source.trial_id)
     if call is None:
@@ -84,9 +86,14 @@ def workplace(source: FileSource, call: Call | None, note: Callable[[str], None]
         return
     cache, store = cache_folder(), ServedStore(call, source.attempt)
     store.claim(source.trial_id)
-    data_root = local_data_root(
-        source.data, source.data_sha256, data_root=source.data_root, cache=cache, store=store, note=note
+    wanted = Wanted(
+        name=source.data,
+        sha256=source.data_sha256,
+        data_root=source.data_root,
+        cache=cache,
+        data_from=source.data_from,
     )
+    data_root = local_data_root(wanted, store, watch)
     if sees_run_folder(source.run_folder, source.session):
         yield Workplace(folder=folder, data_root=data_root, is_shared=True)
         return

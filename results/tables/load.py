@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from results.errors import ResultsError
+from results.object_store import fetch_run, is_uri
 from results.tables import schema
 
 
@@ -26,6 +27,8 @@ class Tables:
 
 def load(folders: str | Path | Iterable[str | Path]) -> Tables:
     """Read the tables of a run folder, or of several (a list, or a pattern such as `runs/*`).
+
+    A run may also be in an object store: `s3://bucket/runs/night`; keys come from the environment, see `open_bucket`.
 
     Columns that a file lacks are null, columns it has beyond the schema are left out. Where one folder holds a trial
     twice (a recorder that died between writing and removing), the row of the last file counts.
@@ -58,6 +61,8 @@ def _resolve(folders: str | Path | Iterable[str | Path]) -> list[Path]:
 
 
 def _expand(name: str) -> list[Path]:
+    if is_uri(name):
+        return [fetch_run(name)]
     if Path(name).is_dir():
         return [Path(name)]
     if Path(name).exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import io
 import os
 import zlib
@@ -14,8 +15,10 @@ import pytest
 from file_link import Clock, FaultyLink
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from s3_server import BUCKET, S3Server
 
 from orchestrator.store.file_server import SECONDS_OF_PATIENCE, FileServer, ServedStore, dataset_files
+from orchestrator.store.object_store import ObjectStore
 from orchestrator.store.run_store import (
     CHUNK_BYTES,
     LocalStore,
@@ -25,6 +28,7 @@ from orchestrator.store.run_store import (
     TransferError,
     download,
 )
+from results.object_store import open_bucket
 
 Make = Callable[[Path], RunStore]
 
@@ -39,7 +43,20 @@ def served(root: Path, *, lost: float = 0.0, attempt: int = 1) -> ServedStore:
     return ServedStore(link, attempt, clock, clock.sleep)
 
 
+def bucket(root: Path) -> ObjectStore:
+    """A folder of its own in the one server of this process."""
+    os.environ.update(_server().environment)
+    uri = f"s3://{BUCKET}/{root.parent.name}/{root.name}"
+    return ObjectStore(open_bucket(uri), uri)
+
+
+@functools.cache
+def _server() -> S3Server:
+    return S3Server()  # until the process ends
+
+
 STORES: dict[str, Make] = {
+    "object store": bucket,
     "local": lambda root: LocalStore(root / "run", root / "data"),
     "served": served,
     "served over a link that loses four calls in ten": lambda root: served(root, lost=0.4),
@@ -90,13 +107,21 @@ def test_a_file_that_is_not_there(store: RunStore, tmp_path: Path) -> None:
     assert list((tmp_path / "copies").iterdir()) == []
 
 
-@pytest.mark.parametrize("path", ["trials/../sweep.yaml", "/etc/passwd", "sweep.yaml", "trials", "data/../x", ""])
+@pytest.mark.parametrize("path", ["trials/../sweep.yaml", "/etc/passwd", "data/../x", ""])
 def test_a_path_outside_is_refused(store: RunStore, path: str) -> None:
-    """A worker has no business in other folders, nor in the run folder itself."""
-    with pytest.raises(ValueError, match="below trials/ or data/"):
+    """Nothing outside of the run folder is read or written."""
+    with pytest.raises(ValueError, match="must lie below"):
         store.read(path, 0, 10)
-    with pytest.raises(ValueError, match="below trials/ or data/"):
+    with pytest.raises(ValueError, match="must lie below"):
         put(store, path, b"x")
+
+
+@pytest.mark.parametrize("path", ["sweep.yaml", "trials"])
+@pytest.mark.parametrize("name", ["local", "served"])
+def test_workers_see_trials_and_data_alone(name: str, path: str, tmp_path: Path) -> None:
+    """A worker has no business in the run folder itself."""
+    with pytest.raises(ValueError, match="below trials/ or data/"):
+        put(STORES[name](tmp_path), path, b"x")
 
 
 def test_workers_do_not_write_data(tmp_path: Path) -> None:

@@ -14,14 +14,13 @@ from file_link import FaultyLink
 from tiny import tiny_config
 
 from orchestrator.control_channel import Board, Fault
-from orchestrator.store.dataset_copy import has_dataset, local_data_root
-from orchestrator.store.file_server import FileServer, ServedStore, dataset_files
+from orchestrator.store.dataset_copy import has_dataset
+from orchestrator.store.file_server import FileServer, dataset_files
 from orchestrator.store.run_folder import RunFolder
 from orchestrator.store.workplace import CACHE_VARIABLE, begin_session, sees_run_folder
 from orchestrator.worker import Job, run_job
 from trainer.control import Command
 from trainer.data.dataset import open_dataset
-from trainer.errors import DataError
 from trainer.locks import sole_owner
 from trainer.versions import own_versions
 
@@ -137,40 +136,6 @@ def test_a_run_folder_is_known_by_its_session(tmp_path: Path) -> None:
     assert not sees_run_folder(tmp_path, begin_session(tmp_path / "other"))
     begin_session(tmp_path)
     assert not sees_run_folder(tmp_path, first)
-
-
-def test_a_copy_that_was_cut_goes_on(far_job: Job, server: FileServer, tmp_path: Path, data_root: Path) -> None:
-    """Only the files that are missing are fetched; what is damaged by then is refused and gone."""
-    link = FaultyLink(server)
-    store, notes, cache = ServedStore(link, 1), list[str](), tmp_path / "cache"
-    copy = cache / "data" / far_job.data_sha256[:16]
-    first = "datasets/tiny/tiny_train_000000.bin"
-    (copy / first).parent.mkdir(parents=True)
-    shutil.copy(data_root / first, copy / first)
-
-    def fetch() -> Path:
-        sha256 = far_job.data_sha256
-        return local_data_root("tiny", sha256, data_root=tmp_path / "no", cache=cache, store=store, note=notes.append)
-
-    inode = (copy / first).stat().st_ino
-    assert fetch() == copy and (copy / first).stat().st_ino == inode and len(notes) == 2
-    assert "MB" in notes[0] and fetch() == copy and len(notes) == 2
-    shutil.rmtree(copy)
-    (copy / first).parent.mkdir(parents=True)
-    (copy / first).write_bytes(bytes((data_root / first).stat().st_size))
-    with pytest.raises(DataError, match="not the data of this sweep"):
-        fetch()
-    assert not (copy / first).exists()
-    assert fetch() == copy
-
-
-def test_the_workers_own_data_come_first(far_job: Job, server: FileServer, tmp_path: Path, data_root: Path) -> None:
-    """A machine that has the data under the driver's path copies nothing."""
-    link = FaultyLink(server)
-    root = local_data_root(
-        "tiny", far_job.data_sha256, data_root=data_root, cache=tmp_path, store=ServedStore(link, 1), note=print
-    )
-    assert root == data_root and link.calls == []
 
 
 def test_scratch_folders_of_dead_workers_are_removed(far_job: Job, server: FileServer, tmp_path: Path) -> None:

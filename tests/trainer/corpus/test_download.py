@@ -1,75 +1,26 @@
 from __future__ import annotations
 
-import argparse
 import json
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-import sentencepiece
-from data_folder import TEXTS
+from fineweb_repo import NAME, SETS, fineweb_files
 from hub_server import HubServer, serving
 
 from trainer.corpus import download
 from trainer.corpus.download import FetchRequest, fetch
 from trainer.data.dataset import open_dataset
-from trainer.data.shards import shard_name, write_shard
-from trainer.data.tokenizer import encode, train_tokenizer, vocab_listing
 from trainer.errors import DataError
 
 REPO = "someone/their-golf"
-NAME = "fineweb10B_sp1024"
-SETS = f"datasets/datasets/{NAME}"
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """A repository as the official one is laid out: manifest, tokenizer, one validation and three training shards."""
-    model = train_tokenizer([Path(argparse.__file__).read_text()], 1024)
-    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-    assert processor.vocab_size() == 1024
-    folder = tmp_path_factory.mktemp("repo")
-    tokens = np.concatenate(encode(processor, TEXTS))
-    manifest = {
-        "version": "10B",
-        "num_docs": 60,
-        "shard_size": len(tokens),
-        "tokenizers": [
-            {
-                "name": "sp_bpe_1024",
-                "kind": "sentencepiece_bpe",
-                "vocab_size": 1024,
-                "model_path": "tokenizers/fineweb_1024_bpe.model",
-                "vocab_path": "tokenizers/fineweb_1024_bpe.vocab",
-            },
-            {"name": "pure_byte_260", "kind": "byte", "path": "tokenizers/byte.json"},
-        ],
-        "datasets": [
-            {"name": "fineweb10B_byte260", "tokenizer_name": "pure_byte_260"},
-            {
-                "name": NAME,
-                "tokenizer_name": "sp_bpe_1024",
-                "path": f"datasets/{NAME}",
-                "train_glob": f"datasets/{NAME}/fineweb_train_*.bin",
-                "val_glob": f"datasets/{NAME}/fineweb_val_*.bin",
-                "vocab_size": 1024,
-                "stats": {"files_train": 3, "files_val": 1},
-            },
-        ],
-    }
-    repo = {
-        "datasets/manifest.json": json.dumps(manifest).encode(),
-        "datasets/tokenizers/fineweb_1024_bpe.model": model,
-        "datasets/tokenizers/fineweb_1024_bpe.vocab": vocab_listing(processor),
-    }
-    for split, index in (("val", 0), ("train", 0), ("train", 1), ("train", 2)):
-        name = shard_name("fineweb", "val" if split == "val" else "train", index)
-        write_shard(folder / name, [np.roll(tokens, index)])
-        repo[f"{SETS}/{name}"] = (folder / name).read_bytes()
-    return repo
+    return fineweb_files(tmp_path_factory.mktemp("repo"))
 
 
 @pytest.fixture
