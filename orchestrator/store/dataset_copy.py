@@ -47,7 +47,7 @@ class Wanted:
 
     @property
     def copy(self) -> Path:
-        return self.cache / "data" / self.sha256[:16]
+        return copy_folder(self.cache, self.sha256)
 
     def is_in(self, root: Path) -> bool:
         return has_dataset(self.name, self.sha256, root)
@@ -80,6 +80,11 @@ def local_data_root(wanted: Wanted, store: ServedStore, watch: Watch) -> Path:
         if not wanted.is_in(wanted.copy):
             _fill(wanted, store, watch)
     return wanted.copy
+
+
+def copy_folder(cache: Path, sha256: str) -> Path:
+    """The data folder below a cache that holds the copy of a dataset with this fingerprint."""
+    return cache / "data" / sha256[:16]
 
 
 def has_dataset(name: str, sha256: str, root: Path) -> bool:

@@ -54,6 +54,10 @@ class FileServer:
                 remove_stray_temporaries(folder)
                 remove_stray_temporaries(folder / "checkpoint")
 
+    def now(self) -> float:
+        """The driver's clock, seconds since 1970."""
+        return time.time()
+
     def sizes(self, folder: str) -> dict[str, int]:
         return self.local.sizes(folder)
 
