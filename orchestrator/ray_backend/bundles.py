@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.ray_backend.preflight import ACCELERATOR_LABEL, ACCELERATOR_RESOURCE, NODE_LABEL, UNKNOWN_GPU
+from orchestrator.cluster.ray_start import ACCELERATOR_LABEL
+from orchestrator.ray_backend.cluster_status import ACCELERATOR_RESOURCE, NODE_LABEL, UNKNOWN_GPU
 from orchestrator.scheduling.placement import CPU, Pool, Slot
 
 

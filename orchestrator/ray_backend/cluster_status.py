@@ -8,10 +8,14 @@ from typing import Any
 
 import ray
 
-from orchestrator.cluster.ray_start import PRICE_LABEL, VERSION_LABEL
-from orchestrator.ray_backend.preflight import node_of
+from orchestrator.cluster.node_table import plain_table
+from orchestrator.cluster.ray_start import ACCELERATOR_LABEL, PRICE_LABEL, VERSION_LABEL
 from orchestrator.ray_backend.session import ray_session
+from orchestrator.scheduling.placement import CPU, Node
 
+ACCELERATOR_RESOURCE = "accelerator_type:"
+NODE_LABEL = "ray.io/node-id"
+UNKNOWN_GPU = "GPU"  # a card whose name Ray does not know; trials that run anywhere may use it
 HEAD_LABEL = "node:__internal_head__"
 HEADERS = ("node", "host", "address", "kind", "CPUs in use", "GPUs in use", "frostline", "USD/hour")
 
@@ -29,6 +33,7 @@ class NodeStatus:
     cpus_in_use: float
     gpus: float
     gpus_in_use: float
+    object_store_bytes: int
     version: str | None
     usd_per_hour: float | None
 
@@ -53,8 +58,13 @@ def cluster_status(address: str) -> list[NodeStatus]:
         UsageError: if no cluster answers there.
     """
     with ray_session(address):
-        free = ray._private.state.available_resources_per_node()
-        found = [status_of(entry, free.get(entry["NodeID"], {})) for entry in ray.nodes() if entry["Alive"]]
+        return living_nodes()
+
+
+def living_nodes() -> list[NodeStatus]:
+    """The living nodes of the cluster to which this process is connected, the head first."""
+    free = ray._private.state.available_resources_per_node()
+    found = [status_of(entry, free.get(entry["NodeID"], {})) for entry in ray.nodes() if entry["Alive"]]
     return sorted(found, key=lambda one: (not one.is_head, one.kind or "", one.host, one.node_id))
 
 
@@ -72,17 +82,36 @@ def status_of(entry: Mapping[str, Any], free: Mapping[str, float]) -> NodeStatus
         cpus_in_use=cpus - free.get("CPU", 0.0),
         gpus=gpus,
         gpus_in_use=gpus - free.get("GPU", 0.0),
+        object_store_bytes=int(resources.get("object_store_memory", 0)),
         version=labels.get(VERSION_LABEL),
         usd_per_hour=_price(labels.get(PRICE_LABEL)),
     )
 
 
+def cluster_nodes(ray_nodes: Iterable[dict[str, Any]]) -> list[Node]:
+    """The live nodes of `ray.nodes()` with their accelerator, CPU-only nodes as kind CPU.
+
+    Where every node has GPUs, their CPUs are offered as well, to trials that ask for a CPU by name.
+    """
+    nodes = [node_of(entry) for entry in ray_nodes if entry["Alive"] and entry["Resources"].get("CPU")]
+    if any(node.kind == CPU for node in nodes):
+        return nodes
+    return nodes + [dataclasses.replace(node, kind=CPU, gpus=0.0, is_labelled=False, spare=True) for node in nodes]
+
+
+def node_of(entry: dict[str, Any]) -> Node:
+    """A node from its entry of `ray.nodes()`."""
+    resources, label = entry["Resources"], (entry.get("Labels") or {}).get(ACCELERATOR_LABEL)
+    gpus = float(resources.get("GPU", 0))
+    kind = (label or _kind_by_resource(resources)) if gpus else CPU
+    is_labelled = bool(gpus and label)
+    return Node(node_id=entry["NodeID"], kind=kind, cpus=float(resources["CPU"]), gpus=gpus, is_labelled=is_labelled)
+
+
 def text_of(nodes: Iterable[NodeStatus]) -> list[str]:
     """A table, and what the cluster costs an hour as far as that is known."""
     nodes = list(nodes)
-    rows = [HEADERS, *(node.cells() for node in nodes)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = plain_table([HEADERS, *(node.cells() for node in nodes)])
     prices = [node.usd_per_hour for node in nodes]
     unknown = prices.count(None)
     cost = f"{sum(price for price in prices if price is not None):g} USD/hour"
@@ -94,3 +123,8 @@ def _price(label: str | None) -> float | None:
         return None if label is None else float(label)
     except ValueError:
         return None
+
+
+def _kind_by_resource(resources: dict[str, float]) -> str:
+    names = [name for name in resources if name.startswith(ACCELERATOR_RESOURCE)]
+    return names[0].removeprefix(ACCELERATOR_RESOURCE) if names else UNKNOWN_GPU

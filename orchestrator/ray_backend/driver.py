@@ -20,6 +20,7 @@ from orchestrator import worker
 from orchestrator.errors import MachineError
 from orchestrator.interrupts import on_interrupt
 from orchestrator.progress.display import Display
+from orchestrator.ray_backend.cluster_status import cluster_nodes
 from orchestrator.ray_backend.control import BoardActor, WorkerEnd, end_trial_on_sigterm
 from orchestrator.ray_backend.file_server import server_call, start_file_server
 from orchestrator.ray_backend.head_watch import (
@@ -28,11 +29,7 @@ from orchestrator.ray_backend.head_watch import (
     SECONDS_OF_SILENCE_EMBEDDED,
     HeadWatch,
 )
-from orchestrator.ray_backend.preflight import (
-    check_nodes,
-    check_placement,
-    cluster_nodes,
-)
+from orchestrator.ray_backend.preflight import check_nodes, check_placement
 from orchestrator.ray_backend.reaper import reaper
 from orchestrator.ray_backend.searcher import PlanSearcher
 from orchestrator.ray_backend.session import (

@@ -29,12 +29,12 @@ def start_file_server(run_folder: Path, data_root: Path, names: Iterable[str]) -
     return actor.options(**options).remote(run_folder.resolve(), data_root.resolve(), datasets)
 
 
-def server_call(handle: Any) -> Call:
+def server_call(handle: Any, seconds_to_answer: float = SECONDS_TO_ANSWER) -> Call:
     """Call a method of the server and wait for its answer."""
 
     def call(method: str, *arguments: Any) -> Any:
         try:
-            return ray.get(getattr(handle, method).remote(*arguments), timeout=SECONDS_TO_ANSWER)
+            return ray.get(getattr(handle, method).remote(*arguments), timeout=seconds_to_answer)
         except ray.exceptions.RayTaskError:  # the server's own, which has also the class of its cause
             raise
         except ray.exceptions.ActorDiedError as error:

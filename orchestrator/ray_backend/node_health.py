@@ -1,10 +1,17 @@
-"""Whether this node is alive in the eyes of its cluster's head."""
+"""What a cluster's head says at once: whether a node is alive, and whether it takes this process's token."""
 
 from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
 
 # Private, and without a like in Ray's public API: `ray health-check` asks the head alone, and finds a worker that is
 # frozen in good health. Ray's version is pinned, and a test on a real cluster notices a change.
 from ray._raylet import GcsClient  # type: ignore[attr-defined]
+from ray.exceptions import AuthenticationError, RayError
+
+from orchestrator.errors import UsageError
 
 ALIVE = 0
 SECONDS_TO_ANSWER = 5.0
@@ -18,3 +25,34 @@ def is_alive(head: str, address: str) -> bool:
     """
     nodes = GcsClient(address=head).get_all_node_info(timeout=SECONDS_TO_ANSWER)
     return any(node.state == ALIVE and node.node_manager_address == address for node in nodes.values())
+
+
+def require_right_token(head: str) -> None:
+    """Ask the head (HOST:PORT) for anything: `ray.init` repeats for minutes what a head refuses.
+
+    Raises:
+        UsageError: if it refuses the token.
+    """
+    try:
+        with _silent_stderr():
+            GcsClient(address=head)
+    except AuthenticationError as error:
+        raise UsageError(
+            f"the cluster at {head} refuses the token: use the head's own, by --token-file, RAY_AUTH_TOKEN_PATH or "
+            "RAY_AUTH_TOKEN"
+        ) from error
+    except (RayError, RuntimeError, OSError):
+        return  # what it is, `ray.init` will say
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Keep what Ray's C++ part writes beside the error that it raises from the terminal."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

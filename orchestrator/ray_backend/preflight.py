@@ -1,52 +1,16 @@
-"""Checks of the cluster before the start: its nodes, and that each sees the files, the data and CUDA."""
+"""Checks of the cluster before the start: that its nodes can run the trials, and that nothing is wrong with them."""
 
 from __future__ import annotations
 
-import dataclasses
-import os
-import platform
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
+from orchestrator.cluster.diagnosis import Demands, through_the_driver
 from orchestrator.errors import UsageError
+from orchestrator.ray_backend.doctor import check_cluster
 from orchestrator.run_context import RunContext
-from orchestrator.scheduling.placement import CPU, Node, Pool, unplaceable
+from orchestrator.scheduling.placement import ANY, Pool, unplaceable
 from orchestrator.search.planner import PlannedTrial
-from orchestrator.store.file_server import dataset_files
-from trainer.versions import differences, own_versions
-
-ACCELERATOR_LABEL = "ray.io/accelerator-type"
-ACCELERATOR_RESOURCE = "accelerator_type:"
-NODE_LABEL = "ray.io/node-id"
-PROBE_SECONDS = 120.0
-UNKNOWN_GPU = "GPU"  # a card whose name Ray does not know; trials that run anywhere may use it
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Probe:
-    """What one node answered."""
-
-    host: str
-    sees_run_folder: bool
-    sees_data: bool
-    cuda_devices: int
-    versions: dict[str, str]
-    error: str = ""
-
-
-def cluster_nodes(ray_nodes: Iterable[dict[str, Any]]) -> list[Node]:
-    """The live nodes of `ray.nodes()` with their accelerator, CPU-only nodes as kind CPU.
-
-    Where every node has GPUs, their CPUs are offered as well, to trials that ask for a CPU by name.
-    """
-    nodes = [node_of(entry) for entry in ray_nodes if entry["Alive"] and entry["Resources"].get("CPU")]
-    if any(node.kind == CPU for node in nodes):
-        return nodes
-    return nodes + [dataclasses.replace(node, kind=CPU, gpus=0.0, is_labelled=False, spare=True) for node in nodes]
+from trainer.versions import own_versions
 
 
 def check_placement(trials: Sequence[PlannedTrial], pool: Pool) -> None:
@@ -67,109 +31,27 @@ def check_placement(trials: Sequence[PlannedTrial], pool: Pool) -> None:
 
 
 def check_nodes(pool: Pool, trials: Sequence[PlannedTrial], run: RunContext) -> None:
-    """Ask every node whether it sees CUDA where it will be given a GPU's trial, and for its versions.
+    """Check every node as `frostline doctor` does, for what these trials need.
 
-    What nodes do not see, the run folder or the data, goes through the driver: the display says so.
+    What nodes do not see, the run folder or the data, goes through the driver: the display says so, and the warnings.
 
     Raises:
         UsageError: with all that is wrong, node by node.
     """
-    run_folder, data_root = run.folder.root.resolve(), run.data_root.resolve()
-    marker = run_folder / f".probe-{uuid.uuid4().hex}"
-    marker.write_text("probe")
-    names = {trial.config.data for trial in trials}
-    try:
-        probes = _ask(pool, str(marker), [str(data_root / "datasets" / name) for name in names])
-    finally:
-        marker.unlink(missing_ok=True)
-    versions = {} if run.any_versions else own_versions()
-    problems = []
-    for node_id, probe in probes.items():
-        node = next(node for node in pool.nodes if node.node_id == node_id)
-        problems += [f"{probe.host} ({node.kind}): {fault}" for fault in _faults(node, probe, trials, versions)]
-    if problems:
-        raise UsageError("the cluster is not ready:\n  " + "\n  ".join(problems))
-    sizes = {name: sum(dataset_files(name, data_root).values()) for name in sorted(names)}
-    for line in through_the_driver(probes.values(), sizes):
+    demands = Demands(versions={} if run.any_versions else own_versions(), cuda_kinds=cuda_kinds(pool, trials))
+    names = sorted({trial.config.data for trial in trials})
+    checked = check_cluster(run.folder.root, run.data_root, names, demands)
+    if faults := [line for one in checked for line in one.faults]:
+        raise UsageError("the cluster is not ready:\n  " + "\n  ".join(faults))
+    lines = through_the_driver([one.answer for one in checked if not one.member.is_driver])
+    for line in [*lines, *(line for one in checked for line in one.warnings)]:
         run.display.note(line)
 
 
-def through_the_driver(probes: Iterable[Probe], sizes: Mapping[str, int]) -> list[str]:
-    """In words: which hosts do not see the run folder, and which data are copied where.
-
-    Args:
-        sizes: bytes of each dataset by its name.
-    """
-    probes = list(probes)
-    apart = sorted({probe.host for probe in probes if not probe.sees_run_folder})
-    without = sorted({probe.host for probe in probes if not probe.sees_data})
-    lines = [f"no shared run folder on {', '.join(apart)}: trials' files go through the driver"] if apart else []
-    if without:
-        which = ", ".join(f"{name} ({size / 1e6:,.1f} MB)" for name, size in sizes.items())
-        lines.append(f"no data on {', '.join(without)}: {which} will be copied there, unless a copy is cached")
-    return lines
-
-
-def _faults(node: Node, probe: Probe, trials: Sequence[PlannedTrial], versions: Mapping[str, str]) -> list[str]:
-    if probe.error:
-        return [probe.error]
-    faults = []
-    if wrong := differences(probe.versions, versions):
-        faults.append(f"has {wrong}: install the same there, or allow it with --any-versions")
-    wants_cuda = [t for t in trials if t.config.device != "cpu" and t.accelerator in ("any", node.kind) and t.gpus != 0]
-    if node.gpus and wants_cuda and not probe.cuda_devices:
-        faults.append(
-            f"has {node.gpus:g} GPUs by Ray's account, but its torch ({probe.versions.get('torch')}) sees no CUDA: "
-            "install a CUDA build of torch, or set `base.device: cpu` (for a simulated cluster)"
-        )
-    return faults
-
-
-def _ask(pool: Pool, marker: str, data_folders: list[str]) -> dict[str, Probe]:
-    def start(node: Node) -> Any:
-        strategy = NodeAffinitySchedulingStrategy(node_id=node.node_id, soft=False)
-        # the smallest share of a GPU makes Ray show the device to the probe
-        options = ray.remote(num_cpus=0, num_gpus=0.001 if node.gpus else 0)(_probe)
-        return options.options(scheduling_strategy=strategy).remote(marker, data_folders)
-
-    pending = {node.node_id: start(node) for node in pool.nodes if not node.spare}
-    ray.wait(list(pending.values()), num_returns=len(pending), timeout=PROBE_SECONDS)
-    return {node_id: _answer(reference) for node_id, reference in pending.items()}
-
-
-def _answer(reference: Any) -> Probe:
-    try:
-        answer: Probe = ray.get(reference, timeout=1)
-        return answer
-    except ray.exceptions.RayError as error:
-        fault = f"does not answer: {str(error).strip().splitlines()[-1]}"
-        return Probe(host="node", sees_run_folder=False, sees_data=False, cuda_devices=0, versions={}, error=fault)
-
-
-def _probe(marker: str, data_folders: list[str]) -> Probe:
-    import torch
-
-    return Probe(
-        host=platform.node(),
-        sees_run_folder=os.path.exists(marker),
-        sees_data=all(os.path.isdir(folder) for folder in data_folders),
-        cuda_devices=torch.cuda.device_count() if torch.cuda.is_available() else 0,
-        versions=own_versions(),
-    )
-
-
-def node_of(entry: dict[str, Any]) -> Node:
-    """A node from its entry of `ray.nodes()`."""
-    resources, label = entry["Resources"], (entry.get("Labels") or {}).get(ACCELERATOR_LABEL)
-    gpus = float(resources.get("GPU", 0))
-    kind = (label or _kind_by_resource(resources)) if gpus else CPU
-    is_labelled = bool(gpus and label)
-    return Node(node_id=entry["NodeID"], kind=kind, cpus=float(resources["CPU"]), gpus=gpus, is_labelled=is_labelled)
-
-
-def _kind_by_resource(resources: dict[str, float]) -> str:
-    names = [name for name in resources if name.startswith(ACCELERATOR_RESOURCE)]
-    return names[0].removeprefix(ACCELERATOR_RESOURCE) if names else UNKNOWN_GPU
+def cuda_kinds(pool: Pool, trials: Sequence[PlannedTrial]) -> frozenset[str]:
+    """The kinds of nodes on whose GPUs some of the trials will run."""
+    users = [trial for trial in trials if trial.config.device != "cpu" and trial.gpus != 0]
+    return frozenset(kind for kind in pool.kinds if any(trial.accelerator in (ANY, kind) for trial in users))
 
 
 def _need(trial: PlannedTrial) -> str:

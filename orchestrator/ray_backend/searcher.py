@@ -19,9 +19,9 @@ from orchestrator.errors import MachineError
 from orchestrator.hang_watch import read_hang
 from orchestrator.progress.summary import details
 from orchestrator.ray_backend.bundles import bundle_of
+from orchestrator.ray_backend.cluster_status import cluster_nodes
 from orchestrator.ray_backend.control import DriverEnd, end_process
 from orchestrator.ray_backend.jobs import Jobs
-from orchestrator.ray_backend.preflight import cluster_nodes
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.circuit_breaker import CircuitBreaker
 from orchestrator.scheduling.cost_model import training_cost

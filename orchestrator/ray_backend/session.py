@@ -17,6 +17,7 @@ from typing import Any
 import ray
 
 from orchestrator.errors import UsageError
+from orchestrator.ray_backend.node_health import require_right_token
 from orchestrator.scheduling.placement import Pool
 from orchestrator.store.run_folder import RunFolder
 from trainer.result import utc_now
@@ -59,7 +60,7 @@ def ray_session(address: str | None) -> Iterator[None]:
 
 
 def _require_answer(address: str | None) -> None:
-    """Open a connection to HOST:PORT first: Ray itself takes minutes to notice that nothing answers."""
+    """Open a connection to HOST:PORT first: Ray itself takes minutes to notice that nothing answers, or refuses."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         return
@@ -69,6 +70,8 @@ def _require_answer(address: str | None) -> None:
         raise UsageError(
             f"nothing answers at {address} ({error}): is the head of the cluster running, and the port right?"
         ) from error
+    if not (address or "").startswith("ray://"):
+        require_right_token(f"{host}:{port}")
 
 
 @contextlib.contextmanager

@@ -3,89 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from driven_sweep import Sweep, wait_for
+from own_cluster import Cluster, can_hide_folders, descendants, use_cluster
 from sweeps import write_sweep
 
-from orchestrator.cluster.address import own_address
-
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "orchestrator.cli", *arguments]
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-class Cluster:
-    """A head on this machine, and workers that join it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port, self.nodes = folder, free_port(), list[subprocess.Popen[bytes]]()
-        self.token = folder / "token"
-        self.token.write_text(subprocess.run(command("cluster", "token"), capture_output=True, text=True).stdout)
-        self._start("head", "--port", str(self.port), "--first-port", "21000", "--drain-seconds", "5")
-
-    @property
-    def address(self) -> str:
-        return f"{own_address()}:{self.port}"
-
-    def join(self, *options: str, hidden: Path | None = None) -> subprocess.Popen[bytes]:
-        """Start a worker; one that does not see the folder `hidden` has an empty one in its place."""
-        ports = str(21_000 + 300 * len(self.nodes))
-        before = (
-            () if hidden is None else ("unshare", "-m", "sh", "-c", f'mount -t tmpfs none {hidden} && exec "$@"', "-")
-        )
-        return self._start("join", self.address, "--first-port", ports, "--drain-seconds", "5", *options, before=before)
-
-    def _start(self, verb: str, *options: str, before: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
-        arguments = [*before, *command("cluster", verb, *options, "--token-file", str(self.token))]
-        with (self.folder / f"{verb}{len(self.nodes)}.log").open("wb") as log:
-            self.nodes.append(subprocess.Popen(arguments, stdout=log, stderr=log, start_new_session=True))
-        return self.nodes[-1]
-
-    def status(self) -> list[dict[str, Any]]:
-        arguments = command("cluster", "status", self.address, "--token-file", str(self.token), "--json")
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-        return [] if done.returncode else list(json.loads(done.stdout))
-
-    def wait_for(self, number: int) -> list[dict[str, Any]]:
-        deadline = time.monotonic() + 120
-        while len(found := self.status()) != number:
-            assert time.monotonic() < deadline, [path.read_text() for path in self.folder.glob("*.log")]
-            time.sleep(0.5)
-        return found
-
-    def end(self) -> None:
-        for node in reversed(self.nodes):
-            if node.poll() is None:
-                node.send_signal(signal.SIGTERM)
-                node.wait(timeout=60)
-
-
-def use_cluster(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let drivers find the token, and forget what these tests have set for a Ray of their own."""
-    for name in ("RAY_AUTH_TOKEN", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(cluster.token))
 
 
 @pytest.fixture
@@ -124,16 +53,6 @@ def test_a_worker_joins_works_and_leaves(
     assert [one["is_head"] for one in cluster.wait_for(1)] == [True]
 
 
-def descendants(pid: int) -> list[int]:
-    done = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-    children = [int(one) for one in done.stdout.split()]
-    return children + [one for child in children for one in descendants(child)]
-
-
-def can_hide_folders() -> bool:
-    return subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0
-
-
 @pytest.mark.skipif(not can_hide_folders(), reason="this process may not mount: no worker without a shared disk")
 def test_workers_need_no_shared_disk(
     cluster: Cluster, tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
@@ -152,7 +71,7 @@ def test_workers_need_no_shared_disk(
     monkeypatch.setenv("FROSTLINE_CACHE", str(tmp_path / "cache"))
     workers = []
     for number in (2, 3):  # one after the other: Ray gives a node little time to start
-        workers.append(cluster.join("--cpus", "1", hidden=tmp_path / "far"))
+        workers.append(cluster.join("--cpus", "1", mount=f"mount -t tmpfs none {tmp_path / 'far'}"))
         cluster.wait_for(number)
     use_cluster(cluster, monkeypatch)
     driver = far.start("--address", cluster.address)

@@ -1,28 +1,22 @@
-"""What the driver says of its nodes before the start. A real cluster is in `test_cluster_on_ray.py`."""
+"""What a sweep asks of its nodes before the start. Faults are in `test_diagnosis.py`."""
 
 from __future__ import annotations
 
-from orchestrator.ray_backend.preflight import Probe, through_the_driver
+from tiny import tiny_config
 
-SIZES = {"tiny": 3_200_000}
+from orchestrator.ray_backend.preflight import cuda_kinds
+from orchestrator.scheduling.placement import CPU, Node, Pool
+from orchestrator.search.planner import PlannedTrial
 
-
-def probe(host: str, *, run_folder: bool, data: bool) -> Probe:
-    return Probe(host=host, sees_run_folder=run_folder, sees_data=data, cuda_devices=0, versions={})
-
-
-def test_what_goes_through_the_driver_is_said() -> None:
-    """Each host once; the size of data that are copied; nothing where every node sees all."""
-    here = probe("here", run_folder=True, data=True)
-    far, farther = probe("b", run_folder=False, data=False), probe("a", run_folder=False, data=True)
-    assert through_the_driver([here], SIZES) == []
-    assert through_the_driver([here, far, farther, far], SIZES) == [
-        "no shared run folder on a, b: trials' files go through the driver",
-        "no data on b: tiny (3.2 MB) will be copied there, unless a copy is cached",
-    ]
+POOL = Pool([Node(node_id=kind, kind=kind, cpus=8, gpus=float(kind != CPU)) for kind in ("H100", "A40", CPU)])
 
 
-def test_a_node_that_shares_the_run_folder_alone_copies_too() -> None:
-    """It sees the trials' files but not the data."""
-    lines = through_the_driver([probe("a", run_folder=True, data=False)], SIZES)
-    assert lines == ["no data on a: tiny (3.2 MB) will be copied there, unless a copy is cached"]
+def trial(accelerator: str, *, device: str = "auto", gpus: float | None = None) -> PlannedTrial:
+    return PlannedTrial(config=tiny_config(device=device), accelerator=accelerator, cpus=1, gpus=gpus, trial_id="t")
+
+
+def test_cuda_is_needed_on_the_kinds_that_trials_ask_for() -> None:
+    """On all kinds by a trial that runs anywhere; nowhere by one on a CPU, or by one that takes no GPU."""
+    assert cuda_kinds(POOL, [trial("H100")]) == {"H100"}
+    assert cuda_kinds(POOL, [trial("any")]) >= {"H100", "A40"}
+    assert cuda_kinds(POOL, [trial("A40", device="cpu"), trial("any", gpus=0)]) == set()
