@@ -119,7 +119,7 @@ def status(
     from orchestrator.cluster import address as addresses
 
     host, port = addresses.head_address(head)
-    _set_environment(token_file)
+    set_environment(token_file)
     # here and not above: Ray reads its settings when it is imported
     from orchestrator.ray_backend.cluster_status import cluster_status, text_of
 
@@ -140,7 +140,7 @@ def health(
     from orchestrator.cluster import address as addresses
 
     host, port = addresses.head_address(head)
-    _set_environment(token_file)
+    set_environment(token_file)
     addresses.require_answer(host, port)
     from orchestrator.ray_backend.node_health import is_alive
 
@@ -169,12 +169,12 @@ def _options(
 
 def _become(command: list[str], token_file: Path, drain_seconds: int) -> None:
     """Let this process become Ray's, so that a signal reaches it."""
-    _set_environment(token_file, drain_seconds)
+    set_environment(token_file, drain_seconds)
     sys.stdout.flush()
     os.execv(command[0], command)
 
 
-def _set_environment(token_file: Path, drain_seconds: int = 30) -> None:
+def set_environment(token_file: Path, drain_seconds: int = 30) -> None:
     """What Ray reads when it is imported, or started. Raises UsageError if the token cannot be read."""
     from orchestrator.cluster.ray_start import ray_environment
     from orchestrator.cluster.token import checked_token_file
