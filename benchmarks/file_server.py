@@ -4,8 +4,8 @@
     python benchmarks/file_server.py --megabytes 20 --workers 4 --seconds 20
 
 A Ray of its own on this machine. One worker sends a file and reads it again; the peer is an actor of Ray that gets the
-same parts in the same calls and drops them: what Ray's calls alone take. Then all workers send checkpoints as trials do,
-each at most a tenth of its time, and the processor time of the file server and of the driver is read from /proc.
+same parts in the same calls and drops them: what Ray's calls alone take. Then all workers send checkpoints as trials
+do, each at most a tenth of its time, and the processor time of file server and driver is read from /proc.
 """
 
 from __future__ import annotations
@@ -98,9 +98,14 @@ def server_pid() -> int:
     raise RuntimeError("the file server's process is not found")
 
 
+def remote(function: Callable[..., float], *arguments: Any) -> float:
+    """What a function returns that runs in a worker."""
+    result: float = ray.get(ray.remote(num_cpus=1)(function).remote(*arguments))
+    return result
+
+
 def one_worker(handle: Any, num_bytes: int) -> None:
     peer = ray.remote(num_cpus=0)(Dropping).remote()
-    remote: Callable[..., Any] = lambda function, *args: ray.get(ray.remote(num_cpus=1)(function).remote(*args))  # noqa: E731
     for number in range(3):
         sent, fetched = remote(send, handle, "one", num_bytes), remote(fetch, handle, "one")
         peer_sent, peer_fetched = remote(send_to_peer, peer, num_bytes), remote(fetch_from_peer, peer, num_bytes)
@@ -115,12 +120,11 @@ def many_workers(handle: Any, num_workers: int, num_bytes: int, seconds: float) 
     before, began = (cpu_seconds(server), cpu_seconds(driver)), time.monotonic()
     sent = sum(ray.get([task.remote(handle, f"trial{i}", num_bytes, seconds) for i in range(num_workers)]))
     took = time.monotonic() - began
-    shares = [
-        (after - cpu) / took for after, cpu in zip((cpu_seconds(server), cpu_seconds(driver)), before, strict=True)
-    ]
+    after = cpu_seconds(server), cpu_seconds(driver)
+    of_server, of_driver = [(late - early) / took for late, early in zip(after, before, strict=True)]
     print(
-        f"{num_workers} workers that checkpoint {num_bytes / 1e6:.0f} MB for {took:.0f} s: {sent / took / 1e6:.0f} MB/s in "
-        f"all; of one core the file server took {shares[0]:.0%}, the driver {shares[1]:.1%}"
+        f"{num_workers} workers that checkpoint {num_bytes / 1e6:.0f} MB for {took:.0f} s: {sent / took / 1e6:.0f} "
+        f"MB/s in all; of one core the file server took {of_server:.0%}, the driver {of_driver:.1%}"
     )
 
 

@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
     examples = (
         "doctor",
         "doctor --address 10.0.0.1:6379 --token-file token",
+        "doctor --out s3://bucket/runs/night",
         "doctor --address 10.0.0.1 --token-file token --data stdlib --out runs/night --json",
     )
     epilog = "Examples:\n\n" + "\n\n".join(f"- `frostline {example}`" for example in examples)
@@ -44,7 +45,7 @@ def doctor(
     token_file: TokenFile = None,
     data_root: Annotated[Path, typer.Option("--data-root", help="folder of the prepared datasets")] = Path("data"),
     data: Data = None,
-    out: Annotated[Path, typer.Option(help="the run folder, or the folder of runs")] = Path("runs"),
+    out: Annotated[str, typer.Option(help="the run folder, the folder of runs, or s3://BUCKET/FOLDER")] = "runs",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with all facts and findings.")] = False,
 ) -> None:
     """Check this machine, or every node of a cluster and this machine as its driver's. `frostline run` does the same.
@@ -54,18 +55,36 @@ def doctor(
     from trainer.data.dataset import dataset_names
 
     names = list(dict.fromkeys(data)) if data else dataset_names(data_root)
+    folder, store_fault = _folder_of(out)
     if address is None:
         from orchestrator.cluster.this_machine import check_this_machine
 
-        checked = [check_this_machine(out, data_root, names)]
+        checked = [check_this_machine(folder, data_root, names)]
     else:
-        checked = _check_cluster(address, token_file, out, data_root, names)
+        checked = _check_cluster(address, token_file, folder, data_root, names)
+    is_healthy = store_fault is None and not any(one.faults for one in checked)
     if as_json:
-        is_healthy = not any(one.faults for one in checked)
-        typer.echo(json.dumps({"healthy": is_healthy, "nodes": [one.as_dict() for one in checked]}, indent=1))
+        facts = {"healthy": is_healthy, "store_fault": store_fault, "nodes": [one.as_dict() for one in checked]}
+        typer.echo(json.dumps(facts, indent=1))
     else:
-        _print(checked)
-    raise typer.Exit(1 if any(one.faults for one in checked) else 0)
+        _print(checked, [store_fault] if store_fault else [])
+    raise typer.Exit(0 if is_healthy else 1)
+
+
+def _folder_of(out: str) -> tuple[Path, str | None]:
+    """The folder that a driver would work in, and what is wrong with the object store that it would send to."""
+    from orchestrator.errors import FrostlineError
+    from results.object_store import is_uri
+
+    if not is_uri(out):
+        return Path(out), None
+    from orchestrator.store.remote_run import check_store, local_copy
+
+    try:
+        check_store(out)
+    except FrostlineError as error:
+        return local_copy(out), str(error)
+    return local_copy(out), None
 
 
 def _check_cluster(
@@ -90,7 +109,7 @@ def _check_cluster(
         return check_cluster(out, data_root, names, Demands(versions=own_versions()))
 
 
-def _print(checked: Sequence[Checked]) -> None:
+def _print(checked: Sequence[Checked], other_faults: Sequence[str]) -> None:
     """The table, then a line for each finding: faults in red, warnings in yellow, where this is a terminal."""
     from orchestrator.cluster.node_table import HEADERS, cells, conclusion, narrow_tables, plain_table
     from trainer.versions import own_versions
@@ -101,8 +120,8 @@ def _print(checked: Sequence[Checked]) -> None:
     for header, *lines in tables:
         typer.secho(header, bold=True)
         typer.echo("\n".join(lines) + ("\n" if len(tables) > 1 else ""))
-    for line in (line for one in checked for line in one.faults):
+    for line in (*(line for one in checked for line in one.faults), *other_faults):
         typer.secho(f"fault: {line}", fg=typer.colors.RED)
     for line in (line for one in checked for line in one.warnings):
         typer.secho(f"warning: {line}", fg=typer.colors.YELLOW)
-    typer.echo(conclusion(checked))
+    typer.echo(conclusion(checked, len(other_faults)))

@@ -80,9 +80,10 @@ def narrow_tables(rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
     return [plain_table(list(zip(*block, strict=True))) for block in blocks]
 
 
-def conclusion(nodes: Sequence[Checked]) -> str:
-    """The last line: how many faults and warnings, on how many nodes."""
+def conclusion(nodes: Sequence[Checked], num_other_faults: int = 0) -> str:
+    """The last line: how many faults, also beside the nodes', and warnings, on how many nodes."""
     faults, warnings = (sum(len(lines) for lines in kind) for kind in _all_lines(nodes))
+    faults += num_other_faults
     if not faults:
         return f"healthy: {_number(len(nodes), 'node')}, no faults, {_number(warnings, 'warning')}"
     return f"not healthy: {_number(len(nodes), 'node')}, {_number(faults, 'fault')}, {_number(warnings, 'warning')}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import secrets
 import shutil
 import time
@@ -85,6 +86,28 @@ def remote_run(uri: str, console: Console) -> Iterator[RemoteRun]:
             raise MachineError(str(error)) from None
         finally:
             lock.release()
+
+
+def check_store(uri: str) -> None:
+    """Do below a URI what a driver does there: the lock with its conditional writes, and a file written, read, removed.
+
+    Raises:
+        UsageError, MachineError: saying what does not work.
+    """
+    try:
+        place = f"{uri.rstrip('/')}/.probe-{secrets.token_hex(4)}"
+        store = ObjectStore(open_bucket(place), uri)
+        DriverLock(store.bucket, uri, "probe").acquire(lambda _: None)
+        content = secrets.token_bytes(1_000)
+        store.put("probe", io.BytesIO(content))
+        if store.read("probe", 0, 2_000) != content:
+            raise MachineError(f"{uri}: what was written is not what is read")
+        for name in ("probe", LOCK_FILE):
+            store.remove(name)
+    except ResultsError as error:
+        raise UsageError(str(error)) from None
+    except TransferError as error:
+        raise MachineError(str(error)) from None
 
 
 def local_copy(uri: str) -> Path:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from s3_server import BUCKET, s3_server
 from typer.testing import CliRunner, Result
 
 from orchestrator.cli.main import app
@@ -98,3 +99,18 @@ def test_a_narrow_terminal_gets_several_tables(width: int) -> None:
     assert all(len(line) <= max(width, 20) for table in tables for line in table)
     assert all(table[1].startswith("0000000") for table in tables)
     assert all(any(cell in table[1] for table in tables) for cell in rows[1]) and (len(tables) == 1) == (width == 500)
+
+
+def test_an_object_store_is_tried(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Healthy where it writes, reads and has conditional writes, and nothing is left there; else one line."""
+    monkeypatch.setenv("FROSTLINE_CACHE", str(tmp_path / "cache"))
+    with s3_server() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        good = run("--data-root", data_root, "--out", f"s3://{BUCKET}/doctor/night")
+        assert good.exit_code == 0 and server.files("doctor") == {}, good.output
+        bad = run("--data-root", data_root, "--out", "s3://other-bucket/night")
+        server.without_conditions = True
+        old = run("--data-root", data_root, "--out", f"s3://{BUCKET}/doctor/night")
+    assert bad.exit_code == 1 and "fault: s3://other-bucket/night: there is no such bucket\nnot healthy" in bad.output
+    assert old.exit_code == 1 and "no conditional writes" in old.output
