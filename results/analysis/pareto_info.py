@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from results.analysis import replicate_groups as of
@@ -17,17 +15,12 @@ from results.analysis.claims import Claim, claims_of, confirmed_configs
 from results.analysis.config_labels import config_labels
 from results.analysis.front_probability import with_front_probabilities
 from results.analysis.objectives import BUDGET, DEFAULT_OBJECTIVES, Constraint, Direction, nearest, parse_constraint
-from results.analysis.pareto import pareto_rank
 from results.analysis.replicate_groups import Control, Group, Replicate, Row
-from results.analysis.statistics import Estimate
+from results.analysis.standing import PER_TOKEN, group_columns, is_per_device, is_scored, largest, ranks, standing_of
 from results.errors import ResultsError
 from results.tables.load import Tables
 from results.tables.schema import CONTROL_RECIPE, STATUSES, TRIALS
 
-# Losses per token compare only where the same tokens were scored.
-_PER_TOKEN = frozenset({"ce", "ce_raw", "train_ce"})
-# What depends on the device compares only within one kind of it.
-_PER_DEVICE = frozenset({"tokens_per_s", "peak_memory_bytes"})
 _NUMERIC = tuple(c.name for c in TRIALS if pa.types.is_integer(c.type) or pa.types.is_floating(c.type))
 
 
@@ -115,27 +108,15 @@ def _status_order(status: str) -> tuple[int, str]:
     return (STATUSES.index(status) if status in STATUSES else len(STATUSES), status)
 
 
-def _is_scored(row: Row) -> bool:
-    return row["status"] == "completed" and row["config_id"] is not None and _finite(row["ce"])
-
-
-def _finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
-
-
 def _split(rows: Iterable[Row]) -> tuple[list[Row], dict[str, int]]:
     """Trials that count, and the number of others by reason."""
     counted, reasons = [], Counter[str]()
     for row in rows:
-        if _is_scored(row):
+        if is_scored(row):
             counted.append(row)
         else:
             reasons["completed without ce" if row["status"] == "completed" else row["status"] or "unknown"] += 1
     return counted, {reason: reasons[reason] for reason in sorted(reasons, key=_status_order)}
-
-
-def _is_per_device(column: str) -> bool:
-    return column in _PER_DEVICE or column.endswith("_seconds")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -160,8 +141,8 @@ class _Context:
 def _groups(
     rows: Sequence[Row], counted: Sequence[Row], goals: Mapping[str, Direction], bounds: Sequence[Constraint]
 ) -> list[Group]:
-    by_device = any(map(_is_per_device, goals))
-    columns = ("config_id", "data_sha256", *(["accelerator"] if by_device else []))
+    columns = group_columns(goals)
+    by_device = "accelerator" in columns
     siblings = of.by_key(rows, ["config_id"])
     context = _Context(columns=columns, goals=goals, bounds=bounds, siblings=siblings, controls={})
     controls: dict[tuple[Any, ...], list[Row]] = {}
@@ -180,7 +161,7 @@ def _group(label: str, members: Sequence[Row], context: _Context) -> Group:
     siblings = [
         row for row in context.siblings[first["config_id"],] if row["data_sha256"] in (first["data_sha256"], None)
     ]
-    refused = [row for row in siblings if row["status"] == "infeasible"]
+    standing = standing_of(members, siblings, context.goals, context.bounds)
     estimates = {name: of.over_seeds(members, itemgetter(name)) for name in ("ce", "bpb", *context.goals)}
     return Group(
         label=label,
@@ -191,37 +172,21 @@ def _group(label: str, members: Sequence[Row], context: _Context) -> Group:
         accelerators=tuple(sorted({row["accelerator"] for row in members if row["accelerator"]})),
         settings={column: first[column] for column in of.CONFIG_COLUMNS},
         replicates=tuple(sorted(map(_replicate, members), key=lambda one: (one.seed or 0, one.trial_id))),
-        num_not_completed=sum(not _is_scored(row) for row in siblings),
-        num_stopped=sum(row["status"] == "stopped_early" for row in siblings),
+        num_not_completed=sum(not is_scored(row) for row in siblings),
+        num_stopped=standing.num_stopped,
         estimates={name: found for name, found in estimates.items() if found is not None},
-        values={name: _value(name, members, estimates[name]) for name in context.goals},
-        artifact_bytes=_largest("artifact_bytes", members),
-        code_bytes=_largest("code_bytes", members),
+        values=standing.values,
+        artifact_bytes=largest("artifact_bytes", members),
+        code_bytes=largest("code_bytes", members),
         tokens_per_s=of.throughput(members),
-        feasible=of.keeps([*members, *refused], context.bounds),
-        scored_on=_scored_on(first, context),
+        feasible=standing.feasible,
+        scored_on=standing.scored_on,
         control=_control(members, context),
     )
 
 
 def _replicate(row: Row) -> Replicate:
     return Replicate(row["seed"], row["accelerator"], row["ce"], row["artifact_bytes"], row["trial_id"], row["bpb"])
-
-
-def _largest(column: str, rows: Sequence[Row]) -> Any:
-    values = [row[column] for row in rows]
-    return None if None in values else max(values)
-
-
-def _value(objective: str, rows: Sequence[Row], found: Estimate | None) -> float | None:
-    if objective.endswith("_bytes"):
-        return cast("float | None", _largest(objective, rows))
-    return found.mean if found else None
-
-
-def _scored_on(row: Row, context: _Context) -> tuple[Any, ...]:
-    text = [row["data"], row["data_sha256"], row["cfg_eval_tokens"]] if _PER_TOKEN & context.goals.keys() else []
-    return (*text, *([row["accelerator"]] if context.by_device else []))
 
 
 def _control(members: Sequence[Row], context: _Context) -> Control | None:
@@ -237,26 +202,14 @@ def _control(members: Sequence[Row], context: _Context) -> Control | None:
 
 def _with_ranks(groups: Sequence[Group], goals: Mapping[str, Direction]) -> list[Group]:
     """Rank the feasible groups with known objectives, each among those that it can be compared with."""
-    ranks: dict[int, int] = {}
-    for scored_on in dict.fromkeys(group.scored_on for group in groups):
-        rivals = [
-            i for i, one in enumerate(groups) if one.scored_on == scored_on and one.feasible and not one.num_stopped
-        ]
-        values = [[_number(groups[i].values[name]) for name in goals] for i in rivals]
-        found = pareto_rank(np.reshape(values, (len(rivals), len(goals))), list(goals.values()))
-        ranks.update({i: int(rank) for i, rank in zip(rivals, found, strict=True) if rank >= 0})
-    return [dataclasses.replace(group, rank=ranks.get(i)) for i, group in enumerate(groups)]
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+    return [dataclasses.replace(group, rank=rank) for group, rank in zip(groups, ranks(groups, goals), strict=True)]
 
 
 def _notes(groups: Sequence[Group], goals: Mapping[str, Direction]) -> Iterable[str]:
     if len({group.scored_on for group in groups}) > 1:
         why = "; ".join(
-            (["losses per token compare on the same scored tokens only"] if _PER_TOKEN & goals.keys() else [])
-            + (["speed and memory compare within one accelerator only"] if any(map(_is_per_device, goals)) else [])
+            (["losses per token compare on the same scored tokens only"] if PER_TOKEN & goals.keys() else [])
+            + (["speed and memory compare within one accelerator only"] if any(map(is_per_device, goals)) else [])
         )
         yield f"{len({group.scored_on for group in groups})} fronts: {why}"
     if partial := sum(group.num_not_completed > 0 for group in groups):

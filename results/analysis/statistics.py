@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
@@ -39,6 +40,7 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     return Estimate(mean, num, std, t_quantile_95(num - 1) * std / math.sqrt(num))
 
 
+@functools.cache
 def t_quantile_95(degrees: int) -> float:
     """Two-sided 95 % quantile of Student's t."""
     from scipy.stats import t  # here and not above: it takes half a second to load
