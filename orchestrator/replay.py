@@ -99,6 +99,24 @@ def compare(row: Mapping[str, Any], replayed: TrialResult) -> Comparison:
     )
 
 
+def not_kept(artifact: Path) -> str | None:
+    """That a completed trial of a run has no artifact any more, and how to get it again; None in any other case."""
+    folder = artifact.resolve().parent
+    if artifact.exists() or folder.parent.name != "trials":
+        return None
+    try:
+        is_completed = TrialResult.load(folder / "result.json").status == "completed"
+    except (OSError, ValueError):
+        return None
+    run = folder.parent.parent
+    again = f"frostline replay {run} {folder.name} --out FOLDER trains it again"
+    return (
+        f"the artifact of {folder.name} was not kept, see keep in {run / 'sweep.yaml'}: {again}"
+        if is_completed
+        else None
+    )
+
+
 def _section(model: type[BaseModel], row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """The settings of one section from its columns; a section without any column is left out."""
     values: dict[str, Any] = {}

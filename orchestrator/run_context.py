@@ -12,6 +12,7 @@ from orchestrator.progress.sweep_status import SweepStatus
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.search.search import Search
 from orchestrator.store.recorder import Recorder
+from orchestrator.store.removal import Removed
 from orchestrator.store.run_folder import RunFolder
 from search_spaces.spec.sweep_spec import SweepSpec
 
@@ -60,6 +61,7 @@ class RunContext:
         stopper: judges running trials; None without early stopping.
         keep_going, any_versions, data_from: see `RunOptions`.
         remote: the run in an object store, of which the folder is the local copy.
+        removed: what this call has removed of trials, by the section `keep`.
     """
 
     spec: SweepSpec
@@ -76,6 +78,7 @@ class RunContext:
     any_versions: bool = False
     data_from: str | None = None
     remote: RemoteRun | None = None
+    removed: Removed = dataclasses.field(default_factory=Removed)
 
     @property
     def trials(self) -> Sequence[PlannedTrial]:

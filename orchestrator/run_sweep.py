@@ -32,6 +32,7 @@ from orchestrator.search.planner import PlannedTrial
 from orchestrator.search.search import PlannedSearch, Search
 from orchestrator.search_record.resume import adaptive_search, num_trials
 from orchestrator.store.dataset_copy import is_data_source
+from orchestrator.store.keeper import keep_all, keep_artifacts
 from orchestrator.store.recorder import Recorder, rows_of_open_states
 from orchestrator.store.run_folder import RunFolder
 from results.object_store import is_uri
@@ -151,7 +152,7 @@ def _run_backlog(run: RunContext, backlog: Backlog, address: str | None) -> int:
         raise UsageError(f"nothing to run: {run.search.end}")
     if backlog.is_empty and run.search.end is not None:
         _write_spec(run)  # objectives and limits may have changed, and the tables are read by those of sweep.yaml
-        for line in summary.of_configs(run):  # their table is by the limits of today
+        for line in (*keep_all(run, ()), *summary.of_configs(run)):  # their table is by the limits of today
             run.display.note(line)
         run.display.note(summary.nothing_to_do(run))
         return summary.exit_code(run.status)
@@ -168,6 +169,7 @@ def _run_backlog(run: RunContext, backlog: Backlog, address: str | None) -> int:
             drive(run, backlog.admitted, address=address, on_ready=begin)
     else:
         begin()
+    keep_artifacts(run, run.removed)  # the search may have learned only now that nothing is to come
     for line in summary.after_lines(run, num_before=num_before):
         run.display.note(line)
     return summary.exit_code(run.status)
@@ -234,6 +236,8 @@ def _begin(run: RunContext, backlog: Backlog) -> None:
         row = run.recorder.record(trial.trial_id, result)
         run.status.already_finished(row)
         run.search.tell(row)
+    for line in keep_all(run, {trial.trial_id for trial in backlog.admitted}):
+        run.display.note(line)
 
 
 def _write_spec(run: RunContext) -> None:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from orchestrator.errors import InterruptedTrial, UsageError
 from orchestrator.interrupts import on_interrupt
-from orchestrator.replay import compare, config_of_row, find_row
+from orchestrator.replay import compare, config_of_row, find_row, not_kept
 from search_spaces.spec.load import load_trial
 from trainer.artifact.read import read
 from trainer.config.trial import TrialConfig
@@ -78,6 +78,9 @@ def replay_trial(run_folder: Path, trial_id: str, *, out: Path | None, data_root
     config = config_of_row(row)
     if out is not None and out.exists():
         raise UsageError(f"{out} exists: a replay starts in a folder of its own; name a new one by --out")
+    if not_kept(TrialFiles(run_folder / "trials" / row["trial_id"]).artifact_file) is not None:
+        where = f"the new one stays in {out}" if out is not None else "--out FOLDER keeps the new one"
+        print(f"the artifact of {row['trial_id']} was not kept: compared by the SHA-256 in its row; {where}")
     with tempfile.TemporaryDirectory() as temporary:
         comparison = compare(row, _run_with_bar(config, out or Path(temporary), data_root))
     print(f"{config.trial_id}: {comparison.text()}")
@@ -86,6 +89,8 @@ def replay_trial(run_folder: Path, trial_id: str, *, out: Path | None, data_root
 
 def evaluate_artifact(path: Path, *, data: str | None, data_root: Path, device: str | None, as_json: bool) -> int:
     """Score an artifact from its file alone and print the score; return the exit code."""
+    if (reason := not_kept(path)) is not None:
+        raise UsageError(reason)
     try:
         config = read(path).config
         device = device or _device_of_trial(path)

@@ -49,7 +49,7 @@ def retry(
     """Let trials that were stopped early, or failed, go on to their end: they are not stopped again.
 
     If a sweep runs in the folder they go on there, else with the next `frostline run`. One that was stopped goes on
-    from its checkpoint if that was kept, as it is of the ten that came nearest to the front; else it starts over.
+    from its checkpoint if that was kept (`keep: {checkpoints: 10}` of the sweep); else it starts over.
     """
     from orchestrator.cli.run_folders import driven_folder
     from orchestrator.stop_sweep import retry_trials

@@ -20,7 +20,6 @@ from search_spaces.spec.sweep_spec import ResourcesConfig, SweepSpec, score_colu
 from trainer.config.trial import TrialConfig
 
 MOVED_BACK = "the front moved back: what was better than its best case is not, over more seeds"
-NUM_KEPT = 10  # checkpoints of stopped trials: of those that came nearest to the front
 
 
 def make_rule(spec: SweepSpec) -> StoppingRule:
@@ -101,11 +100,6 @@ class Stopper:
         """Do not stop these again: a user wants their end."""
         for trial_id in trial_ids:
             self.verdicts[trial_id] = self.log.spare(trial_id, reason)
-
-    def far_from_the_front(self, stopped: Iterable[str]) -> list[str]:
-        """Of trials that were stopped by the rule, those whose checkpoint is not kept."""
-        known = [one for one in stopped if one in self.verdicts and self.verdicts[one].action == "stop"]
-        return sorted(known, key=lambda trial_id: self.verdicts[trial_id].margin or 0.0)[NUM_KEPT:]
 
     def wait(self) -> None:
         """Until the rule has answered all it was asked."""

@@ -110,6 +110,9 @@ def after_lines(run: RunContext, *, num_before: int) -> Iterator[str]:
     if stopping := stopping_summary(run.recorder.rows, score_column(run.spec.objectives)):
         yield f"early stopping: {stopping.text()}"
     yield from of_configs(run)
+    if removed := run.removed.text():
+        again = f"frostline replay {root} TRIAL --out FOLDER makes an artifact again"
+        yield f"not kept, by {run.spec.keep.text()}: {removed}; their rows stay, and {again}"
     if status.counts["stopped_early"]:
         how = f"frostline retry {root} TRIAL goes on with one, --continue-stopped with all"
         yield f"{status.counts['stopped_early']} stopped early: {how}"

@@ -6,9 +6,8 @@ import dataclasses
 import json
 import math
 import platform
-import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -29,6 +28,7 @@ from orchestrator.scheduling.placement import Pool, choose, unplaceable
 from orchestrator.scheduling.retries import MAX_DEATHS, MAX_HANGS, Retries
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.search_record.resume import num_trials
+from orchestrator.store.keeper import keep_after
 from orchestrator.store.requests import Request
 from orchestrator.store.trial_folder import TO_RETRY
 from orchestrator.worker import Job, data_problem
@@ -95,6 +95,11 @@ class PlanSearcher(Searcher):
         self.control.forget(trial.trial_id)
         self.run.status.started(trial.trial_id, slot.kind)
         return {"bundle": bundle_of(slot, self.pool), "job": json.dumps(dataclasses.asdict(job))}
+
+    @property
+    def _under_way(self) -> set[str]:
+        """Ids of the trials that wait or run."""
+        return {*self.waiting, *(trial.trial_id for trial, _ in self.running.values())}
 
     def _candidates(self) -> list[PlannedTrial]:
         return [trial for trial in self.waiting.values() if trial.config.recipe not in self.paused_recipes]
@@ -181,7 +186,7 @@ class PlanSearcher(Searcher):
         self.run.search.tell(row)
         if self.run.stopper is not None:
             self.run.stopper.ended(row, trial.config, read_looks(job.folder.curve_file))
-            self._remove_far_checkpoints(row)
+        keep_after(self.run, row, self._under_way)
         if self.breaker is None:
             return
         node, recipe = job.folder.node() or "", trial.config.recipe
@@ -274,16 +279,6 @@ class PlanSearcher(Searcher):
             elif verdict.action == "go_on" and self.run.folder.trial(trial_id).checkpoint_file.exists():
                 self._reopen(trial_id)
 
-    def _remove_far_checkpoints(self, row: Mapping[str, Any]) -> None:
-        """Keep the checkpoints of a few of the stopped trials: those that came nearest to the front."""
-        assert self.run.stopper is not None
-        if row["status"] == "stopped_early":
-            under_way = {*self.waiting, *(trial.trial_id for trial, _ in self.running.values())}
-            rows = [one for one in self.run.recorder.rows if one["status"] == "stopped_early"]
-            stopped = [one["trial_id"] for one in rows if one["trial_id"] not in under_way]
-            for trial_id in self.run.stopper.far_from_the_front(stopped):
-                shutil.rmtree(self.run.folder.trial(trial_id).checkpoint_file.parent, ignore_errors=True)
-
     def _stop(self, request: Request) -> None:
         """Do what `frostline stop` asks: end the sweep, or one trial, running or waiting."""
         if request.trial_id is None:
@@ -308,8 +303,7 @@ class PlanSearcher(Searcher):
         """Go on with a trial that was stopped or failed, if it was; with `spare`, it is not stopped again."""
         row = next((one for one in self.run.recorder.rows if one["trial_id"] == trial_id), None)
         trial = next((one for one in self.run.trials if one.trial_id == trial_id), None)
-        under_way = {*self.waiting, *(one.trial_id for one, _ in self.running.values())}
-        if trial is None or row is None or row["status"] not in TO_RETRY or trial_id in under_way:
+        if trial is None or row is None or row["status"] not in TO_RETRY or trial_id in self._under_way:
             return
         if spare is not None and self.run.stopper is not None:
             self.run.stopper.spare([trial_id], spare)

@@ -195,6 +195,7 @@ def _spec_of(
         constraints=file.constraints,
         search=file.search,
         early_stopping=file.early_stopping,
+        keep=file.keep,
         budget=file.budget,
         seeds_given=file.seeds or file.replicates.seeds,
         replicates=file.replicates,

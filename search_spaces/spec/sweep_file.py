@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args
 from pydantic import BeforeValidator, Field, InstanceOf, WithJsonSchema, create_model
 
 from search_spaces.spec.config_keys import RuleError, part_of
-from search_spaces.spec.early_stopping_config import EarlyStoppingConfig
+from search_spaces.spec.early_stopping_config import EarlyStoppingConfig, KeepConfig
 from search_spaces.spec.problems import did_you_mean
 from search_spaces.spec.replicates_config import ConfirmConfig, ReplicatesConfig, Seeds
 from search_spaces.spec.search_config import SearchConfig
@@ -147,6 +147,7 @@ class SweepFile(Section):
     )
     search: SearchConfig = Field(default_factory=SearchConfig)
     early_stopping: Annotated[EarlyStoppingConfig, MAY_CHANGE] = Field(default_factory=EarlyStoppingConfig)
+    keep: Annotated[KeepConfig, MAY_CHANGE] = Field(default_factory=KeepConfig)
     budget: Annotated[BudgetConfig, MAY_CHANGE] = Field(default_factory=BudgetConfig)
     seeds: Annotated[Seeds | None, MAY_CHANGE] = Field(
         default=None,

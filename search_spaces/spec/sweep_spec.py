@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from search_spaces.spec.early_stopping_config import EarlyStoppingConfig, StoppingMethod
+from search_spaces.spec.early_stopping_config import EarlyStoppingConfig, KeepConfig, StoppingMethod
 from search_spaces.spec.nested import get, leaves, way_to
 from search_spaces.spec.problems import Keys
 from search_spaces.spec.replicates_config import (
@@ -205,6 +205,7 @@ class SweepSpec:
     cases: tuple[Case, ...]
     method: Method = "grid"  # of `search`, with auto resolved
     early_stopping: EarlyStoppingConfig = dataclasses.field(default_factory=EarlyStoppingConfig)
+    keep: KeepConfig = dataclasses.field(default_factory=KeepConfig)
     seeds_given: tuple[int, ...] | None = None
     replicates: ReplicatesConfig = dataclasses.field(default_factory=ReplicatesConfig)
     confirm: ConfirmConfig = dataclasses.field(default_factory=ConfirmConfig)
@@ -294,6 +295,7 @@ class SweepSpec:
             "constraints": [str(constraint) for constraint in self.constraints],
             "search": self.search.resolved(self.method),
             "early_stopping": self.early_stopping.resolved(self.stopping),
+            "keep": self.keep.model_dump(),
             "budget": self.budget.model_dump(),
             "seeds": list(self.seeds),
             "replicates": self._replicates(),

@@ -10,8 +10,9 @@ from trial_runs import run
 
 from orchestrator.control_channel import Board
 from orchestrator.errors import UsageError
-from orchestrator.replay import compare, config_of_row, find_row
+from orchestrator.replay import compare, config_of_row, find_row, not_kept
 from orchestrator.search.planner import plan
+from orchestrator.single_trial import evaluate_artifact, replay_trial
 from orchestrator.store.recorder import Recorder
 from orchestrator.store.run_folder import RunFolder
 from orchestrator.worker import Job, run_job
@@ -103,3 +104,21 @@ def test_unknown_and_ambiguous_trials_are_refused(finished_run: Path, tmp_path: 
         find_row(finished_run, "")
     with pytest.raises(UsageError):
         find_row(tmp_path / "nowhere", "x")
+
+
+def test_an_artifact_that_was_not_kept_is_told_with_the_way_to_get_it(
+    finished_run: Path, data_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`eval` ends with one line; `replay` says so, trains again, and its artifact has the SHA-256 of the row."""
+    row = pd.read_parquet(finished_run / "tables" / "trials").iloc[0]
+    path = finished_run / "trials" / row.trial_id / "artifact.frost"
+    assert not_kept(path) is None
+    path.rename(tmp_path / "aside")
+    assert not_kept(tmp_path / "no run" / "artifact.frost") is None
+    with pytest.raises(UsageError, match=f"was not kept, see keep in .*.*frostline replay .* {row.trial_id} --out"):
+        evaluate_artifact(path, data=None, data_root=data_root, device=None, as_json=False)
+    assert replay_trial(finished_run, row.trial_id, out=tmp_path / "again", data_root=data_root) == 0
+    printed = capsys.readouterr().out
+    assert "was not kept: compared by the SHA-256 in its row; the new one stays in" in printed
+    assert (tmp_path / "again" / "artifact.frost").read_bytes() == (tmp_path / "aside").read_bytes()
+    (tmp_path / "aside").rename(path)

@@ -1,4 +1,4 @@
-"""Early stopping of a run: its thread, its record, and what is kept of what it stopped."""
+"""Early stopping of a run: its thread and its record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from search_world import load, row_of, with_method
 from orchestrator.early_stopping import stopper as module
 from orchestrator.early_stopping.rule import Ended, Looked, Verdict
 from orchestrator.early_stopping.stop_log import StopLog
-from orchestrator.early_stopping.stopper import NUM_KEPT, Stopper
+from orchestrator.early_stopping.stopper import Stopper
 from orchestrator.errors import UsageError
 from orchestrator.search.planner import planned_trial
 from results.tables.schema import flatten_config
@@ -226,17 +226,6 @@ def test_a_rule_that_fails_stops_nothing_and_says_so_once(
     for one in ended_trials(spec, 3):
         assert look(stopper, one) == []
     assert notes == ["early stopping failed (ZeroDivisionError('made up')): no more trials are stopped"]
-
-
-def test_few_checkpoints_are_kept(spec: SweepSpec, log: StopLog, begin: Callable[[object], Stopper]) -> None:
-    """Those of the stopped trials that came nearest to the front."""
-    for index in range(NUM_KEPT + 3):
-        log.append(f"t{index}", dataclasses.replace(STOP, margin=float(index)))
-    stopper = begin(Scripted())
-    stopped = [f"t{index}" for index in reversed(range(NUM_KEPT + 3))]
-    assert set(stopper.far_from_the_front([*stopped, "stopped by hand"])) == {"t10", "t11", "t12"}
-    stopper.spare(["t0", "t12"], "wanted")  # they go on, with their checkpoints, and take no place of the others
-    assert set(stopper.far_from_the_front(stopped)) == {"t11"}
 
 
 def test_the_real_rule_in_the_thread(spec: SweepSpec, log: StopLog) -> None:

@@ -29,6 +29,7 @@ from orchestrator.store.recorder import Recorder
 from orchestrator.store.requests import Request
 from orchestrator.store.run_folder import RunFolder
 from orchestrator.worker import Job
+from search_spaces.spec.early_stopping_config import KeepConfig
 from trainer.config.trial import TrialConfig
 from trainer.control import GO_ON, Command
 from trainer.result import Status, TrialResult
@@ -106,7 +107,7 @@ def leave(searcher: PlanSearcher, job: Job, status: Status, **values: Any) -> tu
     is_open = status == "stopped_early"
     TrialResult(status=status, **values).save(folder.state_file if is_open else folder.result_file)
     if is_open:
-        folder.checkpoint_file.parent.mkdir(parents=True)
+        folder.checkpoint_file.parent.mkdir(parents=True, exist_ok=True)
     searcher.on_trial_complete(next(iter(searcher.running)))
     return folder, next(row for row in searcher.run.recorder.rows if row["trial_id"] == job.trial_id)
 
@@ -220,3 +221,36 @@ def test_what_runs_or_waits_cannot_be_retried(searcher: PlanSearcher) -> None:
         searcher.run.folder.requests.add(Request(trial_id, "wanted", "retry"))
     searcher.suggest("t1")
     assert list(searcher.waiting) == waiting and not searcher.run.recorder.rows
+
+
+@pytest.mark.parametrize("num_kept", [0, 1, 10])
+def test_checkpoints_of_stopped_trials_are_kept_as_the_sweep_says(searcher: PlanSearcher, num_kept: int) -> None:
+    """As many as `keep.checkpoints` of three, and what was removed is said at the end."""
+    keep = KeepConfig(checkpoints=num_kept)
+    searcher.run = dataclasses.replace(searcher.run, spec=dataclasses.replace(searcher.run.spec, keep=keep))
+    for index in range(3):
+        job = ask(searcher, f"t{index}")
+        report(searcher, f"t{index}", [(4, 3.3)])
+        told(searcher, job)
+        searcher.run.folder.trial(job.trial_id).checkpoint_file.parent.mkdir(parents=True)
+        searcher.run.folder.trial(job.trial_id).checkpoint_file.write_bytes(bytes(1_000))
+        leave(searcher, job, "stopped_early", error="why")
+    kept = list(searcher.run.folder.root.glob("trials/*/checkpoint/state.pt"))
+    assert len(kept) == min(3, num_kept)
+    said = [line for line in after_lines(searcher.run, num_before=0) if line.startswith("not kept")]
+    num_gone = 3 - len(kept)
+    assert bool(said) == bool(num_gone) and all(f": {num_gone} checkpoint" in line for line in said)
+
+
+def test_an_artifact_goes_when_its_trial_is_recorded(searcher: PlanSearcher) -> None:
+    """With `none`: the row keeps bytes and SHA-256; a trial that failed keeps what it left."""
+    keep = KeepConfig(artifacts="none")
+    searcher.run = dataclasses.replace(searcher.run, spec=dataclasses.replace(searcher.run.spec, keep=keep))
+    for index, status in enumerate(("completed", "failed")):
+        job = ask(searcher, f"t{index}")
+        path = searcher.run.folder.trial(job.trial_id).artifact_file
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"model")
+        _, row = leave(searcher, job, status, ce=2.0, artifact_bytes=5, artifact_sha256="a" * 64)  # type: ignore[arg-type]
+        assert path.exists() == (status == "failed")
+        assert (row["artifact_bytes"], row["artifact_sha256"]) == (5, "a" * 64)

@@ -58,3 +58,17 @@ def test_a_new_folder_has_the_defaults_of_today(tmp_path: Path) -> None:
     """There is nothing to keep."""
     spec = spec_of(tmp_path)
     assert RunFolder(tmp_path / "run").kept_method(spec) == spec
+
+
+def test_what_is_kept_may_change_and_its_default_is_no_change(old: RunFolder, tmp_path: Path) -> None:
+    """A folder without `keep` reads as one that keeps all; another value is told as a change."""
+    written = yaml.safe_load(old.sweep_file.read_text())
+    del written["keep"]
+    old.sweep_file.write_text(yaml.safe_dump(written))
+    spec = old.kept_method(spec_of(tmp_path))
+    assert spec.resolved()["keep"] == {"artifacts": "all", "checkpoints": 10}
+    assert old.check(spec.resolved(), {}) == []
+    spec = old.kept_method(spec_of(tmp_path, keep={"artifacts": "all", "checkpoints": 10}))
+    assert old.check(spec.resolved(), {}) == []
+    spec = old.kept_method(spec_of(tmp_path, keep={"checkpoints": 0}))
+    assert [change.key for change in old.check(spec.resolved(), {})] == ["keep.checkpoints"]
