@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.scheduling.admission import byte_limits, fits_surely, refusal
-from orchestrator.search.planner import PlannedTrial, most_trials, planned_configs
+from orchestrator.scheduling.disk_use import DiskUse, disk_use
+from orchestrator.search.planner import PlannedTrial, examples, most_trials, planned_configs
 from results.analysis.config_labels import config_labels
 from results.tables.schema import flatten_config
 from search_spaces.configs.valid_configs import Candidate
@@ -127,6 +128,16 @@ def _known_configs(spec: SweepSpec) -> Iterator[tuple[Candidate, tuple[int, ...]
     from orchestrator.search.suggest import start_of
 
     return ((arm.candidate, arm.seeds) for arm in start_of(spec))
+
+
+def disk_of(spec: SweepSpec, found: PlanTable, num_cpus: int) -> DiskUse:
+    """How much disk the sweep takes at most; of a plan that is not listed whole, by examples of its space."""
+    configs = [(row.config, len(row.seeds)) for row in found.rows if row.admitted]
+    if found.is_whole:
+        return disk_use(spec, configs, None, num_cpus)
+    configs += [(trial.config, 1) for trial in examples(spec)] if spec.draws else []
+    num_trials = found.most_trials if found.num_trials is None else found.num_trials
+    return disk_use(spec, configs, num_trials, num_cpus)
 
 
 def varied_settings(trials: Sequence[PlannedTrial]) -> dict[str, str]:

@@ -22,6 +22,8 @@ Status = Literal[FinalStatus, OpenStatus]
 FINAL_STATUSES: tuple[str, ...] = get_args(FinalStatus)
 OPEN_STATUSES: tuple[str, ...] = get_args(OpenStatus)
 
+NUM_CURVE_POINTS = 100  # evenly over the steps; where a trial is scored on the way, there are more
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CurvePoint:

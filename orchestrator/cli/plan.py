@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +18,7 @@ from orchestrator.cli.run import Overrides
 
 if TYPE_CHECKING:
     from orchestrator.plan_table import PlanRow, PlanTable
+    from orchestrator.scheduling.disk_use import DiskUse
     from search_spaces.spec.sweep_spec import SweepSpec
 
 HEADERS = ("config", "params", "learned", "seeded", "stored", "frozen", "artifact MB", "trials")
@@ -48,20 +51,23 @@ def plan(
     learned and stored (frozen at trained values) weights cost bytes, seeded ones none. artifact MB: ≈ expected
     (≤ never more). Of a long plan the first configs are found without the rest.
     """
-    from orchestrator.plan_table import plan_table
+    from orchestrator.plan_table import disk_of, plan_table
     from search_spaces.spec.load import load_sweep
 
     sweep = load_sweep(spec, scale, tuple(overrides or ()))
     with _progress(sweep, count or everything) as advance:
         found = plan_table(sweep, None if everything else rows, count=count, advance=advance)
-    notes = _notes(sweep, found)
+    notes, disk = _notes(sweep, found), disk_of(sweep, found, os.cpu_count() or 1)
     if as_json:
         scaled = None if sweep.scaled is None else sweep.scaled.name
         totals = {"num_configs": found.num_configs, "num_trials": found.num_trials, "most_trials": found.most_trials}
-        values = {"sweep": sweep.name, "scale": scaled, "notes": notes, **totals}
+        used = {**dataclasses.asdict(disk), "slot_bytes": disk.slot_bytes, "total_bytes": disk.total_bytes}
+        values = {"sweep": sweep.name, "scale": scaled, "notes": notes, **totals, "disk": used}
         typer.echo(json.dumps({**values, "configs": [row.as_dict() for row in found.rows]}, indent=1))
     else:
-        typer.echo("\n".join([f"{sweep.name}: {_counts(sweep, found)}", *notes, *table(found.rows)]))
+        typer.echo(
+            "\n".join([f"{sweep.name}: {_counts(sweep, found)}", *notes, *_disk_lines(disk), *table(found.rows)])
+        )
 
 
 @contextmanager
@@ -105,6 +111,26 @@ def table(rows: Sequence[PlanRow]) -> list[str]:
         lines += [_line((first, *figures), widths), *others]
         lines += [part for text in _remarks(row) for part in _folded(text)]
     return lines
+
+
+def _disk_lines(disk: DiskUse) -> list[str]:
+    """How much disk the run folder takes; with `keep: {artifacts: front}` also what is left of it in the end."""
+    about = "at most" if disk.is_bound else "about (by the largest config seen)"
+    parts = [
+        f"artifacts {_mb(disk.artifacts_bytes)}" if disk.artifacts_bytes else "",
+        f"{_number(disk.num_slots, 'trial')} at once {_mb(disk.slot_bytes)} each",
+        f"stopped trials {_mb(disk.kept_checkpoints_bytes)}" if disk.kept_checkpoints_bytes else "",
+        f"tables and logs {_mb(disk.tables_bytes)}",
+    ]
+    lines = [f"disk: {about} {_mb(disk.total_bytes)} MB; in MB: {', '.join(filter(None, parts))}"]
+    if disk.front_artifacts_bytes is not None:
+        left = f"artifacts {_mb(disk.front_artifacts_bytes)} MB in the end"
+        lines.append(f"disk: {left} (an estimate: one config in seven is on the front)")
+    return [part for line in lines for part in textwrap.wrap(line, _WIDTH, subsequent_indent="  ")]
+
+
+def _mb(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:,.1f}"
 
 
 def _folded(text: str) -> list[str]:

@@ -20,12 +20,12 @@ from trainer.device import precision
 from trainer.errors import Stopped
 from trainer.model.gpt import GPT
 from trainer.recipes.recipe import Phase, Recipe
+from trainer.result import NUM_CURVE_POINTS
 from trainer.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from trainer.training.optimizers import build_optimizers, set_step
 from trainer.training.schedule import rate_factor
 from trainer.training.state import Report, Stopwatch, TrainingState
 
-NUM_CURVE_POINTS = 100
 SECONDS_BETWEEN_REPORTS = 1.0
 
 

@@ -123,8 +123,9 @@ def test_what_would_not_be_trained_is_marked(app: typer.Typer, tmp_path: Path) -
     """A config that admission refuses has a line that says why; the head counts these and those that surely fit."""
     path = tmp_path / "widths.yaml"
     output = planned(app, path, "constraints: [artifact_bytes <= 5_000_000]\n")
-    head, columns, fits, refused, *remark = output.splitlines()
+    head, disk, columns, fits, refused, *remark = output.splitlines()
     assert head == "widths: 2 configs, 2 trials, 1 seed; 1 surely fit, 1 would not be trained"
+    assert "artifacts 4.7," in disk  # of what is trained
     assert "artifact MB" in columns and "≈4.36 (≤4.67)" in fits and "≈16.76 (≤18.19)" in refused
     assert " ".join(" ".join(remark).split()) == (
         "would not be trained: expected about 16.8 MB (at most 18.2 MB), more than 2 times the limit artifact_bytes "
@@ -168,3 +169,39 @@ def test_it_is_quick_and_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+def test_the_disk_is_said_and_adds_up(app: typer.Typer) -> None:
+    """Artifacts by their largest size, two checkpoints for each trial at once, and in all the sum of the parts."""
+    file = str(PAPER / "controlled.yaml")
+    found = as_json(app, file)
+    disk, rows = found["disk"], found["configs"]
+    parts = ("artifacts_bytes", "running_bytes", "kept_checkpoints_bytes", "tables_bytes")
+    assert disk["total_bytes"] == sum(disk[part] for part in parts) and disk["is_bound"]
+    largest = sum(row["upper_bytes"] * row["num_trials"] for row in rows)
+    assert largest <= disk["artifacts_bytes"] <= largest + 2_000 * found["num_trials"]
+    assert disk["slot_bytes"] >= 2 * 12 * min(row["num_learned"] for row in rows)  # Adam: weights and two moments
+    assert disk["kept_checkpoints_bytes"] == 0 and disk["front_artifacts_bytes"] is None
+    text = CliRunner().invoke(app, ["plan", file]).output
+    assert f"disk: at most {disk['total_bytes'] / 1e6:,.1f} MB; in MB: artifacts" in text
+
+
+def test_the_disk_depends_on_what_is_kept(app: typer.Typer) -> None:
+    """`none` leaves an artifact for each trial at once, `front` gives an estimate beside the bound of all."""
+    file = str(PAPER / "controlled.yaml")
+    every, front, none = (as_json(app, file, f"keep.artifacts={kept}")["disk"] for kept in ("all", "front", "none"))
+    assert (
+        front["total_bytes"] == every["total_bytes"] and 0 < front["front_artifacts_bytes"] < every["artifacts_bytes"]
+    )
+    assert none["artifacts_bytes"] == 0 and every["running_bytes"] < none["running_bytes"] < every["total_bytes"]
+    text = CliRunner().invoke(app, ["plan", file, "keep.artifacts=front"]).output
+    assert "MB in the end (an estimate: one config in seven is on the front)" in text
+
+
+def test_the_disk_of_a_search_is_an_estimate(app: typer.Typer) -> None:
+    """Its configs are not known: the largest of some examples counts for all, and stopped trials' checkpoints count."""
+    file = str(PAPER / "controlled.yaml")
+    search = ["search.method=tpe", "budget.trials=40", "keep.checkpoints=3"]
+    disk = as_json(app, file, *search)["disk"]
+    assert not disk["is_bound"] and disk["kept_checkpoints_bytes"] * 2 == 3 * disk["slot_bytes"]
+    assert "disk: about (by the largest config seen)" in CliRunner().invoke(app, ["plan", file, *search]).output
