@@ -1,0 +1,194 @@
+"""What machines cost is what trials, losses and idle time cost, to the millionth of a dollar, whatever happens."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.errors import UsageError
+from orchestrator.ledger.events import MICROSECONDS, Event, LedgerLog, Machine, Start, Stop
+from orchestrator.ledger.ledger import Ledger
+
+HOUR = 3_600 * MICROSECONDS
+H100 = Machine(node="h", host="h", accelerator="H100", cpus=8, gpus=2, micro_usd_per_hour=2_990_000, price_from="label")
+A40 = Machine(node="a", host="a", accelerator="A40", cpus=8, gpus=1, micro_usd_per_hour=440_001, price_from="prices")
+FREE = Machine(node="c", host="c", accelerator="CPU", cpus=4, gpus=0)
+
+
+def event(kind: str, at: int, item: object = None, **values: object) -> Event:
+    fields = {} if item is None else dataclasses.asdict(item)  # type: ignore[call-overload]
+    return Event(kind=kind, at=at, values={**fields, **values})  # type: ignore[arg-type]
+
+
+def start(attempt: int, machine: Machine, share: float, at: int, trial: str = "t") -> Event:
+    made = Start(
+        attempt=attempt,
+        trial_id=trial,
+        node=machine.node,
+        millionths=int(share * 1_000_000),
+        devices=share * (machine.gpus or 1),
+    )
+    return event("start", at, made)
+
+
+def stop(attempt: int, at: int, outcome: str = "completed", lost_from: int | None = None) -> Event:
+    return event("stop", at, Stop(attempt=attempt, outcome=outcome, lost_from=lost_from))
+
+
+def test_a_night_in_closed_form() -> None:
+    """Two hours of an H100 machine: an hour on half of it, half an hour of which the last third was lost."""
+    ledger = Ledger(
+        [
+            event("begin", 0),
+            event("join", 0, H100),
+            start(1, H100, 0.5, 0),
+            stop(1, HOUR),
+            start(2, H100, 1.0, HOUR, "u"),
+            stop(2, HOUR + HOUR // 2, "lost", HOUR + HOUR // 3),
+            event("leave", 2 * HOUR, node="h"),
+        ]
+    )
+    totals = ledger.totals(2 * HOUR)
+    assert totals.machines == ledger.spent(3 * HOUR) == 5_980_000
+    assert totals.lost == 2_990_000 // 6
+    assert totals.trials == 2_990_000 // 2 + 2_990_000 // 2 - totals.lost
+    assert totals.idle == 5_980_000 - 2_990_000
+    assert ledger.of_trial("t", HOUR) == (3_600.0, 1_495_000)  # one of two GPUs for an hour
+    assert ledger.of_trial("nobody", HOUR) == (0, None)
+
+
+def test_a_machine_counts_though_no_driver_lives() -> None:
+    """Where the next driver sees it again; where it does not, until it was last seen, and the rest is a bound."""
+    events = [event("begin", 0), event("join", 0, H100), event("join", 0, A40), event("alive", HOUR)]
+    ledger = Ledger(
+        [*events, event("begin", 3 * HOUR), event("join", 3 * HOUR, H100), event("leave", 3 * HOUR, node="a")]
+    )
+    assert ledger.leases["h"].micro_usd(3 * HOUR) == 3 * 2_990_000
+    assert ledger.leases["a"].micro_usd(3 * HOUR) == 440_001
+    assert ledger.unseen_micro_usd() == 2 * 440_001
+    assert ledger.driver_seconds(4 * HOUR) == 2 * 3_600  # one hour each
+
+
+def test_what_ran_when_the_driver_died_was_lost_then() -> None:
+    """What of it was lost is said by the next driver, from the checkpoint."""
+    events = [
+        event("begin", 0),
+        event("join", 0, A40),
+        start(1, A40, 1, 0),
+        event("alive", HOUR),
+        event("begin", 9 * HOUR),
+    ]
+    ledger = Ledger(events)
+    [attempt] = ledger.unknown_losses
+    assert (attempt.end, attempt.outcome) == (HOUR, "lost")
+    ledger.add(event("join", 9 * HOUR, A40))
+    ledger.add(stop(1, 9 * HOUR, "lost", HOUR // 2))
+    assert attempt.end == HOUR and ledger.totals(9 * HOUR).lost == 440_001 // 2 and not ledger.unknown_losses
+
+
+def test_a_price_that_nobody_knows_is_not_guessed() -> None:
+    """Its trials have device-seconds and no price, and the machine is named."""
+    ledger = Ledger([event("begin", 0), event("join", 0, FREE), start(1, FREE, 0.25, 0), stop(1, HOUR)])
+    assert ledger.of_trial("t", HOUR) == (900.0, None) and ledger.without_price() == [FREE]
+    assert ledger.totals(HOUR).machines == 0
+
+
+def test_another_price_holds_from_then_on() -> None:
+    """What was spent before stays."""
+    dearer = dataclasses.replace(A40, micro_usd_per_hour=1_000_000)
+    ledger = Ledger([event("begin", 0), event("join", 0, A40), event("begin", HOUR), event("join", HOUR, dearer)])
+    assert ledger.spent(2 * HOUR) == 440_001 + 1_000_000
+
+
+@given(st.integers(0, 2**32), st.integers(5, 120))
+def test_nothing_is_unaccounted(seed: int, num_events: int) -> None:
+    """Random nights of joins, losses, kills of the driver, reuse and shares: the sum is exact, nothing is negative, and
+    a log that is read again gives the same account.
+    """
+    events = list(random_night(random.Random(seed), num_events))
+    ledger, now = Ledger(events), max(one.at for one in events)
+    for node in (None, *ledger.leases):
+        totals = ledger.totals(now, node)
+        assert totals.machines == totals.trials + totals.lost + totals.idle
+        assert min(totals.machines, totals.trials, totals.lost, totals.idle) >= 0
+    of_nodes = [ledger.totals(now, node) for node in ledger.leases]
+    assert sum(one.idle for one in of_nodes) == ledger.totals(now).idle
+    per_trial = [ledger.of_trial(trial, now)[1] for trial in ledger.by_trial]
+    total = ledger.totals(now)
+    assert None in per_trial or sum(one or 0 for one in per_trial) == total.trials + total.lost
+
+
+def random_night(rng: random.Random, num_events: int) -> list[Event]:
+    """Events as a driver writes them: a machine is never given away beyond its whole."""
+    machines = [dataclasses.replace(rng.choice((H100, A40)), node=f"n{i}") for i in range(rng.randint(1, 4))]
+    at, attempt, here, open_attempts = 0, 0, dict[str, Machine](), dict[int, tuple[str, int]]()
+    events = [event("begin", 0)]
+    for _ in range(num_events):
+        at += rng.randint(0, HOUR)
+        choice = rng.random()
+        if choice < 0.2:
+            machine = rng.choice(machines)
+            here[machine.node] = machine
+            events.append(event("join", at, machine))
+        elif choice < 0.5 and here:
+            machine = rng.choice(list(here.values()))
+            used = sum(share for node, share in open_attempts.values() if node == machine.node)
+            share = rng.choice((1_000_000, 500_000, 333_333, 1))
+            if used + share <= 1_000_000:
+                attempt += 1
+                open_attempts[attempt] = machine.node, share
+                made = Start(
+                    attempt=attempt, trial_id=f"t{attempt % 5}", node=machine.node, millionths=share, devices=1
+                )
+                events.append(event("start", at, made))
+        elif choice < 0.75 and open_attempts:
+            done = rng.choice(list(open_attempts))
+            open_attempts.pop(done)
+            lost = rng.random() < 0.3
+            events.append(stop(done, at, "lost" if lost else "completed", at - rng.randint(0, HOUR) if lost else None))
+        elif choice < 0.9 and here:
+            gone = rng.choice(list(here))
+            here.pop(gone)
+            events.append(event("leave", at, node=gone))
+            for number in [number for number, (node, _) in open_attempts.items() if node == gone]:
+                open_attempts.pop(number)
+                events.append(stop(number, at + rng.randint(0, HOUR), "lost", at - rng.randint(0, HOUR)))
+        elif choice > 0.95:
+            open_attempts.clear()
+            events.append(event("begin", at))
+            survivors = {node: machine for node, machine in here.items() if rng.random() < 0.7}
+            events += [event("join", at, machine) for machine in survivors.values()]
+            events += [event("leave", at, node=node) for node in here.keys() - survivors.keys()]
+            here = survivors
+    return events
+
+
+def test_the_log_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """A line that a killed driver has cut counts as not written, and the next one is whole."""
+    log = LedgerLog(tmp_path / "ledger.jsonl")
+    events = [event("begin", 0, session="s"), event("join", 0, H100), start(1, H100, 0.5, 5), stop(1, 9)]
+    for one in events[:2]:
+        log.append(one)
+    with log.path.open("ab") as file:
+        file.write(b'{"event": "sta')
+    for one in events[2:]:
+        log.append(one)
+    assert list(log.read()) == events
+
+
+@pytest.mark.parametrize(
+    "line", ['{"event": "jion", "at": 1}', '{"event": "join"}', '{"event": "join", "at": "now"}', "{}"]
+)
+def test_a_damaged_log_is_said(tmp_path: Path, line: str) -> None:
+    """With the number of the line."""
+    log = LedgerLog(tmp_path / "ledger.jsonl")
+    log.append(event("begin", 0))
+    with log.path.open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(UsageError, match=r"ledger\.jsonl, line 2, is damaged"):
+        list(log.read())
