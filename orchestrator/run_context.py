@@ -18,7 +18,7 @@ from search_spaces.spec.sweep_spec import SweepSpec
 
 if TYPE_CHECKING:  # it loads scikit-learn, which most sweeps do not need
     from orchestrator.early_stopping.stopper import Stopper
-    from orchestrator.store.remote_run import RemoteRun
+    from orchestrator.store.remote.remote_run import RemoteRun
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

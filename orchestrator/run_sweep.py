@@ -43,7 +43,7 @@ from trainer.locks import sole_owner
 from trainer.result import TrialResult
 
 if TYPE_CHECKING:
-    from orchestrator.store.remote_run import RemoteRun
+    from orchestrator.store.remote.remote_run import RemoteRun
 
 NUM_OF_FRONT = 100  # examples that say how large artifacts are
 SECONDS_TO_WAIT_FOR_A_QUESTION = 1.0  # `frostline stop` holds the lock for a moment, to learn if a driver does
@@ -67,7 +67,7 @@ def run_sweep(spec_file: Path, options: RunOptions, console: Console) -> int:
     if not is_uri(out):
         return _run_in(RunFolder(Path(out).resolve()), spec, options, console)
     # here and not above: most sweeps need no object store
-    from orchestrator.store.remote_run import remote_run
+    from orchestrator.store.remote.remote_run import remote_run
 
     with remote_run(out, console) as remote:
         return _run_in(remote.folder, spec, options, console, remote)

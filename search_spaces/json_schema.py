@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from search_spaces.spec.config_keys import ConfigKey, keys_of, part_of
+from search_spaces.spec.sections.resources import TrialKeys
 from search_spaces.spec.sweep_file import SweepFile
-from search_spaces.spec.sweep_spec import OBJECTIVES, TrialKeys
+from search_spaces.spec.sweep_spec import OBJECTIVES
 
 FILE = Path(__file__).with_name("sweep.schema.json")
 NUMBERS = {"range": ("low", "high"), "log_range": ("low", "high"), "steps": ("low", "high", "step")}

@@ -44,13 +44,20 @@ def prepare_device(device: torch.device, config: TrialConfig) -> None:
 
 
 def device_name(device: torch.device) -> str:
-    """The card's or the processor's own name."""
+    """The card's or the processor's own name; of a processor also its family and model.
+
+    Rented machines often say no more than `AMD EPYC`, which is four generations with different sums.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
+    fields: dict[str, str] = {}
     for line in _read_lines(Path("/proc/cpuinfo")):
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip(), value.strip())
+    if "model name" not in fields:
+        return platform.processor() or platform.machine()
+    family, model = fields.get("cpu family"), fields.get("model")
+    return f"{fields['model name']} (family {family}, model {model})" if family and model else fields["model name"]
 
 
 def compute_dtype(config: TrialConfig) -> torch.dtype:

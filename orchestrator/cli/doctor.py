@@ -78,7 +78,7 @@ def _folder_of(out: str) -> tuple[Path, str | None]:
 
     if not is_uri(out):
         return Path(out), None
-    from orchestrator.store.remote_run import check_store, local_copy
+    from orchestrator.store.remote.remote_run import check_store, local_copy
 
     try:
         check_store(out)

@@ -37,7 +37,7 @@ def driven_folder(run: str) -> Path:
     if not is_uri(run):
         return Path(run)
     from orchestrator.errors import UsageError
-    from orchestrator.store.remote_run import local_copy
+    from orchestrator.store.remote.remote_run import local_copy
 
     folder = local_copy(run)
     if not (folder / "sweep.yaml").exists():

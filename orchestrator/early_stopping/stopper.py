@@ -16,7 +16,8 @@ from orchestrator.early_stopping.stop_log import StopLog
 from orchestrator.search.warm_start import config_of_row, in_order
 from search_spaces.configs.agreeing import found_again
 from search_spaces.configs.valid_configs import Candidate
-from search_spaces.spec.sweep_spec import ResourcesConfig, SweepSpec, score_column
+from search_spaces.spec.sections.resources import ResourcesConfig
+from search_spaces.spec.sweep_spec import SweepSpec, score_column
 from trainer.config.trial import TrialConfig
 
 MOVED_BACK = "the front moved back: what was better than its best case is not, over more seeds"

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 from orchestrator.errors import UsageError
 
-# begin, alive, end: of a driver; join, leave: of a machine; start, stop: of an attempt at a trial; finish: of `on_finish`
+# begin, alive, end: of a driver; join, leave: a machine; start, stop: of an attempt at a trial; finish: of `on_finish`
 Kind = Literal["begin", "alive", "end", "join", "leave", "start", "stop", "finish"]
 MICROSECONDS = 1_000_000
 MICRO_USD = 1_000_000

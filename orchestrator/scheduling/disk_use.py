@@ -72,7 +72,7 @@ def disk_use(
     every = spec.num_to_confirm * largest + (sum(a * b for a, b in sizes) if num_trials is None else number * largest)
     number += spec.num_to_confirm
     keeps_none = spec.keep.artifacts == "none"
-    num_slots = max(1, min(number, int(num_cpus / _cpus(spec, configs))))
+    num_slots = max(1, int(min(number, num_cpus / _cpus(spec, configs))))
     num_stopped = 0 if spec.stopping == "none" else min(number, spec.keep.checkpoints)
     return DiskUse(
         artifacts_bytes=0 if keeps_none else every,

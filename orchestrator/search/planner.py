@@ -13,7 +13,7 @@ from itertools import islice
 
 from search_spaces.configs.valid_configs import Candidate, candidates, candidates_of_space, num_combinations
 from search_spaces.spec.cross_field_rules import gpus_of
-from search_spaces.spec.replicates_config import ConfirmConfig
+from search_spaces.spec.sections.replicates import ConfirmConfig
 from search_spaces.spec.sweep_spec import SweepSpec
 from trainer.config.trial import TrialConfig
 

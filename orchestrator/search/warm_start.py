@@ -14,7 +14,8 @@ from search_spaces.configs.agreeing import found_again
 from search_spaces.configs.valid_configs import Candidate
 from search_spaces.spec.config_keys import find_key, keys_of
 from search_spaces.spec.nested import merged, nested
-from search_spaces.spec.sweep_spec import SweepSpec, TrialKeys
+from search_spaces.spec.sections.resources import TrialKeys
+from search_spaces.spec.sweep_spec import SweepSpec
 from trainer.config.recipe_options import RECIPE_SECTIONS, SECTIONS_OF_RECIPE
 from trainer.config.trial import TrialConfig
 

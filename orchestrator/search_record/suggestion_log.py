@@ -17,7 +17,8 @@ from orchestrator.errors import UsageError
 from orchestrator.search.history import Arm, History, Observation, Prediction, Rejected, Suggestion, Told
 from search_spaces.configs.agreeing import found_again
 from search_spaces.configs.valid_configs import Candidate
-from search_spaces.spec.sweep_spec import ResourcesConfig, SweepSpec
+from search_spaces.spec.sections.resources import ResourcesConfig
+from search_spaces.spec.sweep_spec import SweepSpec
 from trainer.config.trial import TrialConfig
 from trainer.files import write_atomically
 

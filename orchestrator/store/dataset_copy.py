@@ -121,7 +121,7 @@ def _get_from(wanted: Wanted, place: str, files: dict[str, int], watch: Watch) -
         variant = wanted.name.rpartition("_")[2]
         fetch(FetchRequest(variant=variant, num_train_shards=num_shards), wanted.copy)
     else:
-        from orchestrator.store.object_store import ObjectStore
+        from orchestrator.store.remote.object_store import ObjectStore
 
         _copy_files(wanted, files, ObjectStore(open_bucket(place), place), "", watch)
     if not wanted.is_in(wanted.copy):

@@ -16,7 +16,7 @@ from orchestrator.store.trial_folder import TrialFolder
 from search_spaces.spec import yaml_document
 from search_spaces.spec.load import load_sweep
 from search_spaces.spec.problems import SpecError
-from search_spaces.spec.search_config import METHODS
+from search_spaces.spec.sections.search import METHODS
 from search_spaces.spec.sweep_file import keys_that_may_change
 from search_spaces.spec.sweep_spec import SweepSpec
 from trainer.errors import Busy

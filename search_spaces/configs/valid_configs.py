@@ -13,8 +13,9 @@ from search_spaces.configs.draw_check import values_never_valid
 from search_spaces.configs.draws import draw
 from search_spaces.spec.cross_field_rules import problems_of, validated
 from search_spaces.spec.problems import Keys, Problem, SpecError
-from search_spaces.spec.search_config import Method
-from search_spaces.spec.sweep_spec import Parameter, ResourcesConfig, SweepSpec, ehvi_knows
+from search_spaces.spec.sections.resources import ResourcesConfig
+from search_spaces.spec.sections.search import Method
+from search_spaces.spec.sweep_spec import Parameter, SweepSpec, ehvi_knows
 from trainer.config.trial import TrialConfig
 
 # A draw that breaks a rule between keys is drawn again; a space where this many in a row do is a mistake.

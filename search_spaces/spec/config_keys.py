@@ -21,7 +21,7 @@ from pydantic_core import ErrorDetails
 
 from search_spaces.spec.nested import get, nested
 from search_spaces.spec.problems import Keys, Problem, did_you_mean, plain
-from search_spaces.spec.sweep_spec import TrialKeys
+from search_spaces.spec.sections.resources import TrialKeys
 from trainer.config.section import Section
 
 # Bounds and lengths, by pydantic's name of the error; the field in braces is the error's own context.

@@ -13,7 +13,8 @@ from search_spaces.configs.combinations import Combination
 from search_spaces.spec.config_keys import find_key, problem_of
 from search_spaces.spec.nested import get
 from search_spaces.spec.problems import Keys, Problem, plain
-from search_spaces.spec.sweep_spec import Parameter, ResourcesConfig, SweepSpec
+from search_spaces.spec.sections.resources import ResourcesConfig
+from search_spaces.spec.sweep_spec import Parameter, SweepSpec
 from search_spaces.spec.yaml_document import Document
 from trainer.config.trial import TrialConfig
 

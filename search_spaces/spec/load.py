@@ -197,6 +197,8 @@ def _spec_of(
         early_stopping=file.early_stopping,
         keep=file.keep,
         budget=file.budget,
+        prices=file.prices,
+        on_finish=file.on_finish,
         seeds_given=file.seeds or file.replicates.seeds,
         replicates=file.replicates,
         confirm=file.confirm,

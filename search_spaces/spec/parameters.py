@@ -10,7 +10,8 @@ from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError
 
 from search_spaces.spec.config_keys import ConfigKey, checked_value, find_key, keys_of, placed_below
 from search_spaces.spec.problems import Keys, Problem, did_you_mean
-from search_spaces.spec.sweep_spec import Kind, Parameter, TrialKeys, num_steps, stepped
+from search_spaces.spec.sections.resources import TrialKeys
+from search_spaces.spec.sweep_spec import Kind, Parameter, num_steps, stepped
 from trainer.config.section import Section
 
 KINDS: tuple[Kind, ...] = get_args(Kind)

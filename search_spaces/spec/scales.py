@@ -11,8 +11,8 @@ from search_spaces.spec.config_keys import find_key, unknown_key
 from search_spaces.spec.nested import merged
 from search_spaces.spec.parameters import KINDS
 from search_spaces.spec.problems import Keys, Problem, did_you_mean
+from search_spaces.spec.sections.resources import TrialKeys
 from search_spaces.spec.sweep_file import FULL, ScaleFile, SweepFile
-from search_spaces.spec.sweep_spec import TrialKeys
 
 
 def check_scales(file: SweepFile, wanted: str) -> list[Problem]:

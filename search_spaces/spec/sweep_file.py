@@ -12,19 +12,19 @@ from typing import Annotated, Any, get_args
 from pydantic import BeforeValidator, Field, InstanceOf, WithJsonSchema, create_model
 
 from search_spaces.spec.config_keys import RuleError, part_of
-from search_spaces.spec.early_stopping_config import EarlyStoppingConfig, KeepConfig
 from search_spaces.spec.problems import did_you_mean
-from search_spaces.spec.replicates_config import ConfirmConfig, ReplicatesConfig, Seeds
-from search_spaces.spec.search_config import SearchConfig
+from search_spaces.spec.sections.budget import BudgetConfig, Kind, OnFinishConfig, Price
+from search_spaces.spec.sections.early_stopping import EarlyStoppingConfig
+from search_spaces.spec.sections.keep import KeepConfig
+from search_spaces.spec.sections.replicates import ConfirmConfig, ReplicatesConfig, Seeds
+from search_spaces.spec.sections.resources import AdmissionConfig, ResourcesConfig
+from search_spaces.spec.sections.search import SearchConfig
 from search_spaces.spec.sweep_spec import (
     DEFAULT_CONSTRAINTS,
     DEFAULT_OBJECTIVES,
     OBJECTIVES,
-    AdmissionConfig,
-    BudgetConfig,
     Constraint,
     Direction,
-    ResourcesConfig,
 )
 from search_spaces.spec.yaml_document import plain_scalar
 from trainer.config.section import Section
@@ -149,6 +149,14 @@ class SweepFile(Section):
     early_stopping: Annotated[EarlyStoppingConfig, MAY_CHANGE] = Field(default_factory=EarlyStoppingConfig)
     keep: Annotated[KeepConfig, MAY_CHANGE] = Field(default_factory=KeepConfig)
     budget: Annotated[BudgetConfig, MAY_CHANGE] = Field(default_factory=BudgetConfig)
+    prices: Annotated[dict[Kind, Price], MAY_CHANGE] = Field(
+        default_factory=dict,
+        description="US dollars an hour of one accelerator, or of a machine without, by kind: {H100: 2.99, CPU: 0}",
+        json_schema_extra=_takes("a mapping of kinds to US dollars an hour"),
+    )
+    on_finish: Annotated[OnFinishConfig | None, MAY_CHANGE] = Field(
+        default=None, json_schema_extra=_takes("`command`, and perhaps `ends`")
+    )
     seeds: Annotated[Seeds | None, MAY_CHANGE] = Field(
         default=None,
         description="the replicates of a config: a list, or how many; null = 3 with replicates near_front, else 1",

@@ -6,10 +6,10 @@ import operator
 from collections.abc import Iterable, Iterator
 
 from search_spaces.configs.valid_configs import MAX_ARMS, num_combinations
-from search_spaces.spec import early_stopping_config
 from search_spaces.spec.nested import get, leaves
 from search_spaces.spec.problems import Problem, dotted
-from search_spaces.spec.search_config import UNREAD
+from search_spaces.spec.sections import early_stopping
+from search_spaces.spec.sections.search import UNREAD
 from search_spaces.spec.sweep_spec import (
     SCORES,
     SIZES,
@@ -58,7 +58,7 @@ def sweep_problems(spec: SweepSpec) -> Iterator[Problem]:
 
 def _early_stopping(spec: SweepSpec) -> Iterator[Problem]:
     method, given = spec.early_stopping.method, spec.early_stopping.model_fields_set
-    for key in early_stopping_config.UNREAD[method]:
+    for key in early_stopping.UNREAD[method]:
         if key in given:
             rule = f"has no effect with method {method}"
             yield Problem(keys=("early_stopping", key), rule=rule, hint="remove it, or use method best_case")

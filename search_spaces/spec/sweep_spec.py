@@ -12,12 +12,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
-
-from search_spaces.spec.early_stopping_config import EarlyStoppingConfig, KeepConfig, StoppingMethod
 from search_spaces.spec.nested import get, leaves, way_to
 from search_spaces.spec.problems import Keys
-from search_spaces.spec.replicates_config import (
+from search_spaces.spec.sections.budget import BudgetConfig, OnFinishConfig
+from search_spaces.spec.sections.early_stopping import EarlyStoppingConfig, StoppingMethod
+from search_spaces.spec.sections.keep import KeepConfig
+from search_spaces.spec.sections.replicates import (
     CONFIRM_CONFIGS,
     CONFIRM_SHARE,
     FIRST_FRESH_SEED,
@@ -25,10 +25,9 @@ from search_spaces.spec.replicates_config import (
     ReplicatesConfig,
     When,
 )
-from search_spaces.spec.search_config import ADAPTIVE, Method, SearchConfig
+from search_spaces.spec.sections.resources import AdmissionConfig, ResourcesConfig
+from search_spaces.spec.sections.search import ADAPTIVE, Method, SearchConfig
 from search_spaces.spec.yaml_document import Document
-from trainer.config.section import Section
-from trainer.config.trial import TrialConfig
 
 Kind = Literal["choice", "grid", "range", "log_range", "steps"]
 Direction = Literal["min", "max"]
@@ -49,62 +48,7 @@ SIZES = ("artifact_bytes", "total_bytes")
 DEFAULT_OBJECTIVES: dict[str, Direction] = {"ce": "min", "artifact_bytes": "min"}
 DEFAULT_CONSTRAINTS: tuple[str, ...] = ("total_bytes <= 16_000_000",)  # artifact and the code that scores it
 
-# Ray knows more kinds than these; they are here so that `h100` is not a kind of its own that no node ever has.
-KNOWN_ACCELERATORS: tuple[str, ...] = (
-    *("any", "CPU", "H100", "A40", "H200", "B200", "A100", "A100-40G", "A100-80G", "A10G", "A6000"),
-    *("L4", "L40S", "T4", "V100", "P100"),
-)
-MAX_TRIALS = 1_000_000
-
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {"<=": operator.le, ">=": operator.ge}
-
-
-class BudgetConfig(Section):
-    """Where the sweep ends, if not with its space."""
-
-    trials: int | None = Field(default=None, ge=1, le=MAX_TRIALS, description="most trials, replicates counted")
-
-
-class AdmissionConfig(Section):
-    """Which planned trials are not worth a device: those whose artifact cannot keep the sweep's limits in bytes."""
-
-    max_expected_ratio: float | None = Field(
-        default=2.0, ge=1, description="expected bytes over the limit; null = only what certainly breaks it is refused"
-    )
-
-
-class ResourcesConfig(Section):
-    """What one trial is given, in Ray's terms."""
-
-    accelerator: str = Field(
-        default="any", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="a kind as Ray names it, CPU, or any"
-    )
-    cpus: float | None = Field(default=None, gt=0, le=1024, description="null = the trial's num_threads")
-    gpus: float | None = Field(default=None, ge=0, le=1024, description="a part of one, or whole ones; null = by kind")
-    move: Literal["accelerator", "any"] = Field(
-        default="accelerator", description="where a checkpoint goes on: on the same accelerator, or on any"
-    )
-
-    @field_validator("accelerator")
-    @classmethod
-    def _spelt_as_ray_does(cls, name: str) -> str:
-        for known in KNOWN_ACCELERATORS:
-            if name != known and name.casefold() == known.casefold():
-                raise ValueError(f"must be spelt {known}")
-        return name
-
-    @field_validator("gpus")
-    @classmethod
-    def _part_or_whole(cls, gpus: float | None) -> float | None:
-        if gpus is not None and gpus > 1 and gpus != int(gpus):
-            raise ValueError("must be at most 1 or a whole number: Ray shares one GPU, or gives whole ones")
-        return gpus
-
-
-class TrialKeys(TrialConfig):
-    """The tree of keys that a space may name: a trial's, and its resources."""
-
-    resources: ResourcesConfig = Field(default_factory=ResourcesConfig)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,6 +150,8 @@ class SweepSpec:
     method: Method = "grid"  # of `search`, with auto resolved
     early_stopping: EarlyStoppingConfig = dataclasses.field(default_factory=EarlyStoppingConfig)
     keep: KeepConfig = dataclasses.field(default_factory=KeepConfig)
+    prices: dict[str, float] = dataclasses.field(default_factory=dict)
+    on_finish: OnFinishConfig | None = None
     seeds_given: tuple[int, ...] | None = None
     replicates: ReplicatesConfig = dataclasses.field(default_factory=ReplicatesConfig)
     confirm: ConfirmConfig = dataclasses.field(default_factory=ConfirmConfig)
@@ -297,6 +243,8 @@ class SweepSpec:
             "early_stopping": self.early_stopping.resolved(self.stopping),
             "keep": self.keep.model_dump(),
             "budget": self.budget.model_dump(),
+            **({"prices": self.prices} if self.prices else {}),
+            **({} if self.on_finish is None else {"on_finish": self.on_finish.model_dump(mode="json")}),
             "seeds": list(self.seeds),
             "replicates": self._replicates(),
             "confirm": {"configs": self.num_confirmed, "seeds": self.confirm.seeds},

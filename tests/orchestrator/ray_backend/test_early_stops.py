@@ -29,7 +29,7 @@ from orchestrator.store.recorder import Recorder
 from orchestrator.store.requests import Request
 from orchestrator.store.run_folder import RunFolder
 from orchestrator.worker import Job
-from search_spaces.spec.early_stopping_config import KeepConfig
+from search_spaces.spec.sections.keep import KeepConfig
 from trainer.config.trial import TrialConfig
 from trainer.control import GO_ON, Command
 from trainer.result import Status, TrialResult

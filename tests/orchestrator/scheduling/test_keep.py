@@ -17,7 +17,7 @@ from orchestrator.early_stopping.rule import Verdict
 from orchestrator.scheduling.keep import ToCome, far_checkpoints, removable_artifacts, to_come
 from orchestrator.search.planner import PlannedTrial, plan
 from results.analysis.pareto_info import ParetoInfo, pareto_info
-from search_spaces.spec.early_stopping_config import KeepConfig
+from search_spaces.spec.sections.keep import KeepConfig
 from search_spaces.spec.sweep_spec import SweepSpec
 
 LIMIT_BYTES = 1_000

@@ -19,7 +19,7 @@ from s3_server import BUCKET, S3Server, error_body, s3_server
 from orchestrator.store import dataset_copy
 from orchestrator.store.dataset_copy import HUB, CopyEnded, Wanted, Watch, is_data_source, local_data_root
 from orchestrator.store.file_server import FileServer, ServedStore, dataset_files
-from orchestrator.store.object_store import ObjectStore
+from orchestrator.store.remote.object_store import ObjectStore
 from results import object_store
 from results.object_store import open_bucket
 from trainer.corpus import download

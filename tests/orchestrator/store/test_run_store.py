@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from s3_server import BUCKET, S3Server
 
 from orchestrator.store.file_server import SECONDS_OF_PATIENCE, FileServer, ServedStore, dataset_files
-from orchestrator.store.object_store import ObjectStore
+from orchestrator.store.remote.object_store import ObjectStore
 from orchestrator.store.run_store import (
     CHUNK_BYTES,
     LocalStore,

@@ -24,8 +24,9 @@ from orchestrator.cli.plan import plan as plan_command
 from search_spaces.configs import draw_check
 from search_spaces.spec.config_keys import keys_of
 from search_spaces.spec.problems import SpecError
+from search_spaces.spec.sections.resources import TrialKeys
 from search_spaces.spec.sweep_file import SweepFile
-from search_spaces.spec.sweep_spec import OBJECTIVES, TrialKeys
+from search_spaces.spec.sweep_spec import OBJECTIVES
 
 NUM_CASES = 20_000  # six minutes of one core
 NUM_QUICK_CASES = 150

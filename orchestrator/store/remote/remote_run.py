@@ -17,10 +17,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from orchestrator.errors import MachineError, UsageError
 from orchestrator.repeating import repeating
-from orchestrator.store.driver_lock import SECONDS_BETWEEN_RENEWALS, DriverLock
-from orchestrator.store.object_store import ObjectStore
+from orchestrator.store.remote.driver_lock import SECONDS_BETWEEN_RENEWALS, DriverLock
+from orchestrator.store.remote.object_store import ObjectStore
+from orchestrator.store.remote.run_mirror import RunMirror, all_sent, file_clock
 from orchestrator.store.run_folder import RunFolder
-from orchestrator.store.run_mirror import RunMirror, all_sent, file_clock
 from orchestrator.store.run_store import TransferError, download
 from orchestrator.store.workplace import cache_folder
 from results.errors import ResultsError

@@ -1,4 +1,4 @@
-"""The sections `early_stopping` and `keep` of a sweep: which trials are stopped, and what the run folder keeps."""
+"""The section `early_stopping` of a sweep: which trials are stopped."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from pydantic import Field
 from trainer.config.section import Section
 
 StoppingMethod = Literal["auto", "best_case", "asha", "none"]
-Kept = Literal["all", "front", "none"]
-MAX_CHECKPOINTS = 1_000_000
 # The settings that a method does not read.
 UNREAD: dict[StoppingMethod, tuple[str, ...]] = {
     "auto": (),
@@ -40,23 +38,3 @@ class EarlyStoppingConfig(Section):
     def resolved(self, method: StoppingMethod) -> dict[str, Any]:
         """As plain values, with `method` for auto, and only the settings that it reads."""
         return {**self.model_dump(exclude=set(UNREAD[method])), "method": method}
-
-
-class KeepConfig(Section):
-    """What a run folder keeps of its trials. Rows, curves and configs always stay. See `docs/sweeps.md`."""
-
-    artifacts: Kept = Field(
-        default="all",
-        description="of every trial; of those that may be on the front, or are compared with it; or of none",
-        json_schema_extra={"expected": "all, front or none"},
-    )
-    checkpoints: int = Field(
-        default=10,
-        ge=0,
-        le=MAX_CHECKPOINTS,
-        description="of trials that early stopping ended: of those that came nearest to the front",
-    )
-
-    def text(self) -> str:
-        """As a sweep file says it."""
-        return f"keep: {{artifacts: {self.artifacts}, checkpoints: {self.checkpoints}}}"

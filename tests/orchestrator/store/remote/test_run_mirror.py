@@ -12,12 +12,12 @@ from rich.console import Console
 from s3_server import BUCKET, S3Server, error_body, s3_server
 
 from orchestrator.errors import MachineError, UsageError
-from orchestrator.store import driver_lock
-from orchestrator.store import remote_run as remote_runs
-from orchestrator.store.driver_lock import DriverLock
-from orchestrator.store.object_store import ObjectStore
-from orchestrator.store.remote_run import local_copy, remote_run
-from orchestrator.store.run_mirror import RunMirror
+from orchestrator.store.remote import driver_lock
+from orchestrator.store.remote import remote_run as remote_runs
+from orchestrator.store.remote.driver_lock import DriverLock
+from orchestrator.store.remote.object_store import ObjectStore
+from orchestrator.store.remote.remote_run import local_copy, remote_run
+from orchestrator.store.remote.run_mirror import RunMirror
 from orchestrator.store.run_store import TransferError
 from results import ResultsError, object_store
 from results.object_store import LOCK_FILE, fetch_run, open_bucket

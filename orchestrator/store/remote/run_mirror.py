@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from orchestrator.store.driver_lock import DriverLock
-from orchestrator.store.object_store import ObjectStore
+from orchestrator.store.remote.driver_lock import DriverLock
+from orchestrator.store.remote.object_store import ObjectStore
 from orchestrator.store.trial_sync import OUTCOMES, PASSING, SHARE_OF_CHECKPOINTS
 from results.object_store import NUM_AT_ONCE
 from trainer.files import write_atomically

@@ -12,8 +12,8 @@ from file_link import Clock
 from s3_server import BUCKET, S3Server, error_body, s3_server
 
 from orchestrator.errors import MachineError, UsageError
-from orchestrator.store import driver_lock
-from orchestrator.store.driver_lock import SECONDS_BETWEEN_RENEWALS, SECONDS_OF_LEASE, DriverLock
+from orchestrator.store.remote import driver_lock
+from orchestrator.store.remote.driver_lock import SECONDS_BETWEEN_RENEWALS, SECONDS_OF_LEASE, DriverLock
 from orchestrator.store.run_store import TransferError
 from results import object_store
 from results.object_store import LOCK_FILE, open_bucket
