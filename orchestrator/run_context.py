@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.ledger.bookkeeper import Bookkeeper
+from orchestrator.ledger.timed_budget import TimedBudget
 from orchestrator.progress.display import Display
 from orchestrator.progress.sweep_status import SweepStatus
 from orchestrator.search.planner import PlannedTrial
@@ -61,6 +63,8 @@ class RunContext:
         stopper: judges running trials; None without early stopping.
         keep_going, any_versions, data_from: see `RunOptions`.
         remote: the run in an object store, of which the folder is the local copy.
+        books: what the run has cost.
+        timed: its budget of hours, dollars and the clock.
         removed: what this call has removed of trials, by the section `keep`.
     """
 
@@ -73,6 +77,8 @@ class RunContext:
     recorder: Recorder
     status: SweepStatus
     display: Display
+    books: Bookkeeper
+    timed: TimedBudget
     stopper: Stopper | None = None
     keep_going: bool = False
     any_versions: bool = False

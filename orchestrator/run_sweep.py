@@ -18,6 +18,8 @@ from orchestrator.confirmation.confirming_search import ConfirmingSearch, agains
 from orchestrator.dataset_check import check_data, check_text_to_confirm
 from orchestrator.early_stopping.stop_log import StopLog
 from orchestrator.errors import UsageError
+from orchestrator.ledger.account import open_account
+from orchestrator.ledger.on_finish import end_of, finish
 from orchestrator.plan_table import varied_settings
 from orchestrator.progress import summary
 from orchestrator.progress.display import Display
@@ -37,6 +39,7 @@ from orchestrator.store.recorder import Recorder, rows_of_open_states
 from orchestrator.store.run_folder import RunFolder
 from results.object_store import is_uri
 from search_spaces.spec.load import load_sweep
+from search_spaces.spec.sections.budget import End
 from search_spaces.spec.sweep_spec import SweepSpec
 from trainer.errors import Busy
 from trainer.locks import sole_owner
@@ -87,8 +90,9 @@ def _run_in(
         if folder.sweep_file.exists():
             folder.remove_stray_temporaries()
         confirmation = ConfirmationLog(folder.confirmation_file)
+        books, timed = open_account(folder, spec)
         verdicts, confirmed = StopLog(folder.early_stopping_file).read(), against_of(confirmation.read())
-        recorder = Recorder(folder, spec, verdicts, confirmed)
+        recorder = Recorder(folder, spec, verdicts, confirmed, books.columns)
         open_states = folder.open_states()
         finished = _read_finished(folder, recorder, open_states, console)
         chosen: Search = plan or adaptive_search(spec, folder, recorder.rows, data_sha256, console)
@@ -105,6 +109,8 @@ def _run_in(
             recorder=recorder,
             status=(status := _new_status(spec, search, backlog.admitted, examples)),
             display=Display(status, console),
+            books=books,
+            timed=timed,
             keep_going=options.keep_going,
             any_versions=options.any_versions,
             data_from=options.data_from,
@@ -114,7 +120,7 @@ def _run_in(
             run.display.note(summary.changed_spec(run, changes))
         _count_finished(run, backlog)
         with closing(search):
-            return _run_backlog(run, backlog, options.address)
+            return _run_to_its_end(run, backlog, options.address)
 
 
 def _new_status(
@@ -143,6 +149,20 @@ def _planned(spec: SweepSpec, console: Console) -> PlannedSearch:
     return search
 
 
+def _run_to_its_end(run: RunContext, backlog: Backlog, address: str | None) -> int:
+    """The exit code; then the command of `on_finish`, if this is an end that it is for."""
+    end: End | None = "failed"  # if a machine is at fault
+    try:
+        code = _run_backlog(run, backlog, address)
+        end = end_of(run.status, run.timed.left().limit)
+        return code
+    except (UsageError, KeyboardInterrupt):
+        end = None
+        raise
+    finally:
+        finish(run, end)
+
+
 def _run_backlog(run: RunContext, backlog: Backlog, address: str | None) -> int:
     """Train what is admitted, give the rest of the backlog its rows, and say what came of it; the exit code."""
     if not backlog.admitted and run.search.end is None:
@@ -155,6 +175,10 @@ def _run_backlog(run: RunContext, backlog: Backlog, address: str | None) -> int:
         for line in (*keep_all(run, ()), *summary.of_configs(run)):  # their table is by the limits of today
             run.display.note(line)
         run.display.note(summary.nothing_to_do(run))
+        return summary.exit_code(run.status)
+    if run.timed.is_over:
+        run.status.stop(run.timed.reason(), kind="budget")
+        run.display.note(summary.budget_is_used(run))
         return summary.exit_code(run.status)
     for line in summary.before_lines(run, backlog):
         run.display.note(line)
@@ -214,11 +238,12 @@ def _read_finished(
 
 
 def _count_finished(run: RunContext, backlog: Backlog) -> None:
-    planned = {trial.trial_id for trial in run.trials}
+    planned = {trial.trial_id: trial for trial in run.trials}
     for row in run.recorder.rows:
         if row["trial_id"] in planned and row["trial_id"] in backlog.finished:
             run.status.already_finished(row)
             run.search.tell(row)
+            run.timed.ended(row, planned[row["trial_id"]])
 
 
 def _begin(run: RunContext, backlog: Backlog) -> None:

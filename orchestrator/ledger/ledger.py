@@ -101,7 +101,8 @@ class Ledger:
         self.by_trial: dict[str, list[Attempt]] = {}
         self.now = 0
         self.driver_microseconds = 0  # of all drivers so far
-        self.finished: str | None = None  # the end for which `on_finish` was run last
+        self.has_begun = False
+        self.finished: str | None = None  # the end for which `on_finish` was run, since a driver last began
         self._driver_since: int | None = None
         self._unclear: set[str] = set()  # machines that the last driver saw, and this one has not seen yet
         self._last_seen = 0  # by the last driver
@@ -174,7 +175,7 @@ class Ledger:
 
     def _begin(self, now: int) -> None:
         """A new driver: machines that it sees again were there all the time; of the others nobody knows."""
-        self._last_seen = self.now
+        self._last_seen, self.has_begun, self.finished = self.now, True, None
         if self._driver_since is not None:  # the last one was killed
             self._end_driver(self.now)
         for attempt in self.open_attempts:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from orchestrator.ledger.events import MICRO_USD
 from orchestrator.progress.display import duration
 from orchestrator.progress.sweep_status import OUTCOMES, SweepStatus
 from orchestrator.run_context import RunContext
@@ -84,6 +86,12 @@ def nothing_to_do(run: RunContext) -> str:
     )
 
 
+def budget_is_used(run: RunContext) -> str:
+    """Why nothing starts, and what to do."""
+    how = "raise it in the sweep file, or with frostline extend"
+    return f"nothing starts: {run.timed.reason()}; {run.status.num_waiting} trials wait: {how} {run.folder.shown}"
+
+
 def details(run: RunContext) -> list[str]:
     """What the display says beside counts: steps saved and audits, replicates and doubts, confirmation."""
     stopping = stopping_summary(run.recorder.rows, score_column(run.spec.objectives))
@@ -113,6 +121,10 @@ def after_lines(run: RunContext, *, num_before: int) -> Iterator[str]:
     if removed := run.removed.text():
         again = f"frostline replay {root} TRIAL --out FOLDER makes an artifact again"
         yield f"not kept, by {run.spec.keep.text()}: {removed}; their rows stay, and {again}"
+    yield from money_lines(run)
+    if status.counts["deadline"]:
+        number = status.counts["deadline"]
+        yield f"{number} ended at the deadline: with more budget they go on first, from their checkpoints"
     if status.counts["stopped_early"]:
         how = f"frostline retry {root} TRIAL goes on with one, --continue-stopped with all"
         yield f"{status.counts['stopped_early']} stopped early: {how}"
@@ -120,6 +132,40 @@ def after_lines(run: RunContext, *, num_before: int) -> Iterator[str]:
         yield f"{status.counts['failed']} failed: see trials/<trial>/log.txt, and run again with --retry-failed"
     if status.counts["completed"]:
         yield f"tables in {root}/tables; next: frostline pareto {root}"
+
+
+def money_lines(run: RunContext) -> Iterator[str]:
+    """What the machines of this run have cost in all calls, and what for. Nothing where no price is known."""
+    ledger, now = run.books.ledger, run.books.ledger.now
+    totals, unknown = ledger.totals(now), ledger.unseen_micro_usd()
+    if not totals.machines:
+        return
+    parts = {**usd_by_use(run), "repeated after losses": totals.lost, "idle": totals.idle}
+    text = ", ".join(f"{name} {micro_usd / MICRO_USD:.2f}" for name, micro_usd in parts.items() if micro_usd)
+    bound = f"; up to {unknown / MICRO_USD:.2f} more for machines that nobody saw leave" if unknown else ""
+    yield f"spent {totals.machines / MICRO_USD:.2f} USD: {text}{bound}"
+
+
+def usd_by_use(run: RunContext) -> dict[str, int]:
+    """Millionths of a dollar of trials by what came of them: on the front, dominated, or the status."""
+    ledger, now = run.books.ledger, run.books.ledger.now
+    on_front = _on_front(run)
+    found: Counter[str] = Counter()
+    rows = {row["trial_id"]: row for row in run.recorder.rows}
+    for trial_id, attempts in ledger.by_trial.items():
+        row = rows.get(trial_id)
+        status = "not finished" if row is None else row["status"].replace("_", " ")
+        if row is not None and row["status"] == "completed":
+            status = "front" if row["config_id"] in on_front else "dominated"
+        found[status] += sum(one.micro_usd(now) - one.lost_micro_usd(now) for one in attempts)
+    return dict(found)
+
+
+def _on_front(run: RunContext) -> set[str]:
+    if not run.status.counts["completed"]:
+        return set()
+    info = pareto_info(load(run.folder.root), run.spec.objectives, [str(limit) for limit in run.spec.constraints])
+    return {group.config_id for group in info.groups if group.on_front}
 
 
 def of_configs(run: RunContext) -> Iterator[str]:
@@ -154,6 +200,8 @@ def exit_code(status: SweepStatus) -> int:
     """0 nothing failed, 1 some trials did, 3 the machine is at fault, 130 interrupted."""
     num_failed = status.num_finished - sum(status.counts[name] for name in NO_FAILURES)
     if status.num_finished < status.num_trials:
+        if status.stop_kind == "budget":
+            return SOME_FAILED if num_failed else ALL_WELL
         if status.stop_kind is not None:
             return {"fault": MACHINE_FAULT, "pause": SOME_FAILED, "interrupt": INTERRUPTED}[status.stop_kind]
         return SOME_FAILED if status.pauses else INTERRUPTED

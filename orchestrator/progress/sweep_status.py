@@ -17,8 +17,8 @@ from orchestrator.scheduling.cost_model import Cost
 OUTCOMES = ("completed", "failed", "diverged", "out_of_memory", "infeasible", "stopped_early", "deadline")
 
 
-# Who stops a sweep: a user, a fault of a machine, or the circuit breaker.
-StopKind = Literal["interrupt", "fault", "pause"]
+# Who stops a sweep: a user, a fault of a machine, the circuit breaker, or a budget of time or dollars.
+StopKind = Literal["interrupt", "fault", "pause", "budget"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

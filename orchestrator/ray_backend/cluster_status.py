@@ -10,6 +10,7 @@ import ray
 
 from orchestrator.cluster.node_table import plain_table
 from orchestrator.cluster.ray_start import ACCELERATOR_LABEL, PRICE_LABEL, VERSION_LABEL
+from orchestrator.ledger.events import MICRO_USD, Machine
 from orchestrator.ray_backend.session import ray_session
 from orchestrator.scheduling.placement import CPU, Node
 
@@ -106,6 +107,22 @@ def node_of(entry: dict[str, Any]) -> Node:
     kind = (label or _kind_by_resource(resources)) if gpus else CPU
     is_labelled = bool(gpus and label)
     return Node(node_id=entry["NodeID"], kind=kind, cpus=float(resources["CPU"]), gpus=gpus, is_labelled=is_labelled)
+
+
+def machines_of(ray_nodes: Iterable[dict[str, Any]]) -> list[Machine]:
+    """Every living node of `ray.nodes()` that is paid for, with its price if its label says one."""
+    found = [status_of(entry, {}) for entry in ray_nodes if entry["Alive"]]
+    return [
+        Machine(
+            node=node.node_id,
+            host=node.host,
+            accelerator=node.kind or CPU,
+            cpus=node.cpus,
+            gpus=node.gpus,
+            micro_usd_per_hour=None if node.usd_per_hour is None else round(node.usd_per_hour * MICRO_USD),
+        )
+        for node in found
+    ]
 
 
 def text_of(nodes: Iterable[NodeStatus]) -> list[str]:

@@ -6,8 +6,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -17,10 +17,11 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.trainable.function_trainable import wrap_function
 
 from orchestrator import worker
-from orchestrator.errors import MachineError
+from orchestrator.errors import MachineError, UsageError
 from orchestrator.interrupts import on_interrupt
+from orchestrator.ledger.on_finish import finish
 from orchestrator.progress.display import Display
-from orchestrator.ray_backend.cluster_status import cluster_nodes
+from orchestrator.ray_backend.cluster_status import cluster_nodes, machines_of
 from orchestrator.ray_backend.control import BoardActor, WorkerEnd, end_trial_on_sigterm
 from orchestrator.ray_backend.file_server import server_call, start_file_server
 from orchestrator.ray_backend.head_watch import (
@@ -60,6 +61,7 @@ def drive(
     run.display.note("connecting to " + (address or "a Ray of its own on this machine"))
     with reaper() if address is None else nullcontext(), ray_session(address), clean_tune_folder(folder):
         pool = Pool(cluster_nodes(ray.nodes()))
+        _require_prices(run)
         needs = [*waiting, *(run.examples if run.search.end is None else ())]
         check_placement(needs, pool)
         if len({node.node_id for node in pool.nodes}) > 1 or any(node.gpus for node in pool.nodes):
@@ -73,20 +75,44 @@ def drive(
         tuner = _tuner(PlanSearcher(run, waiting, pool, control), run, _trainable(control.handle, files))
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it would print, the display prints
         seconds_of_silence = SECONDS_OF_SILENCE_EMBEDDED if address is None else SECONDS_OF_SILENCE_CLUSTER
-        watch = HeadWatch(ray.get_runtime_context().gcs_address, seconds_of_silence, partial(_abort, run.display))
+        watch = HeadWatch(ray.get_runtime_context().gcs_address, seconds_of_silence, partial(_abort, run))
         with (
             on_interrupt(lambda: run.status.stop("interrupted")),
             run.display,
             timed_session(folder),
+            _account(run),
             repeating(watch.look, SECONDS_BETWEEN_LOOKS),
         ):
             tuner.fit()
 
 
-def _abort(display: Display, line: str) -> None:
+@contextmanager
+def _account(run: RunContext) -> Iterator[None]:
+    """Keep the account of what the machines cost while this driver is at work."""
+    run.books.begin(lambda trial_id: run.folder.trial(trial_id).checkpoint_seconds())
+    run.books.saw(machines_of(ray.nodes()))
+    yield
+    run.books.end()
+
+
+def _require_prices(run: RunContext) -> None:
+    """A budget of dollars needs the price of every machine. Raises UsageError, naming those without one."""
+    if run.spec.budget.usd is None:
+        return
+    machines = [run.books.priced(machine) for machine in machines_of(ray.nodes())]
+    unknown = sorted({f"{one.host} ({one.accelerator})" for one in machines if one.micro_usd_per_hour is None})
+    if unknown:
+        raise UsageError(
+            f"budget.usd needs the price of every machine, and nobody says what {', '.join(unknown)} costs: write it "
+            "in the sweep file (prices: {H100: 2.99, CPU: 0}), or join the machine with --usd-per-hour"
+        )
+
+
+def _abort(run: RunContext, line: str) -> None:
     """End the process at once, with the exit code of a fault of the machine: the main thread may wait for ever."""
-    display.close()
+    run.display.close()
     print(f"error: {line}", file=sys.stderr, flush=True)
+    finish(run, "failed")
     os._exit(MachineError.exit_code)
 
 

@@ -18,11 +18,11 @@ from orchestrator.errors import MachineError
 from orchestrator.hang_watch import read_hang
 from orchestrator.progress.summary import details
 from orchestrator.ray_backend.bundles import bundle_of
-from orchestrator.ray_backend.cluster_status import cluster_nodes
+from orchestrator.ray_backend.cluster_status import cluster_nodes, machines_of
 from orchestrator.ray_backend.control import DriverEnd, end_process
 from orchestrator.ray_backend.jobs import Jobs
+from orchestrator.ray_backend.pausing import Pausing
 from orchestrator.run_context import RunContext
-from orchestrator.scheduling.circuit_breaker import CircuitBreaker
 from orchestrator.scheduling.cost_model import training_cost
 from orchestrator.scheduling.placement import Pool, choose, unplaceable
 from orchestrator.scheduling.retries import MAX_DEATHS, MAX_HANGS, Retries
@@ -54,13 +54,13 @@ class PlanSearcher(Searcher):
         self.run, self.pool, self.control = run, pool, control
         self.waiting = {trial.trial_id: trial for trial in waiting}
         self.running: dict[str, tuple[PlannedTrial, Job]] = {}  # by Tune's own trial id
-        self.retries, self.breaker = Retries(), None if run.keep_going else CircuitBreaker()
-        self.paused_recipes: set[str] = set()
+        self.retries, self.pausing = Retries(), Pausing(run, pool)
         self.faults: dict[str, Fault] = {}  # by trial id
         self.silent: dict[str, str] = {}  # trials whose process was ended, and why, by trial id
         self.stopped: dict[str, str] = {}  # trials that `frostline stop` ends, with the reason, by trial id
         self.reported: dict[str, int] = {}  # steps by the last report, by trial id
         self.told_to_stop = False
+        self.told_deadline: set[str] = set()
         # what the trials of the search may need, once each
         self.needs = list({(one.accelerator, one.cpus, one.gpus): one for one in run.examples}.values())
         self.last_look_seconds = -math.inf
@@ -79,6 +79,8 @@ class PlanSearcher(Searcher):
             candidates = self._candidates()
             placed = choose(candidates, self.pool, paused=paused)
         if placed is None:
+            if not self.running and self._is_out_of_time(candidates):
+                status.stop(self.run.timed.reason(), kind="budget")
             # what a pause holds back never ends, and so what waits for it never comes
             is_over = not candidates and (self.run.search.end is not None or self.run.search.waits_for_results)
             if not self.running and (status.is_stopping or is_over or self._is_stuck(candidates or self.needs)):
@@ -92,6 +94,7 @@ class PlanSearcher(Searcher):
         del self.waiting[trial.trial_id]
         self.running[trial_id] = trial, job
         self.pool.acquire(trial_id, slot)
+        self.run.books.started(job.attempt, trial.trial_id, slot)
         self.control.forget(trial.trial_id)
         self.run.status.started(trial.trial_id, slot.kind)
         return {"bundle": bundle_of(slot, self.pool), "job": json.dumps(dataclasses.asdict(job))}
@@ -102,12 +105,22 @@ class PlanSearcher(Searcher):
         return {*self.waiting, *(trial.trial_id for trial, _ in self.running.values())}
 
     def _candidates(self) -> list[PlannedTrial]:
-        return [trial for trial in self.waiting.values() if trial.config.recipe not in self.paused_recipes]
+        """Trials that wait, are not held back, and would be finished in time."""
+        return self.run.timed.in_time(self._not_paused(), self.pool.kinds, self.run.status.time_left.costs)
+
+    def _not_paused(self) -> list[PlannedTrial]:
+        return [trial for trial in self.waiting.values() if trial.config.recipe not in self.pausing.recipes]
+
+    def _is_out_of_time(self, candidates: Sequence[PlannedTrial]) -> bool:
+        """Something is left to do, and nothing of it would be finished in time."""
+        is_planned = self.run.search.end is not None
+        is_left = bool(self._not_paused()) or not is_planned
+        return is_left and not candidates and (is_planned or not self.run.timed.may_ask(self.pool.kinds))
 
     def _take_more(self, num_waiting: int, paused: frozenset[str]) -> bool:
         """Ask the search for its next trials, where a slot is free that nothing waits for; whether any came."""
         search, status = self.run.search, self.run.status
-        if search.end is not None or num_waiting >= MAX_WAITING:
+        if search.end is not None or num_waiting >= MAX_WAITING or not self.run.timed.may_ask(self.pool.kinds):
             return False
         if not any(self.pool.free_slot(example, paused) for example in self.needs):
             return False
@@ -138,6 +151,7 @@ class PlanSearcher(Searcher):
         self.control.forget(trial.trial_id)
         try:
             outcome = self._outcome(trial, job, died=error)
+            self._settle(job, outcome or job.folder.state())
             if outcome is not None:
                 self._record(trial, job, outcome)
                 return
@@ -176,6 +190,12 @@ class PlanSearcher(Searcher):
             return self._failed(job, f"the worker died {MAX_DEATHS} times while running this trial")
         return None
 
+    def _settle(self, job: Job, left: TrialResult | None) -> None:
+        """The attempt holds its slot no more. `left`: its result or state, None if it was lost."""
+        status = None if left is None else left.status
+        self.run.books.stopped(job.attempt, status, job.folder.checkpoint_seconds())
+        self.told_deadline.discard(job.trial_id)
+
     def _failed(self, job: Job, reason: str) -> TrialResult | None:
         job.folder.write_failure(job.config, job.placement(node=None), reason)
         return job.folder.result()
@@ -184,32 +204,12 @@ class PlanSearcher(Searcher):
         row = self.run.recorder.record(trial.trial_id, outcome)
         self.run.status.finished(row)
         self.run.search.tell(row)
+        self.run.timed.ended(row, trial)
         if self.run.stopper is not None:
             self.run.stopper.ended(row, trial.config, read_looks(job.folder.curve_file))
         keep_after(self.run, row, self._under_way)
-        if self.breaker is None:
-            return
-        node, recipe = job.folder.node() or "", trial.config.recipe
-        if recipe in self.paused_recipes or node in self.pool.excluded:
-            return  # it was under way when that was paused
-        if outcome.status != "failed":
-            self.breaker.succeeded(node=node, recipe=recipe)
-            return
-        nodes = {one.node_id for one in self.pool.nodes}
-        recipes = {one.config.recipe for one in self.waiting.values()} - self.paused_recipes
-        error = outcome.error or ""
-        pause = self.breaker.failed(error, node=node, recipe=recipe, nodes=nodes, recipes=recipes)
-        if pause is None:
-            return
-        self.run.display.tick()  # the line of the failure first
-        self.run.display.note(f"{pause.text()}; --keep-going goes on all the same")
-        self.run.status.pause(pause.text())
-        if pause.scope == "node":
-            self.pool.exclude(pause.name)
-        elif pause.scope == "recipe":
-            self.paused_recipes.add(pause.name)
-        else:
-            self.run.status.stop(pause.text(), kind="pause")
+        waiting = (one.config.recipe for one in self.waiting.values())
+        self.pausing.ended(outcome, node=job.folder.node() or "", recipe=trial.config.recipe, waiting=waiting)
 
     def _at_fault(self, fault: Fault, node_id: str | None) -> None:
         """Use a node with damaged data, a full disk or no link no more; a run folder that is at fault ends the sweep.
@@ -233,11 +233,14 @@ class PlanSearcher(Searcher):
         self._obey_rule()
         if time.monotonic() - self.last_look_seconds < SECONDS_BETWEEN_LOOKS:
             return
-        nodes = cluster_nodes(ray.nodes())
+        entries = ray.nodes()
+        nodes = cluster_nodes(entries)
         if not nodes:
             raise MachineError("Ray died: no node of it is left. The same command goes on where this ended")
         self.pool.set_nodes(nodes)
         self._read_news()
+        self.run.books.saw(machines_of(entries))
+        self._obey_deadline()
         for request in self.run.folder.requests.take():
             if request.kind == "retry":
                 self._retry(request)
@@ -264,6 +267,14 @@ class PlanSearcher(Searcher):
             if age_seconds > SECONDS_OF_SILENCE and trial_id not in self.silent:
                 self.silent[trial_id] = f"hung: no sign of life for {age_seconds:.0f} s, last in {beat.stage}"
                 end_process(beat.node, beat.pid)
+
+    def _obey_deadline(self) -> None:
+        """Tell the trials that would overrun the budget to checkpoint and end, once each."""
+        status = self.run.status
+        for trial_id, reason in self.run.timed.to_end(status.running.values(), status.time_left.costs):
+            if trial_id not in self.told_deadline:
+                self.told_deadline.add(trial_id)
+                self.control.tell(Command("deadline", reason), trial_id)
 
     def _obey_rule(self) -> None:
         """Tell the trials that the rule stops, and go on with those that may win after all.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -30,10 +30,12 @@ class Recorder:
         spec: SweepSpec,
         verdicts: dict[str, Verdict] | None = None,
         confirmed: dict[str, str | None] | None = None,
+        cost_of: Callable[[str], dict[str, Any]] = lambda trial_id: {},
     ) -> None:
         self.folder, self.spec = folder, spec
         self.verdicts = {} if verdicts is None else verdicts  # of early stopping, by trial id
         self.confirmed = {} if confirmed is None else confirmed  # what a trial of confirmation is compared with, by id
+        self.cost_of = cost_of  # the columns of what a trial has cost
         self.rows: list[dict[str, Any]] = []
         self.curves: list[list[dict[str, Any]]] = []  # of the last fragment, so that recording reads no curve twice
 
@@ -98,7 +100,8 @@ class Recorder:
         row = row_of(self.spec, self.folder.trial(trial_id), result)
         is_confirming = trial_id in self.confirmed
         stage = {"stage": "confirm" if is_confirming else "search", "confirm_against": self.confirmed.get(trial_id)}
-        return {**row, **stage, **_stopping(self.verdicts.get(trial_id), score_column(self.spec.objectives))}
+        stopping = _stopping(self.verdicts.get(trial_id), score_column(self.spec.objectives))
+        return {**row, **stage, **stopping, **self.cost_of(trial_id)}
 
     def _num_fragments(self) -> int:
         return -(-len(self.rows) // TRIALS_PER_FRAGMENT)

@@ -80,6 +80,16 @@ class RunFolder:
         return self.root / "confirmation.jsonl"
 
     @property
+    def ledger_file(self) -> Path:
+        """The record of what the run has cost; see `ledger/events.py`."""
+        return self.root / "ledger.jsonl"
+
+    @property
+    def extensions_file(self) -> Path:
+        """What `frostline extend` has added to the budget; see `ledger/extensions.py`."""
+        return self.root / "extensions.jsonl"
+
+    @property
     def tune_folder(self) -> Path:
         """Ray Tune's own files. Never read, removed at the end."""
         return self.root / ".tune"

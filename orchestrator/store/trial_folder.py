@@ -70,6 +70,13 @@ class TrialFolder(TrialFiles):
         placement = read_json(self.placement_file, {"trial_id": str}, types)
         return {key: placement[key] for key in types}
 
+    def checkpoint_seconds(self) -> float | None:
+        """When its checkpoint was written, or came here, in seconds since 1970; None if there is none."""
+        try:
+            return self.checkpoint_file.stat().st_mtime
+        except OSError:
+            return None
+
     def node(self) -> str | None:
         """The cluster's id of the node it ran on last; None where that is not known."""
         try:

@@ -13,16 +13,22 @@ import pyarrow.parquet as pq
 
 from results.errors import ResultsError
 from results.object_store import fetch_run, is_uri
-from results.tables import schema
+from results.tables import account, schema
+from results.tables.columns import SCHEMA_VERSION
 
 
 @dataclasses.dataclass(frozen=True)
 class Tables:
-    """`trials`: one row per trial; `curves`: one row per reported step. Columns: SCHEMA.md."""
+    """`trials`: one row per trial; `curves`: one row per reported step; `attempts` and `nodes`: what the run has cost.
+
+    Columns: SCHEMA.md.
+    """
 
     trials: pd.DataFrame
     curves: pd.DataFrame
     folders: tuple[Path, ...] = ()
+    attempts: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    nodes: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
 
 
 def load(folders: str | Path | Iterable[str | Path]) -> Tables:
@@ -41,7 +47,15 @@ def load(folders: str | Path | Iterable[str | Path]) -> Tables:
     curves = [
         _read_folder(folder, "curves", schema.curves_schema(), ["sweep", "trial_id", "step"]) for folder in chosen
     ]
-    return Tables(trials=_to_frame(trials), curves=_to_frame(curves), folders=tuple(chosen))
+    attempts = [_read_folder(one, "attempts", account.attempts_schema(), ["sweep", "attempt"]) for one in chosen]
+    nodes = [_read_folder(one, "nodes", account.nodes_schema(), ["sweep", "node"]) for one in chosen]
+    return Tables(
+        trials=_to_frame(trials),
+        curves=_to_frame(curves),
+        folders=tuple(chosen),
+        attempts=_to_frame(attempts),
+        nodes=_to_frame(nodes),
+    )
 
 
 def from_arrow(trials: pa.Table, curves: pa.Table | None = None) -> Tables:
@@ -100,11 +114,11 @@ def _read_file(path: Path) -> pa.Table:
 def _conform(table: pa.Table, wanted: pa.Schema, path: Path) -> pa.Table:
     """Bring a file's table to the present schema."""
     version = _schema_version(table, path)
-    if version > schema.SCHEMA_VERSION:
+    if version > SCHEMA_VERSION:
         raise ResultsError(
-            f"{path} has schema_version {version}, but this frostline reads up to {schema.SCHEMA_VERSION}: update it"
+            f"{path} has schema_version {version}, but this frostline reads up to {SCHEMA_VERSION}: update it"
         )
-    if "trial_id" not in table.column_names:
+    if not {"trial_id", "node"} & set(table.column_names):
         raise ResultsError(f"{path} is no table of frostline: it has no column trial_id")
     columns = [
         _cast(table.column(field.name), field, path)

@@ -5,15 +5,24 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 5
+from results.tables.account import ATTEMPTS, NODES
+from results.tables.columns import (
+    BOOL,
+    FLOAT,
+    INT,
+    SCHEMA_VERSION,
+    STRING,
+    TIME,
+    WORD,
+    Column,
+    schema_of,
+    table_of,
+)
 
 STATUSES: tuple[str, ...] = (
     "completed",
@@ -25,13 +34,6 @@ STATUSES: tuple[str, ...] = (
     "deadline",
 )
 
-INT = pa.int64()
-FLOAT = pa.float64()
-BOOL = pa.bool_()
-STRING = pa.string()
-WORD = pa.dictionary(pa.int32(), pa.string())  # strings that repeat: a categorical in pandas
-TIME = pa.timestamp("us", tz="UTC")
-
 # The recipe that freezes nothing: what the others are compared with.
 CONTROL_RECIPE = "baseline"
 # Sections of a config that only some recipes read: a control is equal but for these.
@@ -39,17 +41,6 @@ RECIPE_SECTIONS: tuple[str, ...] = ("freeze", "adapter", "progressive", "low_ran
 
 # Leaves of a config that are columns under their own name, so they get no `cfg_` column.
 _IDENTITY_LEAVES = frozenset({"recipe", "data", "seed"})
-
-
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """One column of a table. `unit` is empty where a value has none."""
-
-    name: str
-    type: pa.DataType
-    unit: str
-    meaning: str
-    since: int = 1
 
 
 _IDENTITY = (
@@ -122,6 +113,9 @@ _RESULT = (
     Column("peak_memory_bytes", INT, "bytes", "largest memory in use on the device (of the process on a CPU)"),
     Column("num_resumes", INT, "", "times it was started again after a death or an interrupt"),
     Column("steps_repeated", INT, "optimizer steps", "done again after resumes"),
+    Column("num_attempts", INT, "", "times it was given a device, in all calls", 6),
+    Column("device_seconds", FLOAT, "s", "devices that it held, times how long: half a GPU for an hour is 1800", 6),
+    Column("usd", FLOAT, "US dollars", "price of these; null where a machine has no price. See the table nodes", 6),
     Column("started_at", TIME, "UTC", "first start"),
     Column("finished_at", TIME, "UTC", "end, whatever the status"),
 )
@@ -238,12 +232,12 @@ CURVES: tuple[Column, ...] = (
 
 def trials_schema() -> pa.Schema:
     """Schema of the table of trials, one row per trial whatever became of it."""
-    return _schema(TRIALS)
+    return schema_of(TRIALS)
 
 
 def curves_schema() -> pa.Schema:
     """Schema of the table of curves, one row per reported step of a trial."""
-    return _schema(CURVES)
+    return schema_of(CURVES)
 
 
 def trials_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
@@ -251,12 +245,12 @@ def trials_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
 
     A missing key, None or an empty string is null; times are ISO strings or datetimes (without zone: UTC).
     """
-    return _table(rows, TRIALS)
+    return table_of(rows, TRIALS)
 
 
 def curves_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     """Rows by column name → a table in `curves_schema()`; missing keys are null."""
-    return _table(rows, CURVES)
+    return table_of(rows, CURVES)
 
 
 def flatten_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -278,49 +272,10 @@ def render_markdown() -> str:
             "",
             *_markdown_section("trials", "one row per trial, whatever became of it", TRIALS),
             *_markdown_section("curves", "one row per reported step of a trial", CURVES),
+            *_markdown_section("attempts", "one row for each time that a trial was on a device", ATTEMPTS),
+            *_markdown_section("nodes", "one row per machine of the cluster, used or not", NODES),
         ]
     )
-
-
-def _schema(columns: tuple[Column, ...]) -> pa.Schema:
-    metadata = {"schema_version": str(SCHEMA_VERSION), "pandas": json.dumps(_pandas_metadata(columns))}
-    return pa.schema([(column.name, column.type) for column in columns], metadata=metadata)
-
-
-def _pandas_metadata(columns: tuple[Column, ...]) -> dict[str, Any]:
-    """What makes `pd.read_parquet` choose nullable types: an int64 seed in a float column would lose its last bits."""
-    nullable = {INT: ("int64", "Int64"), BOOL: ("bool", "boolean")}
-    described = [
-        {
-            "name": column.name,
-            "field_name": column.name,
-            "pandas_type": nullable[column.type][0],
-            "numpy_type": nullable[column.type][1],
-            "metadata": None,
-        }
-        for column in columns
-        if column.type in nullable
-    ]
-    return {"index_columns": [], "column_indexes": [], "columns": described, "pandas_version": "2.2.0"}
-
-
-def _table(rows: Iterable[Mapping[str, Any]], columns: tuple[Column, ...]) -> pa.Table:
-    rows = list(rows)
-    names = {column.name for column in columns}
-    for row in rows:
-        unknown = sorted(row.keys() - names)
-        assert not unknown, f"results/schema.py has no column for {', '.join(unknown)}"
-    arrays = [pa.array([_plain(row.get(column.name), column) for row in rows], column.type) for column in columns]
-    return pa.Table.from_arrays(arrays, schema=_schema(columns))
-
-
-def _plain(value: Any, column: Column) -> Any:
-    if isinstance(value, str) and not value:
-        return None
-    if column.type == TIME and value is not None:
-        moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
-        return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
-    return value
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

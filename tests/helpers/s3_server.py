@@ -50,14 +50,16 @@ class S3Server:
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
         return boto3.client("s3", endpoint_url=self.url, **keys)
 
+    def names(self, prefix: str) -> list[str]:
+        """Paths of the files below a folder of the bucket, relative to it."""
+        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{prefix}/")
+        return [one["Key"].removeprefix(f"{prefix}/") for page in pages for one in page.get("Contents", ())]
+
     def files(self, prefix: str) -> dict[str, bytes]:
-        """What lies below a folder of the bucket, by its path relative to it."""
-        client, found = self.client(), {}
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{prefix}/"):
-            for one in page.get("Contents", ()):
-                content = client.get_object(Bucket=BUCKET, Key=one["Key"])["Body"].read()
-                found[one["Key"].removeprefix(f"{prefix}/")] = content
-        return found
+        """What lies below a folder of the bucket, by its path relative to it. Nobody may be writing there."""
+        client = self.client()
+        keys = {name: f"{prefix}/{name}" for name in self.names(prefix)}
+        return {name: client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for name, key in keys.items()}
 
     def close(self) -> None:
         self.is_silent = False

@@ -14,8 +14,8 @@ MAX_TRIALS = 1_000_000
 MAX_HOURS = 24 * 366
 MAX_USD = 1_000_000
 
-# finished: nothing is left to do; budget: of trials or dollars; deadline: of hours, or the time; failed: a fault, or
-# too many trials that fail alike
+# finished: nothing is left to do; budget: the dollars are used; deadline: the hours, or the time has come; failed: a
+# fault, or too many trials that fail alike
 End = Literal["finished", "budget", "deadline", "failed"]
 ENDS: tuple[str, ...] = get_args(End)
 

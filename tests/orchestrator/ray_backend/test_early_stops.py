@@ -17,6 +17,7 @@ from orchestrator.control_channel import Beat, Board
 from orchestrator.early_stopping.rule import Verdict
 from orchestrator.early_stopping.stop_log import StopLog
 from orchestrator.early_stopping.stopper import Stopper
+from orchestrator.ledger.account import open_account
 from orchestrator.progress.display import Display
 from orchestrator.progress.summary import after_lines, exit_code
 from orchestrator.progress.sweep_status import SweepStatus
@@ -53,7 +54,14 @@ class Scripted(Stopper):
 @pytest.fixture
 def searcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlanSearcher:
     """One slot, a plan of four trials."""
-    entry = {"NodeID": "n1", "Alive": True, "Resources": {"CPU": 1, "GPU": 0}, "Labels": {}}
+    entry = {
+        "NodeID": "n1",
+        "Alive": True,
+        "Resources": {"CPU": 1, "GPU": 0},
+        "Labels": {},
+        "NodeManagerHostname": "h",
+        "NodeManagerAddress": "a",
+    }
     monkeypatch.setattr(searcher_module.ray, "nodes", lambda: [entry])
     monkeypatch.setattr(searcher_module, "SECONDS_BETWEEN_LOOKS", 0.0)
     spec, folder = tiny_sweep(tmp_path), RunFolder(tmp_path / "run")
@@ -63,6 +71,7 @@ def searcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlanSearcher:
         pass
     log = StopLog(folder.early_stopping_file)
     recorder = Recorder(folder, spec, log.read())
+    books, timed = open_account(folder, spec)
     run = RunContext(
         spec=spec,
         search=search,
@@ -73,6 +82,8 @@ def searcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlanSearcher:
         recorder=recorder,
         status=status,
         display=Display(status, Console(file=io.StringIO())),
+        books=books,
+        timed=timed,
         stopper=Scripted(spec, log, recorder.verdicts, print),
     )
     folder.root.mkdir()

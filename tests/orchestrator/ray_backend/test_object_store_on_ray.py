@@ -36,16 +36,18 @@ class Machine:
     def __post_init__(self) -> None:
         self.folder.mkdir()
         self.log_file = self.folder / "driver.log"
+        self.drivers: list[subprocess.Popen[str]] = []
 
     @property
     def log(self) -> str:
         return self.log_file.read_text()
 
     def start(self, out: str = URI) -> subprocess.Popen[str]:
+        """A driver, in a process group of its own."""
         options = [str(self.spec), f"base.train.steps={self.steps}", "--out", out, "--data-root", str(self.data_root)]
         environment = {**os.environ, "FROSTLINE_CACHE": str(self.folder / "cache")}
         with self.log_file.open("a") as log:
-            return subprocess.Popen(
+            driver = subprocess.Popen(
                 [sys.executable, "-m", "orchestrator.cli", "run", *options],
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -54,6 +56,15 @@ class Machine:
                 env=environment,
                 start_new_session=True,
             )
+        self.drivers.append(driver)
+        return driver
+
+    def end(self) -> None:
+        for driver in self.drivers:
+            if driver.poll() is None:
+                os.killpg(driver.pid, signal.SIGCONT)
+                os.killpg(driver.pid, signal.SIGKILL)
+                driver.wait()
 
 
 @pytest.fixture
@@ -62,19 +73,27 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
         monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
         for name, value in started.environment.items():
             monkeypatch.setenv(name, value)
-        for name in started.files("runs/night"):
+        for name in started.names("runs/night"):
             started.client().delete_object(Bucket=BUCKET, Key=f"runs/night/{name}")
         yield started
 
 
 @pytest.fixture
-def machine(tmp_path: Path, data_root: Path, server: S3Server) -> Callable[[str], Machine]:
+def machine(tmp_path: Path, data_root: Path, server: S3Server) -> Iterator[Callable[[str], Machine]]:
     spec = write_sweep(tmp_path, seeds=[1, 2, 3, 4], train={"checkpoint_every_seconds": 0.3})
-    return lambda name: Machine(tmp_path / name, spec, data_root)
+    made: list[Machine] = []
+
+    def make(name: str) -> Machine:
+        made.append(Machine(tmp_path / name, spec, data_root))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()
 
 
 def num_ended(server: S3Server) -> int:
-    return sum(name.endswith("/result.json") for name in server.files("runs/night"))
+    return sum(name.endswith("/result.json") for name in server.names("runs/night"))
 
 
 def wait_until(condition: Callable[[], bool], driver: subprocess.Popen[str], seconds: float = 120) -> None:
@@ -100,6 +119,7 @@ def test_a_killed_driver_is_followed_from_another_machine(
     wait_until(lambda: num_ended(server) >= 2, driver)
     os.killpg(driver.pid, signal.SIGKILL)
     driver.wait()
+    time.sleep(1)  # the dead driver's last request
     before = {name: content for name, content in server.files("runs/night").items() if name.endswith("/result.json")}
     driver = second.start()
     wait_until(lambda: "connecting" in second.log, driver)

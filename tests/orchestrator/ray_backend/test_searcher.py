@@ -17,6 +17,7 @@ from sweeps import tiny_sweep
 
 from orchestrator.control_channel import Beat, Board, Fault, FaultKind
 from orchestrator.errors import MachineError
+from orchestrator.ledger.account import open_account
 from orchestrator.progress.display import Display
 from orchestrator.progress.summary import exit_code
 from orchestrator.progress.sweep_status import SweepStatus
@@ -44,10 +45,8 @@ class Cluster:
         self.nodes = [NODE]
 
     def entries(self) -> list[dict[str, Any]]:
-        return [
-            {"NodeID": n.node_id, "Alive": True, "Resources": {"CPU": n.cpus, "GPU": n.gpus}, "Labels": {}}
-            for n in self.nodes
-        ]
+        same = {"Alive": True, "Labels": {}, "NodeManagerHostname": "host", "NodeManagerAddress": "address"}
+        return [{**same, "NodeID": n.node_id, "Resources": {"CPU": n.cpus, "GPU": n.gpus}} for n in self.nodes]
 
 
 @pytest.fixture
@@ -67,6 +66,7 @@ def searcher(tmp_path: Path, cluster: Cluster) -> PlanSearcher:
     search = PlannedSearch(spec)
     while search.ask():
         pass
+    books, timed = open_account(folder, spec)
     run = RunContext(
         spec=spec,
         search=search,
@@ -77,6 +77,8 @@ def searcher(tmp_path: Path, cluster: Cluster) -> PlanSearcher:
         recorder=Recorder(folder, spec),
         status=status,
         display=Display(status, Console(file=io.StringIO())),
+        books=books,
+        timed=timed,
     )
     folder.root.mkdir()
     folder.sweep_file.touch()

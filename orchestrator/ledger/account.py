@@ -1,0 +1,22 @@
+"""Opens the account of a run folder: what it has cost, and what it may still take."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from orchestrator.ledger.bookkeeper import Bookkeeper
+from orchestrator.ledger.extensions import Extensions
+from orchestrator.ledger.tables import write_tables
+from orchestrator.ledger.timed_budget import TimedBudget
+from orchestrator.store.run_folder import RunFolder
+from search_spaces.spec.sweep_spec import SweepSpec
+
+
+def open_account(folder: RunFolder, spec: SweepSpec) -> tuple[Bookkeeper, TimedBudget]:
+    """Nothing is written before a driver begins.
+
+    Raises:
+        UsageError: if a file of it is damaged.
+    """
+    books = Bookkeeper(folder.ledger_file, spec.prices, partial(write_tables, folder, spec.name))
+    return books, TimedBudget(spec.budget, Extensions(folder.extensions_file), books)

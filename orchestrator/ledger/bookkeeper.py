@@ -1,0 +1,156 @@
+"""Keeps the account of a run while a driver is at work: writes what happens, and knows what it has cost."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import UsageError
+from orchestrator.ledger.events import MICRO_USD, MICROSECONDS, Event, Kind, LedgerLog, Machine, Start, Stop
+from orchestrator.ledger.ledger import LOST, WHOLE, Attempt, Ledger
+from orchestrator.scheduling.placement import CPU, Slot
+
+# A driver that is killed is known to have lived until its last event.
+SECONDS_BETWEEN_SIGNS_OF_LIFE = 15.0
+SECONDS_BETWEEN_TABLES = 30.0
+
+
+def now_microseconds() -> int:
+    return time.time_ns() // 1_000
+
+
+class Bookkeeper:
+    """The account of one run. Nothing is written before `begin`.
+
+    Args:
+        path: of `ledger.jsonl`.
+        prices: US dollars an hour by accelerator, for machines whose label says none.
+        write_tables: of an account at a time, in microseconds since 1970.
+
+    Raises:
+        UsageError: if the file is damaged.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        prices: Mapping[str, float],
+        write_tables: Callable[[Ledger, int], None] = lambda ledger, now: None,
+        clock: Callable[[], int] = now_microseconds,
+    ) -> None:
+        self.log, self.prices, self.write_tables, self.clock = LedgerLog(path), prices, write_tables, clock
+        self._tables_written = 0
+        try:
+            self.ledger = Ledger(self.log.read())
+        except (TypeError, KeyError, ValueError) as error:
+            raise UsageError(f"{path} is damaged ({error}): restore it, or choose another --out") from error
+        self._here: frozenset[str] = frozenset()
+        self._unwritten: deque[Event] = deque()
+
+    def begin(self, checkpoint_of: Callable[[str], float | None]) -> None:
+        """A driver begins. Args: `checkpoint_of`: when a trial's checkpoint was written, in seconds since 1970."""
+        self._add("begin")
+        for attempt in self.ledger.unknown_losses:
+            self._say_loss(attempt, checkpoint_of(attempt.start.trial_id))
+
+    def saw(self, machines: Iterable[Machine]) -> None:
+        """The machines that are there now; call it every second."""
+        found = {machine.node: self.priced(machine) for machine in machines}
+        for node, machine in found.items():
+            if node not in self._here:
+                self._add("join", dataclasses.asdict(machine))
+        left = {node for node, lease in self.ledger.leases.items() if lease.since is not None} - found.keys()
+        for node in sorted(left):
+            self._add("leave", {"node": node})
+        self._here = frozenset(found)
+        now = self.clock()
+        if now - self.ledger.now > SECONDS_BETWEEN_SIGNS_OF_LIFE * MICROSECONDS:
+            self._add("alive")
+        if now - self._tables_written > SECONDS_BETWEEN_TABLES * MICROSECONDS:
+            self._tables_written = now
+            with contextlib.suppress(OSError):
+                self.write_tables(self.ledger, now)
+
+    def started(self, attempt: int, trial_id: str, slot: Slot) -> None:
+        """A trial holds a slot from now on."""
+        if slot.node_id not in self._here:  # it joined this very second
+            seen = Machine(node=slot.node_id, host="", accelerator=slot.kind, cpus=slot.cpus, gpus=slot.gpus)
+            self._add("join", dataclasses.asdict(self.priced(seen)))
+            self._here |= {slot.node_id}
+        machine = self.ledger.leases[slot.node_id].machine
+        share = slot.gpus / machine.gpus if machine.gpus else slot.cpus / machine.cpus
+        millionths = min(WHOLE, int(share * WHOLE))
+        devices = slot.gpus if machine.gpus else share
+        made = Start(attempt=attempt, trial_id=trial_id, node=slot.node_id, millionths=millionths, devices=devices)
+        self._add("start", dataclasses.asdict(made))
+
+    def stopped(self, attempt: int, outcome: str | None, checkpoint_seconds: float | None = None) -> None:
+        """It holds it no more. Args: `outcome`: None if the attempt left none; `checkpoint_seconds` as in `begin`."""
+        lost_from = None if outcome else self._lost_from(self.ledger.attempts[attempt], checkpoint_seconds)
+        made = Stop(attempt=attempt, outcome=outcome or LOST, lost_from=lost_from)
+        self._add("stop", dataclasses.asdict(made))
+
+    def end(self) -> None:
+        """The driver ends in good order: from here on the machines are not this run's."""
+        for node in sorted(self._here):
+            self._add("leave", {"node": node})
+        self._add("end")
+        self.write_tables(self.ledger, self.ledger.now)
+
+    def finish(self, end: str) -> None:
+        """`on_finish` was run."""
+        self._add("finish", {"end": end})
+
+    def columns(self, trial_id: str) -> dict[str, Any]:
+        """What the table says of a trial's cost."""
+        seconds, micro_usd = self.ledger.of_trial(trial_id, max(self.ledger.now, self.clock()))
+        attempts = self.ledger.by_trial.get(trial_id, [])
+        if not attempts:
+            return {"device_seconds": None, "usd": None, "num_attempts": None}
+        usd = None if micro_usd is None else micro_usd / MICRO_USD
+        return {"device_seconds": seconds, "usd": usd, "num_attempts": len(attempts)}
+
+    @property
+    def spent_usd(self) -> float:
+        return self.ledger.spent(self.clock()) / MICRO_USD
+
+    @property
+    def usd_per_hour(self) -> float:
+        return self.ledger.micro_usd_per_hour() / MICRO_USD
+
+    @property
+    def driver_seconds(self) -> float:
+        return self.ledger.driver_seconds(self.clock())
+
+    def priced(self, machine: Machine) -> Machine:
+        """With its price: by its label, else by the sweep file; of a machine with several cards, of all of them."""
+        if machine.micro_usd_per_hour is not None:
+            return dataclasses.replace(machine, price_from="label")
+        if machine.accelerator not in self.prices:
+            return machine
+        number = machine.gpus if machine.accelerator != CPU else 1
+        micro_usd = round(self.prices[machine.accelerator] * number * MICRO_USD)
+        return dataclasses.replace(machine, micro_usd_per_hour=micro_usd, price_from="prices")
+
+    def _say_loss(self, attempt: Attempt, checkpoint_seconds: float | None) -> None:
+        lost_from = self._lost_from(attempt, checkpoint_seconds)
+        self._add("stop", dataclasses.asdict(Stop(attempt=attempt.start.attempt, outcome=LOST, lost_from=lost_from)))
+
+    def _lost_from(self, attempt: Attempt, checkpoint_seconds: float | None) -> int:
+        at = 0 if checkpoint_seconds is None else int(checkpoint_seconds * MICROSECONDS)
+        end = self.clock() if attempt.end is None else attempt.end
+        return min(max(attempt.begin, at), end)
+
+    def _add(self, kind: Kind, values: Mapping[str, Any] | None = None) -> None:
+        event = Event(kind=kind, at=max(self.clock(), self.ledger.now), values=dict(values or {}))
+        self.ledger.add(event)
+        self._unwritten.append(event)
+        with contextlib.suppress(OSError):  # a full disk must not end the sweep: it is written when there is room
+            while self._unwritten:
+                self.log.append(self._unwritten[0])
+                self._unwritten.popleft()

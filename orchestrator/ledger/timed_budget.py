@@ -1,0 +1,111 @@
+"""The budget of hours, dollars and the clock while a driver is at work: what may start, what is to end, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from orchestrator.ledger.bookkeeper import Bookkeeper
+from orchestrator.ledger.extensions import Extensions
+from orchestrator.progress.running_trial import Running
+from orchestrator.scheduling.cost_model import Cost, training_cost
+from orchestrator.scheduling.deadline import Left, Spent, text_of, time_left, to_end
+from orchestrator.scheduling.durations import Durations, Expected
+from orchestrator.search.planner import PlannedTrial
+from search_spaces.spec.sections.budget import BudgetConfig, read_until
+
+SECONDS_BESIDE_TRAINING = 3.0  # to pack and score, before any trial has shown it
+
+
+def local_now() -> datetime:
+    return datetime.now().astimezone()
+
+
+class TimedBudget:
+    """Asked by the driver once a second, and for every trial that could start.
+
+    Args:
+        budget: of the sweep file.
+        extensions: what was added to it.
+    """
+
+    def __init__(
+        self,
+        budget: BudgetConfig,
+        extensions: Extensions,
+        books: Bookkeeper,
+        clock: Callable[[], datetime] = local_now,
+    ) -> None:
+        self.of_file, self.extensions, self.books, self.clock = budget, extensions, books, clock
+        self.until = None if budget.until is None else read_until(budget.until, clock())
+        self.durations = Durations()
+        self._last: Cost | None = None
+
+    @property
+    def budget(self) -> BudgetConfig:
+        """With what was added since; another process may add while this one works."""
+        return self.extensions.extended(self.of_file) if self.of_file.is_timed else self.of_file
+
+    def left(self) -> Left:
+        books, budget = self.books, self.budget
+        spent = Spent(
+            now=self.clock(),
+            driver_seconds=books.driver_seconds,
+            usd=books.spent_usd,
+            usd_per_hour=books.usd_per_hour,
+        )
+        return time_left(budget, self.until, spent)
+
+    def ended(self, row: Mapping[str, Any], trial: PlannedTrial) -> None:
+        """Learn from a trial that ended."""
+        if self.of_file.is_timed:
+            self._last = training_cost(trial.config)
+            self.durations.ended(row, self._last)
+
+    def in_time(
+        self, trials: Sequence[PlannedTrial], accelerators: Iterable[str], costs: Mapping[str, Cost]
+    ) -> list[PlannedTrial]:
+        """Those that would be finished in time on one of these accelerators. Args: `costs` by trial id."""
+        if not self.of_file.is_timed:
+            return list(trials)
+        left, kinds = self.left(), list(accelerators)
+        return [trial for trial in trials if self._is_in_time(left, _cost(trial, costs), kinds)]
+
+    def may_ask(self, accelerators: Iterable[str]) -> bool:
+        """Whether another trial like the last one would be in time: else no search need choose it."""
+        if not self.of_file.is_timed:
+            return True
+        left = self.left()
+        return left.may_start(None) if self._last is None else self._is_in_time(left, self._last, list(accelerators))
+
+    def _is_in_time(self, left: Left, cost: Cost, kinds: Sequence[str]) -> bool:
+        return any(left.may_start(self.durations.expected(cost, kind)) for kind in kinds)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can start any more, however short."""
+        return self.of_file.is_timed and not self.left().may_start(None)
+
+    def to_end(self, running: Iterable[Running], costs: Mapping[str, Cost]) -> list[tuple[str, str]]:
+        """Running trials that are to checkpoint and end now, each with the reason."""
+        if not self.of_file.is_timed:
+            return []
+        left = self.left()
+        remaining = {one.trial_id: self._remaining_seconds(one, costs.get(one.trial_id)) for one in running}
+        return [(trial_id, self.reason(left)) for trial_id in to_end(left, remaining)]
+
+    def reason(self, left: Left | None = None) -> str:
+        """Why the sweep ends, in words."""
+        return text_of(left or self.left(), self.budget)
+
+    def _remaining_seconds(self, running: Running, cost: Cost | None) -> float | None:
+        if cost is None or not running.tokens_per_s:
+            return None
+        expected: Expected | None = self.durations.expected(cost, running.accelerator)
+        steps = (1 - running.share) * cost.tokens / running.tokens_per_s
+        return steps + (SECONDS_BESIDE_TRAINING if expected is None else expected.high - expected.middle)
+
+
+def _cost(trial: PlannedTrial, costs: Mapping[str, Cost]) -> Cost:
+    return costs.get(trial.trial_id) or training_cost(trial.config)
