@@ -24,6 +24,7 @@ from orchestrator.plan_table import varied_settings
 from orchestrator.progress import summary
 from orchestrator.progress.display import Display
 from orchestrator.progress.front_so_far import FrontSoFar
+from orchestrator.progress.status_file import StatusFile
 from orchestrator.progress.sweep_status import SweepStatus
 from orchestrator.ray_backend.environment import prepare_ray_environment
 from orchestrator.run_context import RunContext, RunOptions
@@ -160,6 +161,8 @@ def _run_to_its_end(run: RunContext, backlog: Backlog, address: str | None) -> i
         end = None
         raise
     finally:
+        if run.folder.sweep_file.exists():
+            StatusFile(run).write("finished" if end == "finished" else "stopped")
         finish(run, end)
 
 

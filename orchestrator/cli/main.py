@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import cluster, data, doctor, extend, plan, results, run, schema, search, stop, study_table, trial
+from orchestrator.cli import (
+    cluster,
+    data,
+    doctor,
+    plan,
+    results,
+    run,
+    schema,
+    search,
+    status,
+    stop,
+    study_table,
+    trial,
+)
 from orchestrator.errors import DISK_FAULTS, FrostlineError, MachineError
 from search_spaces.spec.problems import SpecError
 
@@ -38,7 +51,7 @@ def _options(
     pass
 
 
-for family in (data, plan, run, stop, extend, cluster, doctor, results, search, study_table, trial, schema):
+for family in (data, plan, run, status, stop, cluster, doctor, results, search, study_table, trial, schema):
     family.register(app)
 
 

@@ -1,4 +1,4 @@
-"""`frostline stop` and `frostline retry`: end a running sweep or one of its trials, and go on with what was ended."""
+"""`frostline stop`, `retry` and `extend`: end a sweep or a trial, go on with what was ended, raise the budget."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ Run = Annotated[str, typer.Argument(metavar="RUN", help="the run folder, or s3:/
 
 
 def register(app: typer.Typer) -> None:
-    """Add `stop` and `retry` to the command line."""
+    """Add `stop`, `retry` and `extend` to the command line."""
     examples = ("stop runs/night", "stop runs/night selective_6L192d_s1_0a1b2c", "stop runs/night selective_6L")
     app.command("stop", no_args_is_help=True, epilog=_epilog(examples))(stop)
     again = ("retry runs/night selective_6L192d_s1_0a1b2c", "retry runs/night selective_6L baseline_8L")
     app.command("retry", no_args_is_help=True, epilog=_epilog(again))(retry)
+    more = ("extend runs/night --hours 4", "extend runs/night --usd 20")
+    app.command("extend", no_args_is_help=True, epilog=_epilog(more))(extend)
 
 
 def _epilog(examples: Sequence[str]) -> str:
@@ -55,3 +57,26 @@ def retry(
     from orchestrator.stop_sweep import retry_trials
 
     typer.echo("\n".join(retry_trials(driven_folder(run), trials)))
+
+
+def extend(
+    run: Run,
+    hours: Annotated[float, typer.Option(min=0, help="that drivers may work longer", show_default=False)] = 0.0,
+    usd: Annotated[float, typer.Option(min=0, help="that may be spent beyond", show_default=False)] = 0.0,
+) -> None:
+    """Raise the budget of a run. A driver at work takes it up within a second; else the next `frostline run` does.
+
+    Trials that ended at the deadline go on first, from their checkpoints. What was added stays in `extensions.jsonl`.
+    """
+    from orchestrator.cli.run_folders import driven_folder
+    from orchestrator.errors import UsageError
+    from orchestrator.ledger.extensions import Extensions
+    from orchestrator.store.run_folder import RunFolder
+    from search_spaces.spec.load import load_sweep
+
+    folder = RunFolder(driven_folder(run).resolve())
+    if not folder.sweep_file.exists():
+        raise UsageError(f"{run} is no run folder: it holds no sweep.yaml")
+    budget = Extensions(folder.extensions_file).add(load_sweep(folder.sweep_file).budget, hours=hours, usd=usd)
+    limits = {"hours": budget.hours, "USD": budget.usd}
+    typer.echo(f"{run}: " + " and ".join(f"{value:g} {unit}" for unit, value in limits.items() if value) + " in all")

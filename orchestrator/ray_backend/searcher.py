@@ -16,6 +16,7 @@ from ray.tune.search import Searcher
 from orchestrator.control_channel import Fault
 from orchestrator.errors import MachineError
 from orchestrator.hang_watch import read_hang
+from orchestrator.progress.status_file import StatusFile
 from orchestrator.progress.summary import details
 from orchestrator.ray_backend.bundles import bundle_of
 from orchestrator.ray_backend.cluster_status import cluster_nodes, machines_of
@@ -64,7 +65,7 @@ class PlanSearcher(Searcher):
         # what the trials of the search may need, once each
         self.needs = list({(one.accelerator, one.cpus, one.gpus): one for one in run.examples}.values())
         self.last_look_seconds = -math.inf
-        self.jobs = Jobs(run)
+        self.jobs, self.status_file = Jobs(run), StatusFile(run)
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         return True
@@ -251,6 +252,7 @@ class PlanSearcher(Searcher):
         if self.run.remote is not None:
             self.run.remote.report(self.run.display.note, lambda reason: self.run.status.stop(reason, kind="fault"))
         self.run.status.details = details(self.run)
+        self.status_file.write_now_and_then()
         self.last_look_seconds = time.monotonic()
 
     def _read_news(self) -> None:

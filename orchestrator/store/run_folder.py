@@ -85,6 +85,11 @@ class RunFolder:
         return self.root / "ledger.jsonl"
 
     @property
+    def status_file(self) -> Path:
+        """What the sweep does now; see `progress/status_file.py`."""
+        return self.root / "status.json"
+
+    @property
     def extensions_file(self) -> Path:
         """What `frostline extend` has added to the budget; see `ledger/extensions.py`."""
         return self.root / "extensions.jsonl"
