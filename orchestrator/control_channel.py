@@ -16,12 +16,18 @@ FaultKind = Literal["disk", "scratch", "link", "data", "versions", "busy"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Beat:
-    """A sign of life of a running trial: the stage that it is in, and the process that it runs in."""
+    """A sign of life of a running trial: the stage that it is in, and the process that it runs in.
+
+    Args:
+        memory_kills: of its machine so far, see `num_memory_kills`.
+    """
 
     trial_id: str
     stage: Stage
     node: str
     pid: int
+    host: str = ""
+    memory_kills: int = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

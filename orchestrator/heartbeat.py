@@ -7,9 +7,11 @@ driver never holds up a step.
 from __future__ import annotations
 
 import os
+import platform
 from contextlib import suppress
 
 from orchestrator.control_channel import Beat, Channel
+from orchestrator.memory_kills import num_memory_kills
 from trainer.control import GO_ON, Command, Stage
 
 SECONDS_BETWEEN_BEATS = 1.0
@@ -26,5 +28,12 @@ class Heartbeat:
     def beat(self) -> None:
         """Say that the trial is alive."""
         with suppress(Exception):  # a driver that does not answer is no reason to end a trial
-            beat = Beat(trial_id=self.trial_id, stage=self.stage, node=self.node, pid=os.getpid())
+            beat = Beat(
+                trial_id=self.trial_id,
+                stage=self.stage,
+                node=self.node,
+                pid=os.getpid(),
+                host=platform.node(),
+                memory_kills=num_memory_kills(),
+            )
             self.command = self.channel.beat(beat)

@@ -37,7 +37,9 @@ def run(
     address: Annotated[
         str | None, typer.Option(help="Ray cluster to use: auto, HOST:PORT or ray://…; by default one of its own")
     ] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="run failed trials again")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="run trials again that failed or ran out of memory")
+    ] = False,
     continue_stopped: Annotated[
         bool, typer.Option("--continue-stopped", help="go on with trials that were stopped early")
     ] = False,

@@ -130,6 +130,8 @@ def after_lines(run: RunContext, *, num_before: int) -> Iterator[str]:
         yield f"{status.counts['stopped_early']} stopped early: {how}"
     if status.counts["failed"]:
         yield f"{status.counts['failed']} failed: see trials/<trial>/log.txt, and run again with --retry-failed"
+    if status.counts["out_of_memory"]:
+        yield f"{status.counts['out_of_memory']} out of memory: with more of it, run again with --retry-failed"
     if status.counts["completed"]:
         yield f"tables in {root}/tables; next: frostline pareto {root}"
 

@@ -23,6 +23,7 @@ from orchestrator.ledger.on_finish import finish
 from orchestrator.progress.display import Display
 from orchestrator.ray_backend.cluster_status import cluster_nodes, machines_of
 from orchestrator.ray_backend.control import BoardActor, WorkerEnd, end_trial_on_sigterm
+from orchestrator.ray_backend.deaths import ErrorScheduler, survive_want_of_memory
 from orchestrator.ray_backend.file_server import server_call, start_file_server
 from orchestrator.ray_backend.head_watch import (
     SECONDS_BETWEEN_LOOKS,
@@ -72,7 +73,9 @@ def drive(
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, pool.num_slots(needs)))
         control = BoardActor()
         files = None if address is None else start_file_server(folder.root, run.data_root, run.data_sha256)
-        tuner = _tuner(PlanSearcher(run, waiting, pool, control), run, _trainable(control.handle, files))
+        searcher = PlanSearcher(run, waiting, pool, control)
+        tuner = _tuner(searcher, run, _trainable(control.handle, files))
+        survive_want_of_memory()
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it would print, the display prints
         seconds_of_silence = SECONDS_OF_SILENCE_EMBEDDED if address is None else SECONDS_OF_SILENCE_CLUSTER
         watch = HeadWatch(ray.get_runtime_context().gcs_address, seconds_of_silence, partial(_abort, run))
@@ -120,7 +123,11 @@ def _tuner(searcher: PlanSearcher, run: RunContext, trainable: type[tune.Trainab
     return tune.Tuner(
         tune.with_resources(trainable, _placement),
         tune_config=tune.TuneConfig(
-            search_alg=searcher, num_samples=-1, reuse_actors=True, trial_dirname_creator=_dirname
+            search_alg=searcher,
+            scheduler=ErrorScheduler(searcher.deaths.error),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_dirname_creator=_dirname,
         ),
         run_config=tune.RunConfig(
             name="tune",

@@ -21,6 +21,7 @@ from orchestrator.progress.summary import details
 from orchestrator.ray_backend.bundles import bundle_of
 from orchestrator.ray_backend.cluster_status import cluster_nodes, machines_of
 from orchestrator.ray_backend.control import DriverEnd, end_process
+from orchestrator.ray_backend.deaths import Deaths, memory_kills_of
 from orchestrator.ray_backend.jobs import Jobs
 from orchestrator.ray_backend.pausing import Pausing
 from orchestrator.run_context import RunContext
@@ -34,7 +35,7 @@ from orchestrator.store.requests import Request
 from orchestrator.store.trial_folder import TO_RETRY
 from orchestrator.worker import Job, data_problem
 from trainer.control import Command
-from trainer.result import TrialResult, read_looks
+from trainer.result import FinalStatus, TrialResult, read_looks
 
 SECONDS_BETWEEN_LOOKS = 1.0
 # Trials that wait for another kind of device than is free; beyond it no more are asked for.
@@ -57,6 +58,7 @@ class PlanSearcher(Searcher):
         self.running: dict[str, tuple[PlannedTrial, Job]] = {}  # by Tune's own trial id
         self.retries, self.pausing = Retries(), Pausing(run, pool)
         self.faults: dict[str, Fault] = {}  # by trial id
+        self.deaths = Deaths(memory_kills_of)
         self.silent: dict[str, str] = {}  # trials whose process was ended, and why, by trial id
         self.stopped: dict[str, str] = {}  # trials that `frostline stop` ends, with the reason, by trial id
         self.reported: dict[str, int] = {}  # steps by the last report, by trial id
@@ -92,6 +94,7 @@ class PlanSearcher(Searcher):
         for of_an_earlier_attempt in (job.folder.state_file, job.folder.hang_file):
             of_an_earlier_attempt.unlink(missing_ok=True)
         self.faults.pop(trial.trial_id, None)
+        self.deaths.begun(trial.trial_id)
         del self.waiting[trial.trial_id]
         self.running[trial_id] = trial, job
         self.pool.acquire(trial_id, slot)
@@ -187,8 +190,8 @@ class PlanSearcher(Searcher):
             self.run.display.note(f"{trial.trial_id} {hang}; see {folder.hang_file}")
             if not self.retries.hung(trial.trial_id):
                 return self._failed(job, f"{hang}, {MAX_HANGS} times")
-        elif died and not self.retries.worker_died(trial.trial_id, job.accelerator, time.monotonic()):
-            return self._failed(job, f"the worker died {MAX_DEATHS} times while running this trial")
+        elif died:
+            return self._after_death(trial, job)
         return None
 
     def _settle(self, job: Job, left: TrialResult | None) -> None:
@@ -197,8 +200,17 @@ class PlanSearcher(Searcher):
         self.run.books.stopped(job.attempt, status, job.folder.checkpoint_seconds())
         self.told_deadline.discard(job.trial_id)
 
-    def _failed(self, job: Job, reason: str) -> TrialResult | None:
-        job.folder.write_failure(job.config, job.placement(node=None), reason)
+    def _after_death(self, trial: PlannedTrial, job: Job) -> TrialResult | None:
+        """None while a trial whose worker died is to be sent out again, else its result."""
+        if (memory := self.deaths.want_of_memory(trial.trial_id)) is not None:
+            self.run.display.note(f"{trial.trial_id} {memory}")
+        if self.retries.worker_died(trial.trial_id, job.accelerator, time.monotonic()):
+            return None
+        died = f"the worker died {MAX_DEATHS} times while running this trial"
+        return self._failed(job, f"{memory}; {died}" if memory else died, "out_of_memory" if memory else "failed")
+
+    def _failed(self, job: Job, reason: str, status: FinalStatus = "failed") -> TrialResult | None:
+        job.folder.write_failure(job.config, job.placement(node=None), reason, status)
         return job.folder.result()
 
     def _record(self, trial: PlannedTrial, job: Job, outcome: TrialResult) -> None:
@@ -265,6 +277,7 @@ class PlanSearcher(Searcher):
             self.run.display.note(note)
         for trial_id in {trial.trial_id for trial, _ in self.running.values()} & news.beats.keys():
             beat, age_seconds = news.beats[trial_id]
+            self.deaths.beat(beat)
             self.run.status.at_stage(trial_id, beat.stage)
             if age_seconds > SECONDS_OF_SILENCE and trial_id not in self.silent:
                 self.silent[trial_id] = f"hung: no sign of life for {age_seconds:.0f} s, last in {beat.stage}"

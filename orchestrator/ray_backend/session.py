@@ -41,6 +41,8 @@ def ray_session(address: str | None) -> Iterator[None]:
         yield
         return
     _require_answer(address)
+    # what Ray says of workers that died, in lines of a thousand characters, over the display: that says it itself
+    ray._private.worker.print_to_stdstream = _say_nothing
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address is None:
@@ -57,6 +59,10 @@ def ray_session(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _say_nothing(data: dict[str, Any], ignore_prefix: bool) -> None:
+    """In place of Ray's own function, which prints."""
 
 
 def _require_answer(address: str | None) -> None:

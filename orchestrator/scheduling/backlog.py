@@ -13,7 +13,12 @@ from trainer.result import TrialResult
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Again:
-    """Which trials with a result or state are done again: those that failed, those that were stopped early."""
+    """Which trials with a result or state are done again.
+
+    Args:
+        failed: those that failed or ran out of memory.
+        stopped: those that were stopped early.
+    """
 
     failed: bool = False
     stopped: bool = False
@@ -74,7 +79,8 @@ def make_backlog(
 def _outdated(
     spec: SweepSpec, trials: Sequence[PlannedTrial], finished: Mapping[str, TrialResult], retry_failed: bool
 ) -> Iterator[str]:
-    """Finished trials whose result does not stand: failed ones if that is asked for, and refusals that are outdated.
+    """Finished trials whose result does not stand: what failed or ran out of memory, if that is asked for, and
+    refusals that are outdated.
 
     A refusal stands as long as today's limits and `admission` give the same one.
     """
@@ -83,7 +89,7 @@ def _outdated(
         return [t for t in trials if t.trial_id in finished and finished[t.trial_id].status == status]
 
     if retry_failed:
-        yield from (trial.trial_id for trial in having("failed"))
+        yield from (trial.trial_id for trial in [*having("failed"), *having("out_of_memory")])
     refused = having("infeasible")
     reasons = refusals(refused, spec)
     for trial in refused:

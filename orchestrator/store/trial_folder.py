@@ -11,11 +11,11 @@ import yaml
 
 from trainer.config.trial import TrialConfig
 from trainer.files import read_json, write_atomically
-from trainer.result import FINAL_STATUSES, OPEN_STATUSES, TrialResult, utc_now
+from trainer.result import FINAL_STATUSES, OPEN_STATUSES, FinalStatus, TrialResult, utc_now
 from trainer.trial_files import TrialFiles
 
 # What `frostline retry` may go on with.
-TO_RETRY = ("stopped_early", "failed")
+TO_RETRY = ("stopped_early", "failed", "out_of_memory")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -118,13 +118,15 @@ class TrialFolder(TrialFiles):
         state.save(self.state_file)
         return state
 
-    def write_failure(self, config: dict[str, Any], placement: Placement, error: str) -> None:
-        """Give a trial that could not be run its result: status `failed`, and why."""
+    def write_failure(
+        self, config: dict[str, Any], placement: Placement, error: str, status: FinalStatus = "failed"
+    ) -> None:
+        """Give a trial that could not be run its result: its status, and why."""
         self.write_placement(placement)
         self.write_config(config)
         now, progress = utc_now(), self.progress() or {}
         TrialResult(
-            status="failed",
+            status=status,
             error=error,
             steps=progress.get("step", 0),
             total_seconds=progress.get("total_seconds", 0.0),

@@ -130,6 +130,8 @@ def test_what_cannot_be_retried_is_said_and_nothing_changes(folder: RunFolder) -
     TrialResult(status="stopped_early").save(folder.trial(first).state_file)
     TrialResult(status="completed", ce=1.0, artifact_bytes=1).save(folder.trial(second).result_file)
     for wrong, status in ((second, "completed"), (third, "not begun")):
-        with pytest.raises(UsageError, match=f"is {status}: only what is stopped_early or failed can be retried"):
+        with pytest.raises(
+            UsageError, match=f"is {status}: only what is stopped_early or failed or out_of_memory can be retried"
+        ):
             retry_trials(folder.root, [first, wrong])
     assert folder.trial(first).state() is not None and not folder.early_stopping_file.exists()

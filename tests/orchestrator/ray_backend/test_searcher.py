@@ -385,3 +385,35 @@ def test_a_full_disk_is_no_trials_fault(searcher: PlanSearcher, monkeypatch: pyt
     searcher.on_trial_complete("t0")
     assert "No space left" in str(searcher.run.status.stop_reason) and job.trial_id in searcher.waiting
     assert exit_code(searcher.run.status) == 3
+
+
+def test_a_trial_that_memory_killed_three_times_is_out_of_memory(
+    searcher: PlanSearcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By Ray's words or by the kernel's counter, which has grown since the last beat; its row names memory and host."""
+    kills = iter([5, 4])
+    monkeypatch.setattr(searcher.deaths, "kills_of", lambda node: next(kills))
+    for attempt in range(MAX_DEATHS):
+        job = ask(searcher, f"t{attempt}")
+        pulse = Beat(trial_id=job.trial_id, stage="train", node="n1", pid=1, host="small", memory_kills=4)
+        searcher.control.beat(pulse)
+        if attempt != 1:
+            searcher.deaths.error(job.trial_id, "1 worker(s) were killed due to the node running low on memory.")
+        searcher.on_trial_complete(f"t{attempt}", error=True)
+    row = searcher.run.recorder.rows[-1]
+    assert (row["trial_id"], row["status"]) == (job.trial_id, "out_of_memory")
+    assert "the memory of small ran out; the worker died 3 times" in row["error"]
+
+
+def test_a_death_without_a_kill_for_memory_is_no_want_of_memory(
+    searcher: PlanSearcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The counter of the machine may have grown before the trial began: only what came since its last beat counts."""
+    monkeypatch.setattr(searcher.deaths, "kills_of", lambda node: 4)
+    for attempt in range(MAX_DEATHS):
+        job = ask(searcher, f"t{attempt}")
+        searcher.control.beat(
+            Beat(trial_id=job.trial_id, stage="train", node="n1", pid=1, host="large", memory_kills=4)
+        )
+        searcher.on_trial_complete(f"t{attempt}", error=True)
+    assert searcher.run.recorder.rows[-1]["status"] == "failed"

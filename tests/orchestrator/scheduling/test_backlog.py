@@ -37,9 +37,12 @@ def test_trials_that_were_told_to_end_go_first(tmp_path: Path) -> None:
     ("again", "expected"),
     [(Again(), [0, 3]), (Again(stopped=True), [2, 0, 3]), (Again(failed=True), [0, 1, 3])],
 )
-def test_what_ended_stands_unless_it_is_asked_for(tmp_path: Path, again: Again, expected: list[int]) -> None:
-    """A failed trial and one that was stopped early are done again only by their own option."""
-    found, ids = backlog(tmp_path, {1: "failed", 2: "stopped_early"}, again)
+@pytest.mark.parametrize("failure", ["failed", "out_of_memory"])
+def test_what_ended_stands_unless_it_is_asked_for(
+    tmp_path: Path, again: Again, expected: list[int], failure: Status
+) -> None:
+    """A failed trial, one out of memory and one that was stopped early are done again only by their own option."""
+    found, ids = backlog(tmp_path, {1: failure, 2: "stopped_early"}, again)
     assert waiting(found, ids) == expected
     assert (ids[2] in found.finished) == (not again.stopped)
 
