@@ -37,6 +37,10 @@ HEALTH_CHECKS = {
     "RAY_health_check_period_ms": "5000",
     "RAY_health_check_timeout_ms": "10000",
     "RAY_health_check_failure_threshold": "15",
+    # every process of a node ends itself when it has not reached the head for so long
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "150",
+    # a server takes a client for lost, and closes the connection, when it answers no ping for so long
+    "RAY_grpc_keepalive_timeout_ms": "150000",
 }
 
 

@@ -20,6 +20,7 @@ from orchestrator import worker
 from orchestrator.errors import MachineError, UsageError
 from orchestrator.interrupts import on_interrupt
 from orchestrator.ledger.on_finish import finish
+from orchestrator.late_reports import sending_the_newest
 from orchestrator.progress.display import Display
 from orchestrator.ray_backend.cluster_status import cluster_nodes, machines_of
 from orchestrator.ray_backend.control import BoardActor, WorkerEnd, end_trial_on_sigterm
@@ -149,9 +150,10 @@ def _trainable(board: Any, files: Any) -> type[tune.Trainable]:
     def run_trial(config: dict[str, Any]) -> None:
         node, channel = ray.get_runtime_context().get_node_id(), WorkerEnd(board)
         call = None if files is None else server_call(files)
-        run_job(Job(**json.loads(config["job"])), node=node, channel=channel, report=tune.report, call=call)
-        if worker.terminated.is_set():
-            os._exit(0)  # as SIGTERM asked
+        with sending_the_newest(tune.report) as report:  # it waits for the driver, which may be cut off
+            run_job(Job(**json.loads(config["job"])), node=node, channel=channel, report=report, call=call)
+            if worker.terminated.is_set():
+                os._exit(0)  # as SIGTERM asked
 
     class RunTrial(wrap_function(run_trial)):  # type: ignore[misc]
         def setup(self, config: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # Ray would end the driver with a message of its own: `head_watch.py` does so before
     "RAY_gcs_rpc_server_reconnect_timeout_s": "120",
+    "RAY_grpc_keepalive_timeout_ms": "150000",  # as on the nodes: a network that is cut for a minute loses nothing
 }
 # Ray's word for "no cluster" on Windows and macOS. On Linux, too, it makes Ray listen on 127.0.0.1 alone.
 EMBEDDED_SETTINGS = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
