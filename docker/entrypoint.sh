@@ -52,4 +52,17 @@ if [ "$(least_driver)" -gt 0 ]; then
   fi
 fi
 
+# A driver's container outlives its Ray node, which ends with the head: a sweep in it has to say what happened.
+if [ "${KEEP_JOINING:-0}" = 1 ]; then
+  trap 'kill -TERM "$child" 2>/dev/null || true; wait "$child" || true; exit 0' TERM INT
+  while true; do
+    "$@" &
+    child=$!
+    wait "$child" || true
+    sleep 5 &
+    child=$!
+    wait "$child" || true
+  done
+fi
+
 exec "$@"

@@ -32,6 +32,7 @@ from orchestrator.ray_backend.head_watch import (
     SECONDS_OF_SILENCE_EMBEDDED,
     HeadWatch,
 )
+from orchestrator.ray_backend.node_health import knows_node
 from orchestrator.ray_backend.preflight import check_nodes, check_placement
 from orchestrator.ray_backend.reaper import reaper
 from orchestrator.ray_backend.searcher import PlanSearcher
@@ -79,7 +80,9 @@ def drive(
         survive_want_of_memory()
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it would print, the display prints
         seconds_of_silence = SECONDS_OF_SILENCE_EMBEDDED if address is None else SECONDS_OF_SILENCE_CLUSTER
-        watch = HeadWatch(ray.get_runtime_context().gcs_address, seconds_of_silence, partial(_abort, run))
+        here = ray.get_runtime_context()
+        is_same = partial(knows_node, here.gcs_address, here.get_node_id())
+        watch = HeadWatch(here.gcs_address, seconds_of_silence, partial(_abort, run), is_same)
         with (
             on_interrupt(lambda: run.status.stop("interrupted")),
             run.display,

@@ -1,4 +1,4 @@
-"""What a cluster's head says at once: whether a node is alive, and whether it takes this process's token."""
+"""What a cluster's head says at once: whether it knows a node, alive or not, and whether it takes this token."""
 
 from __future__ import annotations
 
@@ -25,6 +25,15 @@ def is_alive(head: str, address: str) -> bool:
     """
     nodes = GcsClient(address=head).get_all_node_info(timeout=SECONDS_TO_ANSWER)
     return any(node.state == ALIVE and node.node_manager_address == address for node in nodes.values())
+
+
+def knows_node(head: str, node_id: str) -> bool:
+    """Whether the head (HOST:PORT) lists a node, alive or dead. One that was started again lists none of before.
+
+    Raises:
+        Exception: Ray's own, if no head answers.
+    """
+    return node_id in {node.hex() for node in GcsClient(address=head).get_all_node_info(timeout=SECONDS_TO_ANSWER)}
 
 
 def require_right_token(head: str) -> None:

@@ -36,7 +36,7 @@ def test_a_head_that_is_gone_is_told_once(port: int) -> None:
         told.set()
 
     head = listen(port)
-    with repeating(HeadWatch(f"127.0.0.1:{port}", 0.2, lost).look, 0.02):
+    with repeating(HeadWatch(f"127.0.0.1:{port}", 0.2, lost, lambda: True).look, 0.02):
         assert not told.wait(0.5)
         head.close()
         assert told.wait(10)
@@ -47,15 +47,39 @@ def test_a_head_that_comes_back_is_forgiven(port: int) -> None:
     """A network that restarts within the limit ends nothing."""
     told = threading.Event()
     listen(port).close()
-    with repeating(HeadWatch(f"127.0.0.1:{port}", 30.0, lambda text: told.set()).look, 0.02):
+    with repeating(HeadWatch(f"127.0.0.1:{port}", 30.0, lambda text: told.set(), lambda: True).look, 0.02):
         assert not told.wait(0.3)
         with listen(port):
             assert answers(f"127.0.0.1:{port}") and not told.wait(0.3)
 
 
+def test_another_head_at_the_address_is_a_loss(port: int) -> None:
+    """A head that was started again is told as soon as it can say that it is another one; until then it is starting."""
+    said: list[str] = []
+    answers_of_head = iter([RuntimeError("starting"), False, False])
+
+    def is_same() -> bool:
+        answer = next(answers_of_head)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    watch = HeadWatch(f"127.0.0.1:{port}", 30.0, said.append, is_same)
+    with listen(port):
+        watch.look()
+    watch.look()
+    with listen(port):
+        watch.look()
+        assert said == []
+        watch.look()
+        watch.look()
+    [line] = said
+    assert "was started again" in line and line.endswith("the same command goes on")
+
+
 def test_the_end_of_a_sweep_is_no_loss(port: int) -> None:
     """Ray is stopped after the watch has ended: that is no loss of the head."""
     told = threading.Event()
-    with repeating(HeadWatch(f"127.0.0.1:{port}", 0.3, lambda text: told.set()).look, 0.02):
+    with repeating(HeadWatch(f"127.0.0.1:{port}", 0.3, lambda text: told.set(), lambda: True).look, 0.02):
         pass
     assert not told.wait(0.6)
