@@ -7,8 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
+import yaml
 
 ROOT = Path(__file__).parents[2]
 IMAGE, BASE, WHEELS = "frostline:test", "frostline-base:local", "frostline-wheels:local"
@@ -52,6 +58,31 @@ def build_image() -> float:
     return int(docker("image", "inspect", "--format", "{{.Size}}", IMAGE)) / 1e9
 
 
+def sweep(name: str, *, seeds: int, steps: int, **changes: Any) -> dict[str, Any]:
+    """A sweep of small models that run on any worker, six configs for each seed.
+
+    Args:
+        changes: other values of the keys at its top.
+    """
+    model = {"vocab_size": 512, "num_layers": 1, "dim": 32, "num_heads": 2}
+    train = {"steps": steps, "sequence_tokens": 64, "batch_sequences": 8, "checkpoint_every_seconds": 1}
+    base = {"data": "stdlib", "device": "cpu", "num_threads": 1, "model": model, "train": train}
+    space = {
+        "recipe": {"choice": ["baseline", "selective"]},
+        "optimizer.learning_rate": {"choice": [0.003, 0.01, 0.03]},
+    }
+    resources = {"accelerator": "any", "cpus": 1}
+    spec = {"seeds": seeds, "resources": resources, "base": {**base, "eval": {"tokens": 4_096}}, "space": space}
+    return {"name": name, **spec, **changes}
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "what was waited for did not come"
+        time.sleep(0.5)
+
+
 class Cluster:
     """The containers of `compose.test.yaml`.
 
@@ -85,19 +116,49 @@ class Cluster:
         """A command in the driver's container."""
         return self.compose("exec", "-T", "driver", *arguments, check=check)
 
-    def status(self) -> list[dict[str, Any]]:
-        printed = self.driver("frostline", "cluster", "status", "head", "--json")
-        return list(json.loads(printed[printed.index("[\n") :]))
+    def status(self, *, check: bool = True) -> list[dict[str, Any]]:
+        """The nodes of the cluster; without `check`, none where no head answers."""
+        printed = self.driver("frostline", "cluster", "status", "head", "--json", check=check)
+        return list(json.loads(printed[printed.index("[\n") :])) if check or "[\n" in printed else []
 
     def container(self, service: str) -> str:
         return f"{PROJECT}-{service}-1"
+
+    def prepare_data(self) -> None:
+        self.driver("frostline", "data", "prepare", "stdlib", "--vocab", "512", "--data-root", "/data")
+
+    def start_sweep(self, spec: dict[str, Any], log: Path) -> subprocess.Popen[bytes]:
+        """`frostline run` in the driver's container, in the run folder /runs/NAME."""
+        name = spec["name"]
+        (self.folder / "sweeps" / f"{name}.yaml").write_text(yaml.safe_dump(spec))
+        where = ["--out", f"/runs/{name}", "--data-root", "/data", "--address", "head:6379"]
+        return self.start("frostline", "run", f"/sweeps/{name}.yaml", *where, log=log)
+
+    def num_files(self, run: str, name: str) -> int:
+        """How many trials of a run have such a file."""
+        return int(self.driver("sh", "-c", f"ls /runs/{run}/trials/*/{name} 2>/dev/null | wc -l").split()[0])
+
+    def rows(self, run: str, to: Path) -> pd.DataFrame:
+        """The table of trials of a run, by trial id."""
+        self.fetch(f"/runs/{run}", to / run)
+        return pd.read_parquet(to / run / "tables" / "trials").set_index("trial_id").sort_index()
+
+    @contextmanager
+    def cut_off(self, container: str) -> Iterator[None]:
+        """Take a container off the network, and give it back the address that it had."""
+        address = docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container)
+        docker("network", "disconnect", NETWORK, container)
+        try:
+            yield
+        finally:
+            docker("network", "connect", "--ip", address.strip(), NETWORK, container)
 
     def fetch(self, path: str, to: Path) -> None:
         """Copy a folder out of the driver's container."""
         docker("cp", f"{self.container('driver')}:{path}", str(to))
 
     def end(self) -> None:
-        self.compose("--profile", "late", "down", "--volumes", "--timeout", "5", check=False)
+        self.compose("--profile", "late", "--profile", "faults", "down", "--volumes", "--timeout", "5", check=False)
 
     @property
     def _where(self) -> dict[str, Any]:
@@ -110,6 +171,7 @@ class Cluster:
 
 
 PROJECT = "frostline-test"
+NETWORK = f"{PROJECT}_cluster"
 
 
 def compose_command() -> list[str]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +15,7 @@ import pytest
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
-from engine import IMAGE, ROOT, Cluster, build_image, docker, has_engine
+from engine import IMAGE, ROOT, Cluster, docker, has_engine, sweep, wait_until
 
 pytestmark = [
     pytest.mark.docker,
@@ -27,52 +25,12 @@ pytestmark = [
 BIN = Path(sys.executable).parent
 MOST_GB = 1.9
 
-SWEEP = {
-    "name": "docker",
-    "seeds": 2,
-    "resources": {"accelerator": "any", "cpus": 1},
-    "base": {
-        "data": "stdlib",
-        "device": "cpu",
-        "num_threads": 1,
-        "model": {"vocab_size": 512, "num_layers": 1, "dim": 32, "num_heads": 2},
-        "train": {"steps": 1_200, "sequence_tokens": 64, "batch_sequences": 8, "checkpoint_every_seconds": 1},
-        "eval": {"tokens": 4_096},
-    },
-    "space": {
-        "recipe": {"choice": ["baseline", "selective"]},
-        "optimizer.learning_rate": {"choice": [0.003, 0.01, 0.03]},
-    },
-}
-
-
-@pytest.fixture(scope="module")
-def size_gb() -> float:
-    return build_image()
-
-
-@pytest.fixture(scope="module")
-def cluster(size_gb: float, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    made = Cluster(tmp_path_factory.mktemp("cluster"))
-    made.end()  # what an earlier run has left
-    try:
-        made.compose("up", "--detach", "--wait")
-        made.driver("frostline", "data", "prepare", "stdlib", "--vocab", "512", "--data-root", "/data")
-        yield made
-    finally:
-        made.end()
+SWEEP = sweep("docker", seeds=2, steps=1_200)
 
 
 def run_in_image(*command: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     arguments = ["docker", "run", "--rm", "--read-only", "--tmpfs", "/tmp:exec,mode=1777", *options, IMAGE, *command]
     return subprocess.run(arguments, capture_output=True, text=True, check=False)
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "what was waited for did not come"
-        time.sleep(0.5)
 
 
 def test_files_are_sound() -> None:
@@ -134,15 +92,12 @@ def test_a_sweep_survives_what_happens_to_containers(cluster: Cluster, tmp_path:
     """One worker killed, one frozen, one stopped, one that joins late: every trial completes, with the numbers of a run
     on this machine alone, to the last digit.
     """
-    (cluster.folder / "sweeps" / "sweep.yaml").write_text(yaml.safe_dump(SWEEP))
-    options = ["/sweeps/sweep.yaml", "--out", "/runs/night", "--data-root", "/data", "--address", "head:6379"]
     log = tmp_path / "driver.log"
     assert {node["kind"] for node in cluster.status()} == {None, "H100", "A40"}
-    driver = cluster.start("frostline", "run", *options, log=log)
+    driver = cluster.start_sweep(SWEEP, log=log)
 
     def num_files(name: str) -> int:
-        found = cluster.driver("sh", "-c", f"ls /runs/night/trials/*/{name} 2>/dev/null | wc -l")
-        return int(found.split()[0])
+        return cluster.num_files("docker", name)
 
     def ended_more_than(number: int) -> bool:
         assert driver.poll() is None, log.read_text()
@@ -161,13 +116,12 @@ def test_a_sweep_survives_what_happens_to_containers(cluster: Cluster, tmp_path:
     docker("stop", "--time", "30", cluster.container("worker-a40-2"))
     assert driver.wait(timeout=300) == 0, log.read_text()
     print(log.read_text())
-    cluster.fetch("/runs/night", tmp_path / "night")
     cluster.fetch("/data", tmp_path / "data")
-    far = pd.read_parquet(tmp_path / "night" / "tables" / "trials").set_index("trial_id").sort_index()
+    far = cluster.rows("docker", tmp_path)
     print(far[["accelerator", "host", "num_resumes", "steps_repeated"]])
     assert set(far.status) == {"completed"} and len(far) == 12 and far.num_resumes.sum() >= 2
 
-    command = [BIN / "frostline", "run", cluster.folder / "sweeps" / "sweep.yaml", "--out", tmp_path / "near"]
+    command = [BIN / "frostline", "run", cluster.folder / "sweeps" / "docker.yaml", "--out", tmp_path / "near"]
     subprocess.run([*command, "--data-root", tmp_path / "data"], check=True, capture_output=True)
     near = pd.read_parquet(tmp_path / "near" / "tables" / "trials").set_index("trial_id").sort_index()
     same = ["ce", "artifact_sha256", "steps"]
