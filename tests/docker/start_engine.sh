@@ -6,8 +6,9 @@ docker info >/dev/null 2>&1 && exit 0
 [ "$(id -u)" = 0 ] || { echo "no Docker engine answers, and only root can start one" >&2; exit 1; }
 if ! command -v dockerd >/dev/null || ! command -v debootstrap >/dev/null; then
   command -v apt-get >/dev/null || { echo "no Docker engine answers, and there is no apt to install one" >&2; exit 1; }
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io iptables debootstrap >/dev/null
+  said=$( (apt-get update -qq &&
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io iptables debootstrap) 2>&1) ||
+    { echo "no Docker engine answers, and apt cannot install one: $(tail -1 <<<"$said")" >&2; exit 1; }
 fi
 # what an engine that was killed has left: it would not start over the pid file of a process that lives
 for pid_file in /var/run/docker.pid /var/run/docker/containerd/containerd.pid; do
