@@ -10,8 +10,8 @@ import os
 import platform
 from contextlib import suppress
 
+from orchestrator.cluster.memory_kills import num_memory_kills
 from orchestrator.control_channel import Beat, Channel
-from orchestrator.memory_kills import num_memory_kills
 from trainer.control import GO_ON, Command, Stage
 
 SECONDS_BETWEEN_BEATS = 1.0

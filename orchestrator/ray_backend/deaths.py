@@ -13,8 +13,8 @@ from ray.tune.execution import tune_controller
 from ray.tune.schedulers import FIFOScheduler
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from orchestrator.cluster.memory_kills import num_memory_kills
 from orchestrator.control_channel import Beat
-from orchestrator.memory_kills import num_memory_kills
 
 # For a task that may have to start a process on the worker's node. A node that was lost with its worker never answers.
 SECONDS_TO_ANSWER = 10.0

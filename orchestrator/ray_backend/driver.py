@@ -20,7 +20,6 @@ from orchestrator import worker
 from orchestrator.errors import MachineError, UsageError
 from orchestrator.interrupts import on_interrupt
 from orchestrator.ledger.on_finish import finish
-from orchestrator.late_reports import sending_the_newest
 from orchestrator.progress.display import Display
 from orchestrator.ray_backend.cluster_status import cluster_nodes, machines_of
 from orchestrator.ray_backend.control import BoardActor, WorkerEnd, end_trial_on_sigterm
@@ -32,6 +31,7 @@ from orchestrator.ray_backend.head_watch import (
     SECONDS_OF_SILENCE_EMBEDDED,
     HeadWatch,
 )
+from orchestrator.ray_backend.late_reports import sending_the_newest
 from orchestrator.ray_backend.node_health import knows_node
 from orchestrator.ray_backend.preflight import check_nodes, check_placement
 from orchestrator.ray_backend.reaper import reaper

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import memory_kills
-from orchestrator.memory_kills import num_memory_kills
+from orchestrator.cluster import memory_kills
+from orchestrator.cluster.memory_kills import num_memory_kills
 
 
 def test_kills_are_read_from_the_counters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

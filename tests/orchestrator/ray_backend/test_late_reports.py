@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from orchestrator.late_reports import sending_the_newest
+from orchestrator.ray_backend.late_reports import sending_the_newest
 
 
 def test_a_driver_that_takes_no_report_holds_up_nothing() -> None:
