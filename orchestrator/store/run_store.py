@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
@@ -70,7 +71,10 @@ class LocalStore:
                 file.write(chunk)
 
     def remove(self, path: str) -> None:
-        self.path_of(path).unlink(missing_ok=True)
+        file = self.path_of(path)
+        file.unlink(missing_ok=True)
+        with suppress(OSError):  # it holds other files, or is not there
+            file.parent.rmdir()
 
     def path_of(self, path: str) -> Path:
         """Where a file lies. Raises ValueError for a path that leaves the folders of trials and data."""

@@ -99,6 +99,15 @@ def test_a_folder_lists_what_it_holds(store: RunStore, files: dict[str, bytes]) 
     assert store.sizes("trials/a") == {}
 
 
+def test_a_folder_goes_with_its_last_file(tmp_path: Path) -> None:
+    """A checkpoint that was removed leaves no empty folder; what lies beside it stays."""
+    store = LocalStore(tmp_path, tmp_path)
+    put(store, "trials/a/log.txt", b"x")
+    put(store, "trials/a/checkpoint/state.pt", b"x")
+    store.remove("trials/a/checkpoint/state.pt")
+    assert [path.name for path in (tmp_path / "trials" / "a").iterdir()] == ["log.txt"]
+
+
 def test_a_file_that_is_not_there(store: RunStore, tmp_path: Path) -> None:
     """Reading it is an error, and leaves no file; a folder that is not there is empty."""
     assert store.sizes("trials/none") == {}
