@@ -92,6 +92,7 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._started: list[subprocess.Popen[bytes]] = []
         (folder / "sweeps").mkdir()
         token = subprocess.run(
             [sys.executable, "-m", "orchestrator.cli", "cluster", "token"], capture_output=True, check=True, cwd=ROOT
@@ -110,7 +111,8 @@ class Cluster:
         """A command in the driver's container, that goes on."""
         with log.open("wb") as file:
             command = self._command("exec", "-T", "driver", *arguments)
-            return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, **self._where)
+            self._started.append(subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, **self._where))
+        return self._started[-1]
 
     def driver(self, *arguments: str, check: bool = True) -> str:
         """A command in the driver's container."""
@@ -123,6 +125,10 @@ class Cluster:
 
     def container(self, service: str) -> str:
         return f"{PROJECT}-{service}-1"
+
+    def host(self, service: str) -> str:
+        """The name by which the cluster knows a container."""
+        return docker("inspect", "--format", "{{.Config.Hostname}}", self.container(service)).strip()
 
     def prepare_data(self) -> None:
         self.driver("frostline", "data", "prepare", "stdlib", "--vocab", "512", "--data-root", "/data")
@@ -158,6 +164,10 @@ class Cluster:
         docker("cp", f"{self.container('driver')}:{path}", str(to))
 
     def end(self) -> None:
+        """Take all down, also commands that a failed test has left."""
+        for process in self._started:
+            process.kill()
+            process.wait()
         self.compose("--profile", "late", "--profile", "faults", "down", "--volumes", "--timeout", "5", check=False)
 
     @property

@@ -25,7 +25,7 @@ pytestmark = [
 BIN = Path(sys.executable).parent
 MOST_GB = 1.9
 
-SWEEP = sweep("docker", seeds=2, steps=1_200)
+SWEEP = sweep("docker", seeds=2, steps=2_000)
 
 
 def run_in_image(*command: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -103,12 +103,13 @@ def test_a_sweep_survives_what_happens_to_containers(cluster: Cluster, tmp_path:
         assert driver.poll() is None, log.read_text()
         return num_files("result.json") > number
 
-    wait_until(lambda: num_files("checkpoint/state.pt") >= 3)
+    wait_until(lambda: num_files("checkpoint/state.pt") >= 2)
     docker("kill", cluster.container("worker-a40-1"))
     cluster.compose("--profile", "late", "up", "--detach", "--no-recreate", "--no-deps", "late-worker")
     wait_until(lambda: ended_more_than(2))
     docker("pause", cluster.container("worker-h100"))
-    wait_until(lambda: len(cluster.status()) == 4)  # head, driver, one worker of before, the late one
+    frozen = cluster.host("worker-h100")
+    wait_until(lambda: frozen not in {node["host"] for node in cluster.status()})
     docker("unpause", cluster.container("worker-h100"))
     docker("start", cluster.container("worker-a40-1"))
     before = num_files("result.json")

@@ -23,10 +23,11 @@ pytestmark = [
 ]
 
 SHOWN = ["status", "error", "accelerator", "host", "num_resumes", "steps_repeated"]
-SECONDS_OF_THE_CUT = 8  # a node without a network is dead after 12, see compose.test.yaml
+SECONDS_OF_THE_CUT = 8  # a node without a network is dead after 12 s, see compose.test.yaml
 MACHINE_FAULT = 3  # the exit code
 # A batch of this size needs 1.5 GB, and the small worker has 1.2.
 SMALL_AND_LARGE = {"train.batch_sequences": {"choice": [8, 8_192]}}
+FOUR = {"optimizer.learning_rate": {"choice": [0.003, 0.01, 0.02, 0.03]}}
 ONE = {"optimizer.learning_rate": {"choice": [0.003]}}
 
 
@@ -62,16 +63,16 @@ def test_memory_that_runs_out_is_a_row_and_costs_no_other_trial(cluster: Cluster
 def test_a_full_disk_costs_its_worker_and_no_trial(cluster: Cluster, tmp_path: Path) -> None:
     """Data fit on it, checkpoints do not: it is named in one line and gets no more trials; all complete elsewhere."""
     log = tmp_path / "driver.log"
-    with worker(cluster, "full-worker") as container:
-        host = docker("inspect", "--format", "{{.Config.Hostname}}", container).strip()
-        spec = sweep("disk", seeds=1, steps=150)
+    with worker(cluster, "full-worker"):
+        host = cluster.host("full-worker")
+        spec = sweep("disk", seeds=1, steps=150, space=FOUR)
         spec["base"]["model"]["dim"] = 128  # its checkpoint is larger than what is free
         code = cluster.start_sweep(spec, log=log).wait(timeout=240)
         print(log.read_text())
         assert code == 0, log.read_text()
     rows = cluster.rows("disk", tmp_path)
     print(rows[SHOWN].to_string())
-    assert set(rows.status) == {"completed"} and len(rows) == 6 and host not in set(rows.host)
+    assert set(rows.status) == {"completed"} and len(rows) == 4 and host not in set(rows.host)
     assert log.read_text().count("at fault on") == 1 and f"scratch at fault on {host}: " in log.read_text()
 
 
@@ -93,7 +94,7 @@ def test_a_network_that_is_cut_repeats_no_step(cluster: Cluster, tmp_path: Path)
 def test_a_head_that_is_started_again_ends_the_sweep_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
     """Exit code 3; workers and driver join the new head by themselves, and the same command goes on with the rest."""
     log = tmp_path / "driver.log"
-    spec = sweep("head", seeds=1, steps=1_500)
+    spec = sweep("head", seeds=1, steps=3_000)
     driver = cluster.start_sweep(spec, log=log)
     wait_until(lambda: cluster.num_files("head", "result.json"))
     docker("restart", "--time", "1", cluster.container("head"))
@@ -107,7 +108,7 @@ def test_a_head_that_is_started_again_ends_the_sweep_in_one_line(cluster: Cluste
     wait_until(lambda: len(cluster.status(check=False)) == 5)  # head, driver, three workers
     again = tmp_path / "again.log"
     assert cluster.start_sweep(spec, log=again).wait(timeout=240) == 0, again.read_text()
-    print(log.read_text(), again.read_text())
+    print(log.read_text(), again.read_text(), sep="\n")
     rows = cluster.rows("head", tmp_path)
     print(rows[SHOWN].to_string(), done)
     assert set(rows.status) == {"completed"} and len(rows) == 6
