@@ -51,7 +51,7 @@ def test_one_trial_is_stopped_and_goes_on_only_when_asked(make_sweep: Callable[.
 
 def test_a_worker_that_gets_sigterm_repeats_no_step(make_sweep: Callable[..., Sweep]) -> None:
     """As containers are stopped: its trial writes its checkpoint first, and goes on from there; no death is counted."""
-    sweep = make_sweep(train={"steps": 600, "checkpoint_every_seconds": 1e6}, seeds=[1])
+    sweep = make_sweep(train={"steps": 2_000, "checkpoint_every_seconds": 1e6}, seeds=[1])
     driver = sweep.start()
     wait_for(lambda: len(running(sweep)) == 2, driver)
     trial_id, pid = next(iter(running(sweep).items()))

@@ -68,7 +68,7 @@ def test_three_kills_lose_nothing_and_repeat_nothing_that_was_finished(make_swee
 
 def test_one_interrupt_checkpoints_and_the_same_command_goes_on(make_sweep: Callable[..., Sweep]) -> None:
     """Ctrl-C: exit code 130, running trials at their checkpoint, no step of theirs repeated later."""
-    sweep = make_sweep(train={"steps": 600, "checkpoint_every_seconds": 1e6}, seeds=[1])
+    sweep = make_sweep(train={"steps": 2_000, "checkpoint_every_seconds": 1e6}, seeds=[1])
     driver = sweep.start()
     wait_for(lambda: sweep.steps_done() >= 200, driver)
     os.killpg(driver.pid, signal.SIGINT)
@@ -81,7 +81,7 @@ def test_one_interrupt_checkpoints_and_the_same_command_goes_on(make_sweep: Call
 
 def test_a_worker_that_dies_costs_its_trial_a_resume(make_sweep: Callable[..., Sweep]) -> None:
     """kill -9 of one worker: its trial goes on from its checkpoint within the same sweep, the other never notices."""
-    sweep = make_sweep(train={"steps": 600}, seeds=[1])
+    sweep = make_sweep(train={"steps": 2_000}, seeds=[1])
     driver = sweep.start()
     wait_for(lambda: sweep.steps_done() >= 300, driver)
     log = next(sweep.out.glob("trials/*/log.txt"))
