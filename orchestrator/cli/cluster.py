@@ -121,7 +121,7 @@ def status(
     host, port = addresses.head_address(head)
     set_environment(token_file)
     # here and not above: Ray reads its settings when it is imported
-    from orchestrator.ray_backend.cluster_status import cluster_status, text_of
+    from orchestrator.ray_backend.nodes.cluster_status import cluster_status, text_of
 
     nodes = cluster_status(f"{host}:{port}")
     if as_json:
@@ -142,7 +142,7 @@ def health(
     host, port = addresses.head_address(head)
     set_environment(token_file)
     addresses.require_answer(host, port)
-    from orchestrator.ray_backend.node_health import is_alive
+    from orchestrator.ray_backend.nodes.node_health import is_alive
 
     address = own_address or addresses.own_address(host)
     alive = is_alive(f"{host}:{port}", address)

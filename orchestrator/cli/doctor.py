@@ -102,7 +102,7 @@ def _check_cluster(
     prepare_ray_environment(is_embedded=False)
     require_answer(host, port)
     # here and not above: Ray reads its settings when it is imported
-    from orchestrator.ray_backend.doctor import check_cluster
+    from orchestrator.ray_backend.nodes.doctor import check_cluster
     from orchestrator.ray_backend.session import ray_session
 
     with ray_session(f"{host}:{port}"):

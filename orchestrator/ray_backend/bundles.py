@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.cluster.ray_start import ACCELERATOR_LABEL
-from orchestrator.ray_backend.cluster_status import ACCELERATOR_RESOURCE, NODE_LABEL, UNKNOWN_GPU
+from orchestrator.ray_backend.nodes.cluster_status import ACCELERATOR_RESOURCE, NODE_LABEL, UNKNOWN_GPU
 from orchestrator.scheduling.placement import CPU, Pool, Slot
 
 

@@ -21,7 +21,6 @@ from orchestrator.errors import MachineError, UsageError
 from orchestrator.interrupts import on_interrupt
 from orchestrator.ledger.on_finish import finish
 from orchestrator.progress.display import Display
-from orchestrator.ray_backend.cluster_status import cluster_nodes, machines_of
 from orchestrator.ray_backend.control import BoardActor, WorkerEnd, end_trial_on_sigterm
 from orchestrator.ray_backend.deaths import ErrorScheduler, survive_want_of_memory
 from orchestrator.ray_backend.file_server import server_call, start_file_server
@@ -32,8 +31,9 @@ from orchestrator.ray_backend.head_watch import (
     HeadWatch,
 )
 from orchestrator.ray_backend.late_reports import sending_the_newest
-from orchestrator.ray_backend.node_health import knows_node
-from orchestrator.ray_backend.preflight import check_nodes, check_placement
+from orchestrator.ray_backend.nodes.cluster_status import cluster_nodes, machines_of
+from orchestrator.ray_backend.nodes.node_health import knows_node
+from orchestrator.ray_backend.nodes.preflight import check_nodes, check_placement
 from orchestrator.ray_backend.reaper import reaper
 from orchestrator.ray_backend.searcher import PlanSearcher
 from orchestrator.ray_backend.session import (

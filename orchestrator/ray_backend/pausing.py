@@ -1,12 +1,14 @@
-"""Holds back a node, a recipe or the whole sweep when trials fail alike; see `scheduling/circuit_breaker.py`."""
+"""Holds back a node that is at fault; and a node, a recipe or the sweep when trials fail alike (circuit breaker)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from orchestrator.control_channel import Fault
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.circuit_breaker import CircuitBreaker, Pause
 from orchestrator.scheduling.placement import Pool
+from orchestrator.scheduling.retries import Retries
 from trainer.result import TrialResult
 
 
@@ -30,6 +32,20 @@ class Pausing:
         pause = self.breaker.failed(outcome.error or "", node=node, recipe=recipe, nodes=nodes, recipes=others)
         if pause is not None:
             self._pause(pause)
+
+    def at_fault(self, fault: Fault, node_id: str | None, retries: Retries) -> None:
+        """Use a node with damaged data, a full disk or no link no more; a run folder that is at fault ends the sweep.
+
+        So does a trial folder that somebody else works in, after a while: it may be a worker that is about to end.
+        """
+        if fault.kind == "busy":
+            if not retries.found_busy(fault.trial_id):
+                self.run.status.stop(fault.text(), kind="fault")
+        elif fault.kind == "disk" or node_id is None:
+            self.run.status.stop(fault.text(), kind="fault")
+        elif node_id not in self.pool.excluded:
+            self.pool.exclude(node_id, why=fault.text())
+            self.run.display.note(f"{fault.kind} at fault {fault.text()}\n  that node gets no more trials")
 
     def _pause(self, pause: Pause) -> None:
         self.run.display.tick()  # the line of the failure first

@@ -19,10 +19,10 @@ from orchestrator.hang_watch import read_hang
 from orchestrator.progress.status_file import StatusFile
 from orchestrator.progress.summary import details
 from orchestrator.ray_backend.bundles import bundle_of
-from orchestrator.ray_backend.cluster_status import cluster_nodes, machines_of
 from orchestrator.ray_backend.control import DriverEnd, end_process
 from orchestrator.ray_backend.deaths import Deaths, memory_kills_of
 from orchestrator.ray_backend.jobs import Jobs
+from orchestrator.ray_backend.nodes.cluster_status import cluster_nodes, machines_of
 from orchestrator.ray_backend.pausing import Pausing
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.cost_model import training_cost
@@ -185,7 +185,7 @@ class PlanSearcher(Searcher):
         if problem is not None:
             fault = Fault(kind="data", trial_id=trial.trial_id, host=platform.node(), message=problem)
         if fault is not None:
-            self._at_fault(fault, fault.node or folder.node())
+            self.pausing.at_fault(fault, fault.node or folder.node(), self.retries)
         elif died and (hang := silence or read_hang(folder.hang_file)) is not None:
             self.run.display.note(f"{trial.trial_id} {hang}; see {folder.hang_file}")
             if not self.retries.hung(trial.trial_id):
@@ -223,20 +223,6 @@ class PlanSearcher(Searcher):
         keep_after(self.run, row, self._under_way)
         waiting = (one.config.recipe for one in self.waiting.values())
         self.pausing.ended(outcome, node=job.folder.node() or "", recipe=trial.config.recipe, waiting=waiting)
-
-    def _at_fault(self, fault: Fault, node_id: str | None) -> None:
-        """Use a node with damaged data, a full disk or no link no more; a run folder that is at fault ends the sweep.
-
-        So does a trial folder that somebody else works in, after a while: it may be a worker that is about to end.
-        """
-        if fault.kind == "busy":
-            if not self.retries.found_busy(fault.trial_id):
-                self.run.status.stop(fault.text(), kind="fault")
-        elif fault.kind == "disk" or node_id is None:
-            self.run.status.stop(fault.text(), kind="fault")
-        elif node_id not in self.pool.excluded:
-            self.pool.exclude(node_id, why=fault.text())
-            self.run.display.note(f"{fault.kind} at fault {fault.text()}\n  that node gets no more trials")
 
     def _look(self) -> None:
         """Once a second: the nodes that are there, what workers said, what other commands ask; at once: what stops."""

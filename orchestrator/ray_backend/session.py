@@ -17,7 +17,7 @@ from typing import Any
 import ray
 
 from orchestrator.errors import UsageError
-from orchestrator.ray_backend.node_health import require_right_token
+from orchestrator.ray_backend.nodes.node_health import require_right_token
 from orchestrator.scheduling.placement import Pool
 from orchestrator.store.run_folder import RunFolder
 from trainer.result import utc_now

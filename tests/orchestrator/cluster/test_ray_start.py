@@ -24,7 +24,7 @@ from orchestrator.cluster.ray_start import (
 )
 from orchestrator.cluster.token import checked_token_file, new_token
 from orchestrator.errors import UsageError
-from orchestrator.ray_backend.cluster_status import status_of, text_of
+from orchestrator.ray_backend.nodes.cluster_status import status_of, text_of
 
 OPTIONS = NodeOptions(
     address="10.0.0.7", version="1.2.3", num_cpus=4, num_gpus=0.5, accelerator="A40", usd_per_hour=0.44

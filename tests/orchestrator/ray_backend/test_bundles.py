@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.ray_backend.bundles import bundle_of
-from orchestrator.ray_backend.cluster_status import cluster_nodes
+from orchestrator.ray_backend.nodes.cluster_status import cluster_nodes
 from orchestrator.scheduling.placement import Pool, Slot
 
 LABEL, RESOURCE = "ray.io/accelerator-type", "accelerator_type:"

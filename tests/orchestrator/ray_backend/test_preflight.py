@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tiny import tiny_config
 
-from orchestrator.ray_backend.preflight import cuda_kinds
+from orchestrator.ray_backend.nodes.preflight import cuda_kinds
 from orchestrator.scheduling.placement import CPU, Node, Pool
 from orchestrator.search.planner import PlannedTrial
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.ray_backend.cluster_status import cluster_nodes
+from orchestrator.ray_backend.nodes.cluster_status import cluster_nodes
 from orchestrator.scheduling.placement import ANY, CPU, Node, Pool, Slot, choose, unplaceable
 from orchestrator.search.planner import PlannedTrial
 from trainer.config.trial import TrialConfig

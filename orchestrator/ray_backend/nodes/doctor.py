@@ -16,8 +16,8 @@ from orchestrator.cluster.diagnosis import Demands, findings
 from orchestrator.cluster.node_facts import Answer, Member, NodeFacts, Question, Silence
 from orchestrator.cluster.node_table import Checked
 from orchestrator.cluster.probe import probe, probe_driver, probe_folder
-from orchestrator.ray_backend.cluster_status import NodeStatus, living_nodes
 from orchestrator.ray_backend.file_server import server_call, start_file_server
+from orchestrator.ray_backend.nodes.cluster_status import NodeStatus, living_nodes
 from trainer.versions import own_versions
 
 # A worker that is new imports torch first, and reads up to a gigabyte of data: on a slow disk, half a minute.

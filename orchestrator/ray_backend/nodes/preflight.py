@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from orchestrator.cluster.diagnosis import Demands, through_the_driver
 from orchestrator.errors import UsageError
-from orchestrator.ray_backend.doctor import check_cluster
+from orchestrator.ray_backend.nodes.doctor import check_cluster
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.placement import ANY, Pool, unplaceable
 from orchestrator.search.planner import PlannedTrial
