@@ -14,6 +14,11 @@ Overrides = Annotated[
     ),
 ]
 
+DataFrom = Annotated[
+    str | None,
+    typer.Option("--data-from", help="where workers get data: hub, or s3://BUCKET/data; by default from the driver"),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add `run` to the command line."""
@@ -47,12 +52,7 @@ def run(
     any_versions: Annotated[
         bool, typer.Option("--any-versions", help="use workers with another frostline, torch or Python")
     ] = False,
-    data_from: Annotated[
-        str | None,
-        typer.Option(
-            "--data-from", help="where workers get data: hub, or s3://BUCKET/data; by default from the driver"
-        ),
-    ] = None,
+    data_from: DataFrom = None,
     scale: Annotated[str | None, typer.Option(help="one of the file's scales, instead of what it says")] = None,
 ) -> None:
     """Run a sweep, or what is missing of it: the same command goes on after any interruption.
