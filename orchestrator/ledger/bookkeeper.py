@@ -44,7 +44,7 @@ class Bookkeeper:
         clock: Callable[[], int] = now_microseconds,
     ) -> None:
         self.log, self.prices, self.write_tables, self.clock = LedgerLog(path), prices, write_tables, clock
-        self._tables_written = 0
+        self._tables_written, self._has_begun = 0, False
         try:
             self.ledger = Ledger(self.log.read())
         except (TypeError, KeyError, ValueError) as error:
@@ -55,6 +55,7 @@ class Bookkeeper:
     def begin(self, checkpoint_of: Callable[[str], float | None]) -> None:
         """A driver begins. Args: `checkpoint_of`: when a trial's checkpoint was written, in seconds since 1970."""
         self._add("begin")
+        self._has_begun = True
         for attempt in self.ledger.unknown_losses:
             self._say_loss(attempt, checkpoint_of(attempt.start.trial_id))
 
@@ -108,7 +109,8 @@ class Bookkeeper:
 
     def columns(self, trial_id: str) -> dict[str, Any]:
         """What the table says of a trial's cost."""
-        seconds, micro_usd = self.ledger.of_trial(trial_id, max(self.ledger.now, self.clock()))
+        # before this driver begins, what an earlier one left open ended with its last sign of life
+        seconds, micro_usd = self.ledger.of_trial(trial_id, self.clock() if self._has_begun else self.ledger.now)
         attempts = self.ledger.by_trial.get(trial_id, [])
         if not attempts:
             return {"device_seconds": None, "usd": None, "num_attempts": None}
@@ -117,7 +119,7 @@ class Bookkeeper:
 
     @property
     def spent_usd(self) -> float:
-        return self.ledger.spent(self.clock()) / MICRO_USD
+        return self.ledger.spent(self.clock() if self._has_begun else self.ledger.now) / MICRO_USD
 
     @property
     def usd_per_hour(self) -> float:
@@ -125,7 +127,7 @@ class Bookkeeper:
 
     @property
     def driver_seconds(self) -> float:
-        return self.ledger.driver_seconds(self.clock())
+        return self.ledger.driver_seconds(self.clock() if self._has_begun else self.ledger.now)
 
     def priced(self, machine: Machine) -> Machine:
         """With its price: by its label, else by the sweep file; of a machine with several cards, of all of them."""

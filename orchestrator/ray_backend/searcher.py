@@ -82,7 +82,7 @@ class PlanSearcher(Searcher):
             candidates = self._candidates()
             placed = choose(candidates, self.pool, paused=paused)
         if placed is None:
-            if not self.running and self._is_out_of_time(candidates):
+            if not self.running and (status.counts["deadline"] or self._is_out_of_time(candidates)):
                 status.stop(self.run.timed.reason(), kind="budget")
             # what a pause holds back never ends, and so what waits for it never comes
             is_over = not candidates and (self.run.search.end is not None or self.run.search.waits_for_results)

@@ -47,20 +47,22 @@ class Left:
 
     Args:
         grace_seconds: by which a running trial may overrun it.
+        seconds_to_end: so long before it, trials are told to end; 0 where that time is kept back already.
     """
 
     seconds: float
     limit: Limit | None = None
     grace_seconds: float = 0.0
+    seconds_to_end: float = SECONDS_TO_END
 
     def may_start(self, expected: Expected | None) -> bool:
         """Whether a trial is expected to finish in time; one of which nothing is known may try."""
-        seconds = self.seconds - SECONDS_TO_END
+        seconds = self.seconds - self.seconds_to_end
         return seconds > 0 if expected is None else expected.high <= seconds
 
     def must_end(self, remaining_seconds: float | None) -> bool:
         """Whether a running trial is to checkpoint and end now. `remaining_seconds`: None if not known."""
-        if self.seconds > SECONDS_TO_END:
+        if self.seconds > self.seconds_to_end:
             return False
         overrun = math.inf if remaining_seconds is None else remaining_seconds - self.seconds
         return overrun > self.grace_seconds or self.seconds < -self.grace_seconds
@@ -81,12 +83,13 @@ def time_left(budget: BudgetConfig, until: datetime | None, spent: Spent) -> Lef
 
 
 def _usd_left(usd: float, spent: Spent) -> Left:
-    """Dollars as time: the grace is kept back, so that the sum stays below the limit."""
+    """Dollars as time: the grace, and the time to end, are kept back, so that the sum stays below the limit."""
     if spent.usd_per_hour <= 0:
-        return Left(seconds=math.inf if spent.usd < usd else 0.0, limit="usd")
+        return Left(seconds=math.inf if spent.usd < usd else 0.0, limit="usd", seconds_to_end=0.0)
     per_second = spent.usd_per_hour / 3_600
     grace = min(MOST_GRACE_SECONDS, GRACE_SHARE_OF_USD * usd / per_second)
-    return Left(seconds=(usd - spent.usd) / per_second - grace - SECONDS_TO_END, limit="usd", grace_seconds=grace)
+    seconds = (usd - spent.usd) / per_second - grace - SECONDS_TO_END
+    return Left(seconds=seconds, limit="usd", grace_seconds=grace, seconds_to_end=0.0)
 
 
 def to_end(left: Left, remaining: Mapping[str, float | None]) -> list[str]:
@@ -100,6 +103,6 @@ def text_of(left: Left, budget: BudgetConfig) -> str:
     values["usd"] = f"{budget.usd:g} USD" if budget.usd else ""
     if left.limit is None:
         return "no budget"
-    if left.seconds > SECONDS_TO_END:
+    if left.seconds > left.seconds_to_end:
         return f"nothing that waits would be finished in the {left.seconds:.0f} s that are left of {values[left.limit]}"
     return f"the budget of {values[left.limit]} is used"
