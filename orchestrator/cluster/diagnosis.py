@@ -173,21 +173,27 @@ def _warning(text: str) -> Finding:
     return Finding(is_fault=False, text=text)
 
 
-def through_the_driver(answers: Iterable[Answer]) -> list[str]:
-    """In words: which hosts do not see the run folder, and which data are copied where, how much, and how long."""
+def through_the_driver(answers: Iterable[Answer], data_from: str | None = None) -> list[str]:
+    """In words: which hosts do not see the run folder, and which data are copied where, how much, and how long.
+
+    Args:
+        data_from: where they get data, if not from the driver; how fast that is, nobody knows.
+    """
     facts = [one for one in answers if isinstance(one, NodeFacts)]
     apart = sorted({one.host for one in facts if one.store is not None and not one.store.is_shared})
     lines = [f"no shared run folder on {', '.join(apart)}: trials' files go through the driver"] if apart else []
     copies = [(data, one) for one in facts for data in one.data if data.bytes_to_copy]
     for name in sorted({data.name for data, _ in copies}):
-        lines.append(_copying(name, [(data, one) for data, one in copies if data.name == name]))
+        lines.append(_copying(name, [(data, one) for data, one in copies if data.name == name], data_from))
     return lines
 
 
-def _copying(name: str, copies: list[tuple[DataFacts, NodeFacts]]) -> str:
+def _copying(name: str, copies: list[tuple[DataFacts, NodeFacts]], data_from: str | None) -> str:
     hosts = ", ".join(sorted({facts.host for _, facts in copies}))
     num_bytes = copies[0][0].num_bytes
     line = f"no data on {hosts}: {name} ({num_bytes / MB:,.1f} MB) will be copied there"
+    if data_from is not None:
+        return f"{line} from {data_from}"
     rates = [rate for _, facts in copies if (rate := _rate(facts.link))]
     if not rates:
         return line

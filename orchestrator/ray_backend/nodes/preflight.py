@@ -43,7 +43,7 @@ def check_nodes(pool: Pool, trials: Sequence[PlannedTrial], run: RunContext) -> 
     checked = check_cluster(run.folder.root, run.data_root, names, demands)
     if faults := [line for one in checked for line in one.faults]:
         raise UsageError("the cluster is not ready:\n  " + "\n  ".join(faults))
-    lines = through_the_driver([one.answer for one in checked if not one.member.is_driver])
+    lines = through_the_driver([one.answer for one in checked if not one.member.is_driver], run.data_from)
     for line in [*lines, *(line for one in checked for line in one.warnings)]:
         run.display.note(line)
 

@@ -203,3 +203,4 @@ def test_a_node_that_shares_the_run_folder_alone_copies_too() -> None:
     assert through_the_driver(nodes) == [
         "no data on a, c: tiny (3.2 MB) will be copied there, in about 2 s at 1.6 MB/s"
     ]
+    assert through_the_driver(nodes, "hub") == ["no data on a, c: tiny (3.2 MB) will be copied there from hub"]
