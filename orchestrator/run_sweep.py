@@ -95,6 +95,7 @@ def _run_in(
         verdicts, confirmed = StopLog(folder.early_stopping_file).read(), against_of(confirmation.read())
         recorder = Recorder(folder, spec, verdicts, confirmed, books.columns)
         open_states = folder.open_states()
+        timed.done = {trial_id: state.share_done for trial_id, state in open_states.items()}
         finished = _read_finished(folder, recorder, open_states, console)
         chosen: Search = plan or adaptive_search(spec, folder, recorder.rows, data_sha256, console)
         search = ConfirmingSearch(spec, chosen, confirmation, confirmed, lambda: recorder.rows)
@@ -155,7 +156,8 @@ def _run_to_its_end(run: RunContext, backlog: Backlog, address: str | None) -> i
     end: End | None = "failed"  # if a machine is at fault
     try:
         code = _run_backlog(run, backlog, address)
-        end = end_of(run.status, run.timed.left().limit)
+        reached = run.timed.reached
+        end = end_of(run.status, None if reached is None else reached.limit)
         return code
     except (UsageError, KeyboardInterrupt):
         end = None
@@ -180,7 +182,7 @@ def _run_backlog(run: RunContext, backlog: Backlog, address: str | None) -> int:
         run.display.note(summary.nothing_to_do(run))
         return summary.exit_code(run.status)
     if run.timed.is_over:
-        run.status.stop(run.timed.reason(), kind="budget")
+        run.status.stop(run.timed.reach(), kind="budget")
         run.display.note(summary.budget_is_used(run))
         return summary.exit_code(run.status)
     for line in summary.before_lines(run, backlog):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+_UMASK_LOCK = threading.Lock()
 TEMPORARY_NAME = ".*.????????.tmp"  # as mkstemp makes it below
 
 
@@ -30,8 +32,9 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         # mkstemp makes private files; what lands in a shared run folder follows the umask like any other file.
-        umask = os.umask(0)
-        os.umask(umask)
+        with _UMASK_LOCK:  # it can only be read by setting it, and threads share it
+            umask = os.umask(0)
+            os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         os.replace(temporary, path)
     finally:

@@ -97,6 +97,11 @@ class TrialResult:
     started_at: str = ""
     finished_at: str = ""
 
+    @property
+    def share_done(self) -> float:
+        """Of its steps; 0 where it is not known how many it was to have."""
+        return min(1.0, self.steps / self.steps_planned) if self.steps_planned else 0.0
+
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
         write_atomically(path, json.dumps(dataclasses.asdict(self), indent=1).encode())

@@ -37,12 +37,11 @@ def driven_folder(run: str) -> Path:
     if not is_uri(run):
         return Path(run)
     from orchestrator.errors import UsageError
-    from orchestrator.store.remote.remote_run import local_copy
+    from orchestrator.store.remote.remote_run import is_newest_copy, local_copy
 
-    folder = local_copy(run)
-    if not (folder / "sweep.yaml").exists():
+    if not is_newest_copy(run):
         raise UsageError(f"{run} is not driven from this machine: give this command where its driver runs")
-    return folder
+    return local_copy(run)
 
 
 def local_folder(run: str) -> Path:

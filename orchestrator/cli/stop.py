@@ -66,7 +66,8 @@ def extend(
 ) -> None:
     """Raise the budget of a run. A driver at work takes it up within a second; else the next `frostline run` does.
 
-    Trials that ended at the deadline go on first, from their checkpoints. What was added stays in `extensions.jsonl`.
+    Trials that ended at the deadline go on with the next `frostline run`, first, from their checkpoints. What was added
+    stays in `extensions.jsonl`.
     """
     from orchestrator.cli.run_folders import driven_folder
     from orchestrator.errors import UsageError

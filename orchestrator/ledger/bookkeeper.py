@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -51,6 +52,7 @@ class Bookkeeper:
             raise UsageError(f"{path} is damaged ({error}): restore it, or choose another --out") from error
         self._here: frozenset[str] = frozenset()
         self._unwritten: deque[Event] = deque()
+        self._one_at_a_time = threading.Lock()
 
     def begin(self, checkpoint_of: Callable[[str], float | None]) -> None:
         """A driver begins. Args: `checkpoint_of`: when a trial's checkpoint was written, in seconds since 1970."""
@@ -90,10 +92,18 @@ class Bookkeeper:
         made = Start(attempt=attempt, trial_id=trial_id, node=slot.node_id, millionths=millionths, devices=devices)
         self._add("start", dataclasses.asdict(made))
 
-    def stopped(self, attempt: int, outcome: str | None, checkpoint_seconds: float | None = None) -> None:
-        """It holds it no more. Args: `outcome`: None if the attempt left none; `checkpoint_seconds` as in `begin`."""
+    def stopped(
+        self, attempt: int, outcome: str | None, *, node: str | None = None, checkpoint_seconds: float | None = None
+    ) -> None:
+        """It holds it no more.
+
+        Args:
+            outcome: None if the attempt left none.
+            node: where it ran, if that is known.
+            checkpoint_seconds: as in `begin`.
+        """
         lost_from = None if outcome else self._lost_from(self.ledger.attempts[attempt], checkpoint_seconds)
-        made = Stop(attempt=attempt, outcome=outcome or LOST, lost_from=lost_from)
+        made = Stop(attempt=attempt, outcome=outcome or LOST, node=node, lost_from=lost_from)
         self._add("stop", dataclasses.asdict(made))
 
     def end(self) -> None:
@@ -126,6 +136,11 @@ class Bookkeeper:
         return self.ledger.micro_usd_per_hour() / MICRO_USD
 
     @property
+    def last_usd_per_hour(self) -> float:
+        """When a trial last started, where no machine is there now."""
+        return self.usd_per_hour or self.ledger.last_micro_usd_per_hour / MICRO_USD
+
+    @property
     def driver_seconds(self) -> float:
         return self.ledger.driver_seconds(self.clock() if self._has_begun else self.ledger.now)
 
@@ -149,10 +164,11 @@ class Bookkeeper:
         return min(max(attempt.begin, at), end)
 
     def _add(self, kind: Kind, values: Mapping[str, Any] | None = None) -> None:
-        event = Event(kind=kind, at=max(self.clock(), self.ledger.now), values=dict(values or {}))
-        self.ledger.add(event)
-        self._unwritten.append(event)
-        with contextlib.suppress(OSError):  # a full disk must not end the sweep: it is written when there is room
-            while self._unwritten:
-                self.log.append(self._unwritten[0])
-                self._unwritten.popleft()
+        with self._one_at_a_time:
+            event = Event(kind=kind, at=max(self.clock(), self.ledger.now), values=dict(values or {}))
+            self.ledger.add(event)
+            self._unwritten.append(event)
+            with contextlib.suppress(OSError):  # a full disk must not end the sweep: it is written when there is room
+                while self._unwritten:
+                    self.log.append(self._unwritten[0])
+                    self._unwritten.popleft()

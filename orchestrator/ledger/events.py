@@ -71,10 +71,12 @@ class Stop:
     Args:
         outcome: the status that it left the trial in; `lost` if it left none, as when its worker died.
         lost_from: when what was lost began: the trial's last checkpoint; None: nothing was lost.
+        node: where it really ran, which Ray chooses among equal nodes; None: not known.
     """
 
     attempt: int
     outcome: str
+    node: str | None = None
     lost_from: int | None = None
 
 

@@ -101,11 +101,13 @@ class Ledger:
         self.by_trial: dict[str, list[Attempt]] = {}
         self.now = 0
         self.driver_microseconds = 0  # of all drivers so far
+        self.last_micro_usd_per_hour = 0  # when a trial last started
         self.has_begun = False
         self.finished: str | None = None  # the end for which `on_finish` was run, since a driver last began
         self._driver_since: int | None = None
         self._unclear: set[str] = set()  # machines that the last driver saw, and this one has not seen yet
         self._last_seen = 0  # by the last driver
+        self._driver_began = 0
         for event in events:
             self.add(event)
 
@@ -120,6 +122,7 @@ class Ledger:
             self._leave(event.values["node"], now)
         elif event.kind == "start":
             self._start(Start(**event.values), now)
+            self.last_micro_usd_per_hour = self.micro_usd_per_hour()
         elif event.kind == "stop":
             self._stop(Stop(**event.values), now)
         elif event.kind == "finish":
@@ -181,7 +184,7 @@ class Ledger:
         for attempt in self.open_attempts:
             attempt.end, attempt.outcome = self.now, LOST
         self._unclear = {node for node, lease in self.leases.items() if lease.since is not None}
-        self._driver_since = now
+        self._driver_since = self._driver_began = now
 
     def _end_driver(self, now: int) -> None:
         if self._driver_since is not None:
@@ -209,12 +212,29 @@ class Ledger:
                 attempt.end, attempt.outcome = now, LOST
 
     def _start(self, start: Start, now: int) -> None:
+        if start.attempt in self.attempts:  # written twice, by a disk that failed in between
+            return
         attempt = Attempt(start=start, machine=self.leases[start.node].machine, begin=now)
         self.attempts[start.attempt] = attempt
         self.by_trial.setdefault(start.trial_id, []).append(attempt)
 
     def _stop(self, stop: Stop, now: int) -> None:
-        """What came of an attempt may be known only after its machine, or its driver, has gone."""
-        attempt = self.attempts[stop.attempt]
-        attempt.end = now if attempt.end is None else attempt.end
+        """What came of an attempt, and where, may be known only after its machine, or its driver, has gone."""
+        attempt = self.attempts.get(stop.attempt)
+        if attempt is None:
+            return
+        if stop.node in self.leases and stop.node != attempt.start.node:
+            if attempt.end is not None and attempt.begin >= self._driver_began:  # the other machine went, not its own
+                attempt.end = None
+            attempt.start = dataclasses.replace(attempt.start, node=stop.node)
+            attempt.machine = self.leases[stop.node].machine
+        if attempt.end is None:
+            attempt.end = self._last_moment(attempt.start.node, attempt.begin, now)
         attempt.outcome, attempt.lost_from = stop.outcome, stop.lost_from
+
+    def _last_moment(self, node: str, begin: int, now: int) -> int:
+        """Now, or when the machine left."""
+        lease = self.leases[node]
+        if lease.since is not None or not lease.spans:
+            return now
+        return max(begin, min(now, lease.spans[-1][1][1]))

@@ -17,13 +17,15 @@ PREFIX = "FROSTLINE_"
 
 def end_of(status: SweepStatus, limit: str | None) -> End | None:
     """How a sweep ended; None of one that a user ended. `limit`: of the budget that was used up, if one was."""
+    if status.num_finished >= status.num_trials and not status.counts["deadline"]:
+        return "finished"
     if status.stop_kind == "interrupt":
         return None
     if status.stop_kind == "budget":
         return "budget" if limit == "usd" else "deadline"
     if status.stop_kind is not None or status.pauses:
         return "failed"
-    return "finished" if status.num_finished >= status.num_trials else "failed"
+    return "failed"
 
 
 def finish(run: RunContext, end: End | None) -> None:
@@ -31,9 +33,12 @@ def finish(run: RunContext, end: End | None) -> None:
     config, ledger = run.spec.on_finish, run.books.ledger
     if config is None or end is None or end not in config.ends or not ledger.has_begun or ledger.finished is not None:
         return
-    run.books.finish(end)
     if run.remote is not None:  # first: the command may stop this machine
-        run.remote.mirror.look()
+        problem = run.remote.send_the_rest(run.display.note)
+        if problem is not None:  # nor is it this driver's to stop machines where another one has the run
+            run.display.note(f"on_finish ({end}) is not run: {problem}")
+            return
+    run.books.finish(end)
     run.display.note(run_command(config, end, run.folder, run.books.spent_usd))
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from orchestrator.errors import UsageError
 from orchestrator.ledger.bookkeeper import Bookkeeper
 from orchestrator.ledger.extensions import Extensions
 from orchestrator.progress.running_trial import Running
@@ -39,13 +42,18 @@ class TimedBudget:
     ) -> None:
         self.of_file, self.extensions, self.books, self.clock = budget, extensions, books, clock
         self.until = None if budget.until is None else read_until(budget.until, clock())
-        self.durations = Durations()
+        self.durations, self._extended = Durations(), extensions.extended(budget)
+        self.reached: Left | None = None  # the limit that ended the sweep
+        self.done: dict[str, float] = {}  # share of a trial's steps that its checkpoint has, by id
         self._last: Cost | None = None
 
     @property
     def budget(self) -> BudgetConfig:
         """With what was added since; another process may add while this one works."""
-        return self.extensions.extended(self.of_file) if self.of_file.is_timed else self.of_file
+        if self.of_file.is_timed:
+            with contextlib.suppress(UsageError, OSError):  # a file that somebody is at counts as it was
+                self._extended = self.extensions.extended(self.of_file)
+        return self._extended
 
     def left(self) -> Left:
         books, budget = self.books, self.budget
@@ -53,7 +61,7 @@ class TimedBudget:
             now=self.clock(),
             driver_seconds=books.driver_seconds,
             usd=books.spent_usd,
-            usd_per_hour=books.usd_per_hour,
+            usd_per_hour=books.last_usd_per_hour,
         )
         return time_left(budget, self.until, spent)
 
@@ -70,7 +78,12 @@ class TimedBudget:
         if not self.of_file.is_timed:
             return list(trials)
         left, kinds = self.left(), list(accelerators)
-        return [trial for trial in trials if self._is_in_time(left, _cost(trial, costs), kinds)]
+        return [trial for trial in trials if self._is_in_time(left, self._cost_left(trial, costs), kinds)]
+
+    def _cost_left(self, trial: PlannedTrial, costs: Mapping[str, Cost]) -> Cost:
+        """Of a trial, without what it has done already."""
+        cost = costs.get(trial.trial_id) or training_cost(trial.config)
+        return dataclasses.replace(cost, work=cost.work * (1 - self.done.get(trial.trial_id, 0.0)))
 
     def may_ask(self, accelerators: Iterable[str]) -> bool:
         """Whether another trial like the last one would be in time: else no search need choose it."""
@@ -95,6 +108,11 @@ class TimedBudget:
         remaining = {one.trial_id: self._remaining_seconds(one, costs.get(one.trial_id)) for one in running}
         return [(trial_id, self.reason(left)) for trial_id in to_end(left, remaining)]
 
+    def reach(self) -> str:
+        """The sweep ends by its budget now; why, in words."""
+        self.reached = self.left()
+        return self.reason(self.reached)
+
     def reason(self, left: Left | None = None) -> str:
         """Why the sweep ends, in words."""
         return text_of(left or self.left(), self.budget)
@@ -105,7 +123,3 @@ class TimedBudget:
         expected: Expected | None = self.durations.expected(cost, running.accelerator)
         steps = (1 - running.share) * cost.tokens / running.tokens_per_s
         return steps + (SECONDS_BESIDE_TRAINING if expected is None else expected.high - expected.middle)
-
-
-def _cost(trial: PlannedTrial, costs: Mapping[str, Cost]) -> Cost:
-    return costs.get(trial.trial_id) or training_cost(trial.config)

@@ -41,7 +41,7 @@ class StatusFile:
     def facts(self, state: State) -> dict[str, Any]:
         """All that is known now, as plain values; times are UTC, seconds and US dollars where the name says so."""
         run, status = self.run, self.run.status
-        left = run.timed.left()
+        left = run.timed.reached or run.timed.left()
         best, now = status.best, datetime.now(UTC)
         since = now - timedelta(seconds=time.monotonic() - status.started_seconds)
         return {

@@ -120,6 +120,8 @@ def _abort(run: RunContext, line: str) -> None:
     run.display.close()
     print(f"error: {line}", file=sys.stderr, flush=True)
     finish(run, "failed")
+    if run.remote is not None:
+        run.remote.send_the_rest(run.display.note)
     os._exit(MachineError.exit_code)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator.control_channel import Fault
+from orchestrator.ledger.events import Machine
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.circuit_breaker import CircuitBreaker, Pause
 from orchestrator.scheduling.placement import Pool
@@ -46,6 +47,14 @@ class Pausing:
         elif node_id not in self.pool.excluded:
             self.pool.exclude(node_id, why=fault.text())
             self.run.display.note(f"{fault.kind} at fault {fault.text()}\n  that node gets no more trials")
+
+    def without_price(self, machines: Iterable[Machine]) -> None:
+        """Give a machine no trials that came without a price, where dollars are counted."""
+        for machine in machines:
+            if machine.node not in self.pool.excluded:
+                why = f"{machine.host} ({machine.accelerator}) joined without a price, and budget.usd counts dollars"
+                self.pool.exclude(machine.node, why=why)
+                self.run.display.note(f"{why}\n  that node gets no trials: join it with --usd-per-hour, or add prices")
 
     def _pause(self, pause: Pause) -> None:
         self.run.display.tick()  # the line of the failure first

@@ -82,10 +82,10 @@ class PlanSearcher(Searcher):
             candidates = self._candidates()
             placed = choose(candidates, self.pool, paused=paused)
         if placed is None:
-            if not self.running and (status.counts["deadline"] or self._is_out_of_time(candidates)):
-                status.stop(self.run.timed.reason(), kind="budget")
             # what a pause holds back never ends, and so what waits for it never comes
             is_over = not candidates and (self.run.search.end is not None or self.run.search.waits_for_results)
+            if not self.running and ((is_over and status.counts["deadline"]) or self._is_out_of_time(candidates)):
+                status.stop(self.run.timed.reach(), kind="budget")
             if not self.running and (status.is_stopping or is_over or self._is_stuck(candidates or self.needs)):
                 return Searcher.FINISHED
             return None
@@ -197,7 +197,8 @@ class PlanSearcher(Searcher):
     def _settle(self, job: Job, left: TrialResult | None) -> None:
         """The attempt holds its slot no more. `left`: its result or state, None if it was lost."""
         status = None if left is None else left.status
-        self.run.books.stopped(job.attempt, status, job.folder.checkpoint_seconds())
+        node, checkpoint = job.folder.node(), job.folder.checkpoint_seconds()
+        self.run.books.stopped(job.attempt, status, node=node, checkpoint_seconds=checkpoint)
         self.told_deadline.discard(job.trial_id)
 
     def _after_death(self, trial: PlannedTrial, job: Job) -> TrialResult | None:
@@ -239,6 +240,8 @@ class PlanSearcher(Searcher):
         self.pool.set_nodes(nodes)
         self._read_news()
         self.run.books.saw(machines_of(entries))
+        if self.run.spec.budget.usd is not None:
+            self.pausing.without_price(self.run.books.ledger.without_price())
         self._obey_deadline()
         for request in self.run.folder.requests.take():
             if request.kind == "retry":

@@ -16,7 +16,7 @@ from results.tables.schema import CONTROL_RECIPE, TRIALS
 from search_spaces.spec.sweep_spec import SweepSpec
 
 # A trial that ended in one of these does not go on in this sweep.
-SETTLED_STATUSES = ("completed", "infeasible", "diverged", "out_of_memory")
+SETTLED_STATUSES = ("completed", "infeasible", "diverged")
 _ALL_COLUMNS = tuple(column.name for column in TRIALS)
 # What tells a config and whom it is compared with, beside objectives and limits.
 _COLUMNS = (

@@ -67,7 +67,8 @@ class DriverLock:
     """The lock of one driver on one run.
 
     Args:
-        copy: the id of the local copy of the run folder.
+        copy: the id of the local copy of the run folder. Where another one was the last to be worked in, `acquire`
+            gives a new id.
     """
 
     def __init__(
@@ -108,7 +109,11 @@ class DriverLock:
         except NotSupportedError:
             raise UsageError(self._no_conditions()) from None
         except TransferError as error:
+            self.release()
             raise MachineError(str(error)) from None
+        except BaseException:
+            self.release()
+            raise
         return before
 
     def renew(self) -> None:
@@ -138,9 +143,11 @@ class DriverLock:
 
     def release(self) -> None:
         """Let the next driver begin at once."""
-        self.holder = dataclasses.replace(self.holder, is_released=True)
+        with self._one_at_a_time:
+            self.holder = dataclasses.replace(self.holder, is_released=True)
         self.renew()
-        self._version = {}
+        with self._one_at_a_time:
+            self._version = {}
 
     def _acquire(self, note: Callable[[str], None]) -> Holder | None:
         seen, deadline = Version(), 0.0
@@ -159,6 +166,9 @@ class DriverLock:
                 if self.clock() < deadline:
                     self.sleep(SECONDS_BETWEEN_LOOKS)
                     continue
+            if found is None or found[0].copy != self.holder.copy:
+                # the copy here is not what lies there: from now on it is another one, until it is fetched
+                self.holder = dataclasses.replace(self.holder, copy=secrets.token_hex(8))
             try:
                 self._write("create" if found is None else found[1])
             except (PreconditionError, AlreadyExistsError):

@@ -17,7 +17,7 @@ from results.object_store import in_one_line, list_files
 # sent within a minute, which a link of 180 kB/s does.
 PART_BYTES = 5 * 2**20
 PARTS_AT_ONCE = 2
-BEYOND_THE_END = "416"  # HTTP: Range Not Satisfiable
+BEYOND_THE_END = "416 Range Not Satisfiable"
 
 
 class ObjectStore:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+import obstore
+from obstore.exceptions import BaseError
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -24,7 +27,7 @@ from orchestrator.store.run_folder import RunFolder
 from orchestrator.store.run_store import TransferError, download
 from orchestrator.store.workplace import cache_folder
 from results.errors import ResultsError
-from results.object_store import LOCK_FILE, NUM_AT_ONCE, open_bucket
+from results.object_store import LOCK_FILE, NUM_AT_ONCE, in_one_line, open_bucket
 from trainer.errors import Busy
 from trainer.files import write_atomically
 from trainer.locks import sole_owner
@@ -53,6 +56,25 @@ class RemoteRun:
         elif problem is None and self._said is not None:
             note(f"{self.folder.uri} answers again, and all is sent")
         self._said = problem
+
+    def send_the_rest(self, note: Callable[[str], None], patience_seconds: float | None = None) -> str | None:
+        """Send all that there is, checkpoints too; None, or why that could not be done and where the files are."""
+        patience_seconds = SECONDS_TO_SEND_THE_REST if patience_seconds is None else patience_seconds
+        began, is_said = time.monotonic(), False
+        while True:
+            try:
+                self.mirror.send(with_checkpoints=True)
+                return None
+            except (TransferError, OSError) as error:
+                if self.mirror.lock.lost is not None:
+                    return self.mirror.lock.lost
+                if time.monotonic() > began + patience_seconds:
+                    where = f"What could not be sent is in {self.folder.root}: the same command sends it"
+                    return f"{error}. {where}"
+                if not is_said:
+                    note(f"{error}; trying to send the rest for {patience_seconds:.0f} s")
+                is_said = True
+                time.sleep(1)
 
 
 @contextmanager
@@ -116,35 +138,36 @@ def local_copy(uri: str) -> Path:
     return cache_folder() / "runs" / f"{name}-{hashlib.sha256(uri.rstrip('/').encode()).hexdigest()[:12]}"
 
 
+def is_newest_copy(uri: str) -> bool:
+    """Whether the last driver of the run worked in the local copy of this machine.
+
+    Raises:
+        UsageError: if the store does not answer, or refuses.
+    """
+    try:
+        content = bytes(obstore.get(open_bucket(uri), LOCK_FILE).bytes())
+        return bool(json.loads(content)["copy"] == _copy_id(local_copy(uri)))
+    except FileNotFoundError:
+        return False
+    except (ResultsError, BaseError, PermissionError, ValueError, KeyError) as error:
+        raise UsageError(f"{uri}: {in_one_line(error)}") from None
+
+
 def _mirrored(run: RemoteRun, console: Console) -> Iterator[RemoteRun]:
     try:
         with repeating(run.mirror.look, SECONDS_BETWEEN_PASSES):
             yield run
     except BaseException:
-        with suppress(MachineError):
-            _send_the_rest(run, console, SECONDS_TO_SEND_AFTER_AN_ERROR)
+        run.send_the_rest(_plain(console), SECONDS_TO_SEND_AFTER_AN_ERROR)
         raise
-    _send_the_rest(run, console, SECONDS_TO_SEND_THE_REST)
-
-
-def _send_the_rest(run: RemoteRun, console: Console, patience_seconds: float) -> None:
-    began, is_said = time.monotonic(), False
     with console.status(f"sending the rest to {run.folder.uri}"):
-        while True:
-            try:
-                run.mirror.send(with_checkpoints=True)
-                return
-            except TransferError as error:
-                if run.mirror.lock.lost is not None:
-                    raise MachineError(run.mirror.lock.lost) from None
-                if time.monotonic() > began + patience_seconds:
-                    raise MachineError(
-                        f"{error}. What could not be sent is in {run.folder.root}: the same command sends it"
-                    ) from None
-                if not is_said:
-                    console.print(f"{error}; trying to send the rest for {patience_seconds:.0f} s", markup=False)
-                is_said = True
-                time.sleep(1)
+        problem = run.send_the_rest(_plain(console))
+    if problem is not None:
+        raise MachineError(problem)
+
+
+def _plain(console: Console) -> Callable[[str], None]:
+    return lambda line: console.print(line, markup=False, highlight=False)
 
 
 def _fetch(store: ObjectStore, root: Path, console: Console) -> None:
@@ -162,6 +185,8 @@ def _fetch(store: ObjectStore, root: Path, console: Console) -> None:
 
         def fetch(name: str) -> None:
             download(store, name, root / name)
+            if (root / name).stat().st_size != files[name]:
+                raise TransferError(f"{store.uri}: {name} did not come whole")
             bar.advance(task, files[name])
 
         with ThreadPoolExecutor(NUM_AT_ONCE) as pool:

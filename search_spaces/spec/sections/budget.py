@@ -43,7 +43,7 @@ class BudgetConfig(Section):
     @classmethod
     def _is_a_time(cls, text: str | None) -> str | None:
         if text is not None:
-            read_until(text, datetime.now())
+            read_until(text, datetime.now().astimezone())
         return text
 
     @property
@@ -53,7 +53,7 @@ class BudgetConfig(Section):
 
 
 def read_until(text: str, now: datetime) -> datetime:
-    """The moment that `until` means, as `now` does: of a time of day, the next one.
+    """The moment that `until` means, in local time: of a time of day, the next one after `now`.
 
     Raises:
         ValueError: if it is no time.
@@ -62,11 +62,12 @@ def read_until(text: str, now: datetime) -> datetime:
         of_day = time.fromisoformat(text)
     except ValueError:
         try:
-            return datetime.fromisoformat(text).replace(tzinfo=now.tzinfo)
+            return datetime.fromisoformat(text).astimezone()  # without a zone: local, by the rules of that day
         except ValueError:
             raise ValueError("must be a time in quotes, such as '07:00' or '2026-12-01 07:00'") from None
-    moment = now.replace(hour=of_day.hour, minute=of_day.minute, second=of_day.second, microsecond=0)
-    return moment if moment > now else moment + timedelta(days=1)
+    today = now.astimezone().date()
+    moments = [datetime.combine(today + timedelta(days=days), of_day).astimezone() for days in (0, 1)]
+    return next((moment for moment in moments if moment > now), moments[-1])
 
 
 Price = Annotated[float, Field(ge=0, le=MAX_USD)]

@@ -129,6 +129,8 @@ def status(num_done: int, kind: str | None = None) -> SweepStatus:
     ("done", "kind", "limit", "end"),
     [
         (2, None, None, "finished"),
+        (2, "interrupt", None, "finished"),
+        (2, "pause", None, "finished"),
         (1, "budget", "usd", "budget"),
         (1, "budget", "hours", "deadline"),
         (1, "budget", "until", "deadline"),

@@ -168,6 +168,33 @@ def random_night(rng: random.Random, num_events: int) -> list[Event]:
     return events
 
 
+def test_an_attempt_is_paid_where_it_ran() -> None:
+    """Ray chooses among equal nodes: known at its end, also where the node that was meant has left meanwhile."""
+    other = dataclasses.replace(H100, node="o", micro_usd_per_hour=1_000_000)
+    events = [event("begin", 0), event("join", 0, H100), event("join", 0, other), start(1, H100, 1, 0)]
+    ledger = Ledger([*events, event("leave", HOUR, node="h")])
+    ledger.add(event("stop", 5 * HOUR, Stop(attempt=1, outcome="completed", node="o")))
+    assert ledger.of_trial("t", 5 * HOUR) == (5 * 3_600.0 * 2, 5_000_000)
+    assert ledger.totals(5 * HOUR, "h").idle == 2_990_000 and ledger.totals(5 * HOUR, "o").idle == 0
+
+
+def test_an_attempt_on_a_machine_that_left_ends_with_it() -> None:
+    """It was meant for another one: what is known only later costs no more than the machine was there."""
+    other = dataclasses.replace(H100, node="o")
+    events = [event("begin", 0), event("join", 0, H100), event("join", 0, other), start(1, H100, 1, 0)]
+    ledger = Ledger([*events, event("leave", HOUR, node="o")])
+    ledger.add(event("stop", 2 * HOUR, Stop(attempt=1, outcome="lost", lost_from=HOUR // 2, node="o")))
+    totals = ledger.totals(2 * HOUR, "o")
+    assert (totals.idle, totals.lost, totals.trials) == (0, 1_495_000, 1_495_000)
+
+
+def test_what_is_written_twice_counts_once() -> None:
+    """A disk that failed after a line was written."""
+    events = [event("begin", 0), event("join", 0, A40), start(1, A40, 1, 0), start(1, A40, 1, 0), stop(1, HOUR)]
+    ledger = Ledger([*events, stop(1, HOUR), stop(99, HOUR)])
+    assert ledger.of_trial("t", 5 * HOUR) == (3_600.0, 440_001)
+
+
 def test_the_log_is_read_as_it_was_written(tmp_path: Path) -> None:
     """A line that a killed driver has cut counts as not written, and the next one is whole."""
     log = LedgerLog(tmp_path / "ledger.jsonl")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -48,11 +48,12 @@ def test_the_first_limit_counts() -> None:
         ("23:15", datetime(2026, 11, 27, 23, 15)),
         ("22:30", datetime(2026, 11, 28, 22, 30)),
         ("2026-12-01 07:00", datetime(2026, 12, 1, 7, 0)),
+        ("2026-12-01 07:00+02:00", datetime(2026, 12, 1, 5, 0)),
     ],
 )
 def test_a_time_of_day_is_the_next_one(text: str, expected: datetime) -> None:
     """In the zone of the driver."""
-    assert read_until(text, NOW) == expected.replace(tzinfo=NOW.tzinfo)
+    assert read_until(text, NOW) == (expected.replace(tzinfo=UTC) if "+" in text else expected.astimezone())
 
 
 @pytest.mark.parametrize("text", ["7", "25:00", "tomorrow", "2026-13-01"])

@@ -72,7 +72,7 @@ def test_a_driver_that_was_killed_is_followed_after_a_minute(server: S3Server) -
     second = lock("b", clock)
     lines: list[str] = []
     before = second.acquire(lines.append)
-    assert before is not None and before.copy == "a"
+    assert before is not None and before.host == "a"
     assert SECONDS_OF_LEASE <= clock.now < SECONDS_OF_LEASE + 2 and len(lines) == 1 and "still at work?" in lines[0]
 
 
@@ -188,3 +188,31 @@ def test_a_lock_that_is_no_lock_is_said(server: S3Server) -> None:
     obstore.put(open_bucket(URI), LOCK_FILE, b"[]")
     with pytest.raises(UsageError, match=r"driver\.json is damaged: remove it"):
         take(lock("a", Clock()))
+
+
+def test_a_copy_that_is_not_the_last_one_gets_a_new_id(server: S3Server) -> None:
+    """A driver that dies before it has fetched leaves a lock with an id that no copy has: the next one fetches."""
+    clock = Clock()
+    here = lock("here", clock)
+    take(here)
+    assert here.holder.copy != "here"  # nobody was there: nothing here is what lies there
+    mine = here.holder.copy
+    here.release()
+    again = lock(mine, clock)
+    take(again)
+    assert again.holder.copy == mine
+    again.release()
+    elsewhere = lock("elsewhere", clock)
+    take(elsewhere)
+    elsewhere.release()
+    stale = lock(mine, clock)
+    before = stale.acquire(print)
+    assert before is not None and before.copy == elsewhere.holder.copy and stale.holder.copy not in (mine, before.copy)
+
+
+def test_a_lock_that_could_not_be_kept_is_given_back(server: S3Server) -> None:
+    """A store without conditions is left to the next driver at once."""
+    server.without_conditions = True
+    with pytest.raises(UsageError):
+        take(lock("a", Clock()))
+    assert json.loads(server.files("runs/night")[LOCK_FILE])["is_released"] is True

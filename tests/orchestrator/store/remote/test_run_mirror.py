@@ -246,6 +246,25 @@ def test_what_could_not_be_sent_at_the_end_is_sent_by_the_next_call(server: S3Se
     assert FILES.items() <= server.files(f"runs/{caches.name}").items()
 
 
+def test_a_file_that_does_not_come_whole_is_not_taken(
+    server: S3Server, caches: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that ends in the middle: no copy, and the next call fetches everything."""
+    uri, console = f"s3://{BUCKET}/runs/{caches.name}", Console(quiet=True)
+    with remote_run(uri, console) as remote:
+        write(remote.folder.root, FILES)
+    use_cache(monkeypatch, caches / "elsewhere")
+    monkeypatch.setattr(ObjectStore, "read", lambda self, path, offset, num_bytes: b"")
+    with pytest.raises(MachineError, match="did not come whole"), remote_run(uri, console):
+        pass
+    monkeypatch.undo()
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    use_cache(monkeypatch, caches / "elsewhere")
+    with remote_run(uri, console) as remote:
+        assert (remote.folder.root / "trials" / "a" / "result.json").read_bytes() == b"{}"
+
+
 def test_trouble_is_said_once_and_so_is_its_end(server: S3Server, caches: Path) -> None:
     """And a lock that is lost ends the sweep."""
     with remote_run(f"s3://{BUCKET}/runs/{caches.name}", Console(quiet=True)) as remote:
