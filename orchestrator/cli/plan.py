@@ -95,9 +95,21 @@ def _notes(sweep: SweepSpec, found: PlanTable) -> list[str]:
 
     notes = [] if found.num_trials is None else [note_on_budget(sweep, found.num_trials)]
     notes += [valid_share(sweep).text()] if sweep.draws else []
+    notes += _ends(sweep)
     warnings = list(sweep_warnings(sweep, (row.config for row in found.rows)))
     notes += [f"warning: {line}" for line in render_problems(warnings, sweep.document).splitlines()]
     return [note for note in notes if note]
+
+
+def _ends(sweep: SweepSpec) -> list[str]:
+    """By what of the budget the sweep ends, besides trials, and the command that is run then."""
+    budget, last = sweep.budget, sweep.on_finish
+    limits = [f"{budget.hours:g} hours" if budget.hours else "", f"{budget.until}" if budget.until else ""]
+    limits = [limit for limit in [*limits, f"{budget.usd:g} USD" if budget.usd else ""] if limit]
+    lines = [f"ends by {', '.join(limits)}, whichever comes first"] if limits else []
+    if last is not None:
+        lines.append(f"on_finish ({', '.join(last.ends)}): {' '.join(last.command)}")
+    return lines
 
 
 def table(rows: Sequence[PlanRow]) -> list[str]:

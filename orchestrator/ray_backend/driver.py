@@ -98,6 +98,10 @@ def _account(run: RunContext) -> Iterator[None]:
     """Keep the account of what the machines cost while this driver is at work."""
     run.books.begin(lambda trial_id: run.folder.trial(trial_id).checkpoint_seconds())
     run.books.saw(machines_of(ray.nodes()))
+    if rate := run.books.usd_per_hour:
+        run.display.note(
+            f"the machines cost {rate:g} USD/hour until somebody stops them: frostline stops none by itself"
+        )
     yield
     run.books.end()
 

@@ -205,3 +205,13 @@ def test_the_disk_of_a_search_is_an_estimate(app: typer.Typer) -> None:
     disk = as_json(app, file, *search)["disk"]
     assert not disk["is_bound"] and disk["kept_checkpoints_bytes"] * 2 == 3 * disk["slot_bytes"]
     assert "disk: about (by the largest config seen)" in CliRunner().invoke(app, ["plan", file, *search]).output
+
+
+def test_what_ends_a_sweep_is_shown(app: typer.Typer, tmp_path: Path) -> None:
+    """Limits of time and dollars, and the command that is run then."""
+    quickstart = (PAPER.parent / "quickstart.yaml").read_text()
+    budget = "budget: {trials: 18, hours: 8, until: '07:00', usd: 40}\non_finish: {command: [stop, pods]}"
+    (tmp_path / "night.yaml").write_text(quickstart.replace("budget: {trials: 18} ", f"{budget} "))
+    notes = as_json(app, str(tmp_path / "night.yaml"))["notes"]
+    assert "ends by 8 hours, 07:00, 40 USD, whichever comes first" in notes
+    assert "on_finish (finished, budget, deadline, failed): stop pods" in notes
