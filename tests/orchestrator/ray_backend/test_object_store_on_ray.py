@@ -31,7 +31,7 @@ class Machine:
     spec: Path
     data_root: Path
 
-    steps: int = 400
+    steps: int = 1_500  # so that a driver is still at work when it is disturbed
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
@@ -160,7 +160,7 @@ def test_a_driver_that_wakes_up_ends_and_writes_nothing(server: S3Server, machin
 def test_a_store_that_is_away_for_a_while_costs_nothing(server: S3Server, machine: Callable[[str], Machine]) -> None:
     """The sweep goes on, says so once, and sends everything when the store is back."""
     only = machine("only")
-    only.steps = 3_000  # so that it is still at work
+    only.steps = 4_000
     driver = only.start()
     wait_until(lambda: num_ended(server) >= 1, driver)
     server.answer = ("503 Slow Down", "")
