@@ -61,7 +61,7 @@ def test_workers_need_no_shared_disk(
     alone, to the last digit.
     """
     base = {"data": "tiny", "device": "cpu", "model": {"vocab_size": 512, "num_layers": 1, "dim": 32, "num_heads": 2}}
-    train = {"steps": 1_500, "sequence_tokens": 32, "batch_sequences": 4, "checkpoint_every_seconds": 0.5}
+    train = {"steps": 6_000, "sequence_tokens": 32, "batch_sequences": 4, "checkpoint_every_seconds": 0.5}
     base |= {"train": train, "eval": {"tokens": 512}}
     (tmp_path / "far").mkdir()
     shutil.copytree(data_root, tmp_path / "far" / "data")

@@ -89,6 +89,7 @@ def test_five_faults_made_on_purpose(
     cluster: Cluster, far: Path, tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another version, small /dev/shm, damaged data, a full disk, a frozen node: each is named, and no sweep starts."""
+    monkeypatch.chdir(tmp_path)  # a checkout's own metadata would go before what the worker has
     damaged = shutil.copytree(data_root, tmp_path / "damaged")
     shard = next((damaged / "datasets" / "tiny").glob("*train*.bin"))
     shard.write_bytes(shard.read_bytes()[:-100])
