@@ -61,15 +61,15 @@ def test_memory_that_runs_out_is_a_row_and_costs_no_other_trial(cluster: Cluster
 
 
 def test_a_full_disk_costs_its_worker_and_no_trial(cluster: Cluster, tmp_path: Path) -> None:
-    """Data fit on it, checkpoints do not: it is named in one line and gets no more trials; all complete elsewhere."""
+    """In the middle of a trial: it is named in one line and gets no more trials; all complete elsewhere."""
     log = tmp_path / "driver.log"
-    with worker(cluster, "full-worker"):
+    with worker(cluster, "full-worker") as container:
         host = cluster.host("full-worker")
-        spec = sweep("disk", seeds=1, steps=150, space=FOUR)
-        spec["base"]["model"]["dim"] = 128  # its checkpoint is larger than what is free
-        code = cluster.start_sweep(spec, log=log).wait(timeout=240)
+        driver = cluster.start_sweep(sweep("disk", seeds=1, steps=8_000, space=FOUR), log=log)
+        wait_until(lambda: cluster.num_files("disk", "checkpoint/state.pt") == 4)  # one on each worker
+        docker("exec", container, "sh", "-c", "cat /dev/zero > /cache/fill || true")
+        assert driver.wait(timeout=240) == 0, log.read_text()
         print(log.read_text())
-        assert code == 0, log.read_text()
     rows = cluster.rows("disk", tmp_path)
     print(rows[SHOWN].to_string())
     assert set(rows.status) == {"completed"} and len(rows) == 4 and host not in set(rows.host)
