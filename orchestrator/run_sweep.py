@@ -99,8 +99,7 @@ def _run_in(
         finished = _read_finished(folder, recorder, open_states, console)
         chosen: Search = plan or adaptive_search(spec, folder, recorder.rows, data_sha256, console)
         search = ConfirmingSearch(spec, chosen, confirmation, confirmed, lambda: recorder.rows)
-        again = Again(failed=options.retry_failed, stopped=options.continue_stopped)
-        backlog = make_backlog(spec, search.trials, finished, open_states, again)
+        backlog = make_backlog(spec, search.trials, finished, open_states, _again(options))
         run = RunContext(
             spec=spec,
             search=search,
@@ -123,6 +122,10 @@ def _run_in(
         _count_finished(run, backlog)
         with closing(search):
             return _run_to_its_end(run, backlog, options.address)
+
+
+def _again(options: RunOptions) -> Again:
+    return Again(failed=options.retry_failed, stopped=options.continue_stopped)
 
 
 def _new_status(
