@@ -37,20 +37,17 @@ from orchestrator.search_record.resume import adaptive_search, num_trials
 from orchestrator.store.dataset_copy import is_data_source
 from orchestrator.store.keeper import keep_all, keep_artifacts
 from orchestrator.store.recorder import Recorder, rows_of_open_states
-from orchestrator.store.run_folder import RunFolder
+from orchestrator.store.run_folder import RunFolder, one_driver
 from results.object_store import is_uri
 from search_spaces.spec.load import load_sweep
 from search_spaces.spec.sections.budget import End
 from search_spaces.spec.sweep_spec import SweepSpec
-from trainer.errors import Busy
-from trainer.locks import sole_owner
 from trainer.result import TrialResult
 
 if TYPE_CHECKING:
     from orchestrator.store.remote.remote_run import RemoteRun
 
 NUM_OF_FRONT = 100  # examples that say how large artifacts are
-SECONDS_TO_WAIT_FOR_A_QUESTION = 1.0  # `frostline stop` holds the lock for a moment, to learn if a driver does
 MAX_TRIALS_WITHOUT_PROGRESS = 5_000  # about a second of planning
 
 
@@ -85,7 +82,7 @@ def _run_in(
     examples = plan.trials if plan else planner.examples(spec)
     data_sha256 = check_data(spec, examples, options.data_root)
     spec = check_text_to_confirm(spec, examples, options.data_root, console.print)
-    with _one_driver(folder):
+    with one_driver(folder.root):
         folder.requests.clear()  # of an earlier call; from here on one is obeyed
         changes = folder.check(spec.resolved(), data_sha256)
         if folder.sweep_file.exists():
@@ -221,16 +218,6 @@ def _early_stopping(run: RunContext, backlog: Backlog) -> Iterator[RunContext]:
         stopper.ended_before(run.recorder.rows, run.recorder.looks())
         stopper.spare(backlog.continued, "to be continued, by --continue-stopped")
         yield dataclasses.replace(run, stopper=stopper)
-
-
-@contextmanager
-def _one_driver(folder: RunFolder) -> Iterator[None]:
-    """Lock the run folder for this driver."""
-    try:
-        with sole_owner(folder.root, wait_seconds=SECONDS_TO_WAIT_FOR_A_QUESTION):
-            yield
-    except Busy as error:
-        raise UsageError(f"{error}: one driver at a time; wait for it, or choose another --out") from error
 
 
 def _read_finished(

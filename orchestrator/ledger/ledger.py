@@ -10,7 +10,7 @@ share of a machine for the time that it holds it, rounded down, and idle is the 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from orchestrator.ledger.events import MICROSECONDS, Event, Machine, Start, Stop
 
@@ -92,6 +92,13 @@ def price(machine: Machine, microseconds: int, millionths: int = WHOLE) -> int:
     return rate * microseconds * millionths // (MICROSECONDS_PER_HOUR * WHOLE)
 
 
+def totals_of(leases: Sequence[Lease], attempts: Sequence[Attempt], now: int) -> Totals:
+    """Of machines, and of all attempts on them."""
+    lost = sum(one.lost_micro_usd(now) for one in attempts)
+    used = sum(one.micro_usd(now) for one in attempts)
+    return Totals(machines=sum(one.micro_usd(now) for one in leases), trials=used - lost, lost=lost)
+
+
 class Ledger:
     """The account so far; every event moves it on."""
 
@@ -165,9 +172,7 @@ class Ledger:
         """Of the run, or of one machine."""
         leases = [lease for name, lease in self.leases.items() if node in (None, name)]
         attempts = [one for one in self.attempts.values() if node in (None, one.start.node)]
-        lost = sum(one.lost_micro_usd(now) for one in attempts)
-        used = sum(one.micro_usd(now) for one in attempts)
-        return Totals(machines=sum(one.micro_usd(now) for one in leases), trials=used - lost, lost=lost)
+        return totals_of(leases, attempts, now)
 
     def of_trial(self, trial_id: str, now: int) -> tuple[float, int | None]:
         """Device-seconds of all attempts at a trial, and what they cost; None where a price is not known."""

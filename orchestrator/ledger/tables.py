@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from orchestrator.ledger.events import MICRO_USD, MICROSECONDS
-from orchestrator.ledger.ledger import Attempt, Lease, Ledger
+from orchestrator.ledger.ledger import Attempt, Lease, Ledger, totals_of
 from orchestrator.store.run_folder import RunFolder
 from results.tables.account import attempts_table, nodes_table
 from trainer.files import replacing
@@ -17,7 +17,10 @@ from trainer.files import replacing
 def write_tables(folder: RunFolder, sweep: str, ledger: Ledger, now: int) -> None:
     """Write both tables whole. `now`: microseconds since 1970, for what is still going on."""
     attempts = [_attempt_row(one, sweep, now) for one in ledger.attempts.values()]
-    nodes = [_node_row(ledger, node, lease, sweep, now) for node, lease in ledger.leases.items()]
+    by_node: dict[str, list[Attempt]] = {}
+    for attempt in ledger.attempts.values():
+        by_node.setdefault(attempt.start.node, []).append(attempt)
+    nodes = [_node_row(lease, by_node.get(node, []), sweep, now) for node, lease in ledger.leases.items()]
     for name, table in (("attempts", attempts_table(attempts)), ("nodes", nodes_table(nodes))):
         with replacing(folder.tables / name / f"{name}.parquet") as temporary:
             pq.write_table(table, temporary)
@@ -42,17 +45,16 @@ def _attempt_row(attempt: Attempt, sweep: str, now: int) -> dict[str, Any]:
     }
 
 
-def _node_row(ledger: Ledger, node: str, lease: Lease, sweep: str, now: int) -> dict[str, Any]:
-    totals, rate = ledger.totals(now, node), lease.machine.micro_usd_per_hour
+def _node_row(lease: Lease, attempts: list[Attempt], sweep: str, now: int) -> dict[str, Any]:
+    totals, rate = totals_of([lease], attempts, now), lease.machine.micro_usd_per_hour
     spans = [span for _, span in lease.spans]
-    attempts = [one for one in ledger.attempts.values() if one.start.node == node]
     lost = sum(_lost_seconds(one) * one.start.millionths / 1_000_000 for one in attempts)
     used = sum(one.microseconds(now) * one.start.millionths / 1_000_000 for one in attempts) / MICROSECONDS
     up = lease.microseconds(now) / MICROSECONDS
     money = {"usd": totals.machines, "usd_trials": totals.trials, "usd_lost": totals.lost, "usd_idle": totals.idle}
     return {
         "sweep": sweep,
-        "node": node,
+        "node": lease.machine.node,
         "host": lease.machine.host,
         "accelerator": lease.machine.accelerator,
         "cpus": lease.machine.cpus,

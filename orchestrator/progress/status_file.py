@@ -61,7 +61,7 @@ class StatusFile:
             "remaining_seconds": status.remaining_seconds() if state == "running" else None,
             "best": None if best is None else {**vars(best), "column": status.objective[0]},
             "notes": list(status.details) + ([status.front.text()] if status.front and status.front.is_shown else []),
-            "spent_usd": run.books.spent_usd if run.books.ledger.totals(run.books.ledger.now).machines else None,
+            "spent_usd": run.books.spent_usd or None,
             "usd_per_hour": run.books.usd_per_hour or None,
             "unseen_usd": run.books.ledger.unseen_micro_usd() / MICRO_USD,
             "budget": run.timed.budget.model_dump(exclude_none=True),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,19 @@ from trainer.errors import Busy
 from trainer.files import TEMPORARY_NAME, read_json, remove_stray_temporaries, write_atomically
 from trainer.locks import sole_owner
 from trainer.result import TrialResult
+
+# `frostline stop` and `status` hold the lock for a moment, to learn if a driver does.
+SECONDS_TO_WAIT_FOR_A_QUESTION = 1.0
+
+
+@contextmanager
+def one_driver(root: Path) -> Iterator[None]:
+    """Lock a run folder for this driver. Raises UsageError if another one is at work there."""
+    try:
+        with sole_owner(root, wait_seconds=SECONDS_TO_WAIT_FOR_A_QUESTION):
+            yield
+    except Busy as error:
+        raise UsageError(f"{error}: one driver at a time; wait for it, or choose another --out") from error
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,7 +41,7 @@ class TrialSync:
         for name in self.store.sizes(self.remote):
             if name != self.files.artifact_file.name:
                 download(self.store, f"{self.remote}/{name}", self.files.root / name)
-                self._sent[name] = _version(self.files.root / name)
+                self._sent[name] = version_of_file(self.files.root / name)
 
     def send_changes(self) -> None:
         """Send what a running trial has written since: its checkpoint not too often, the small files each time.
@@ -75,7 +75,7 @@ class TrialSync:
         """Send a file unless it was sent as it is; whether it was."""
         name = path.relative_to(self.files.root).as_posix()
         try:
-            version = _version(path)
+            version = version_of_file(path)
             if self._sent.get(name) == version:
                 return False
             file = path.open("rb")  # what replaces it meanwhile is another file
@@ -87,7 +87,8 @@ class TrialSync:
         return True
 
 
-def _version(path: Path) -> Version:
+def version_of_file(path: Path) -> Version:
+    """Changes when the file is written or replaced."""
     found = path.stat()
     return found.st_mtime_ns, found.st_size, found.st_ino
 

@@ -23,14 +23,12 @@ from orchestrator.repeating import repeating
 from orchestrator.store.remote.driver_lock import SECONDS_BETWEEN_RENEWALS, DriverLock
 from orchestrator.store.remote.object_store import ObjectStore
 from orchestrator.store.remote.run_mirror import RunMirror, all_sent, file_clock
-from orchestrator.store.run_folder import RunFolder
+from orchestrator.store.run_folder import RunFolder, one_driver
 from orchestrator.store.run_store import TransferError, download
 from orchestrator.store.workplace import cache_folder
 from results.errors import ResultsError
 from results.object_store import LOCK_FILE, NUM_AT_ONCE, in_one_line, open_bucket
-from trainer.errors import Busy
 from trainer.files import write_atomically
-from trainer.locks import sole_owner
 from trainer.trial_files import TrialFiles
 
 SECONDS_BETWEEN_PASSES = 5.0
@@ -98,7 +96,7 @@ def remote_run(uri: str, console: Console) -> Iterator[RemoteRun]:
     before = lock.acquire(console.print)
     with repeating(lock.renew, SECONDS_BETWEEN_RENEWALS):
         try:
-            with _alone(root):
+            with one_driver(root):
                 if before is None or before.copy != known_copy:
                     _fetch(store, root, console)
                     write_atomically(root / COPY_FILE, lock.holder.copy.encode())
@@ -204,12 +202,3 @@ def _copy_id(root: Path) -> str | None:
         return (root / COPY_FILE).read_text()
     except (OSError, ValueError):
         return None
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    try:
-        with sole_owner(root):
-            yield
-    except Busy as error:
-        raise UsageError(f"{error}: one driver at a time; wait for it, or choose another --out") from error

@@ -11,14 +11,13 @@ from pathlib import Path
 
 from orchestrator.store.remote.driver_lock import DriverLock
 from orchestrator.store.remote.object_store import ObjectStore
-from orchestrator.store.trial_sync import OUTCOMES, PASSING, SHARE_OF_CHECKPOINTS
+from orchestrator.store.trial_sync import OUTCOMES, PASSING, SHARE_OF_CHECKPOINTS, Version, version_of_file
 from results.object_store import NUM_AT_ONCE
 from trainer.files import write_atomically
 
 SENT_FILE = ".sent"  # when the last complete pass began, by the clock of the files
 CHECKPOINTS = "/checkpoint/"
 
-Version = tuple[int, int, int]
 State = tuple[int, ...]
 
 
@@ -83,7 +82,7 @@ class RunMirror:
 
     def _send(self, name: str, path: Path) -> None:
         try:
-            version = _version(path)
+            version = version_of_file(path)
             file = path.open("rb")  # what replaces it meanwhile is another file
         except FileNotFoundError:
             return
@@ -103,7 +102,7 @@ class RunMirror:
 
     def _has_changed(self, name: str, path: Path) -> bool:
         try:
-            return self._sent.get(name) != _version(path)
+            return self._sent.get(name) != version_of_file(path)
         except FileNotFoundError:
             return False
 
@@ -137,7 +136,7 @@ class RunMirror:
             return
         for name, path in {**self._trials()[0], **dict(self._own_files())}.items():
             if path.stat().st_ctime_ns < began:
-                yield name, _version(path)
+                yield name, version_of_file(path)
         for folder in (self.root / "trials").glob("*/"):
             if not (folder / "result.json").exists():  # what it removed when nobody was there to send that
                 for name in self.store.sizes(f"trials/{folder.name}"):
@@ -169,11 +168,6 @@ def _in_order(names: Iterable[str]) -> list[list[str]]:
         else:
             groups[1 if name == "sweep.yaml" else 0].append(name)
     return [group for group in groups if group]
-
-
-def _version(path: Path) -> Version:
-    found = path.stat()
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _folder_of(name: str) -> str:
