@@ -106,7 +106,7 @@ class Ledger:
         self.leases: dict[str, Lease] = {}  # by node
         self.attempts: dict[int, Attempt] = {}
         self.by_trial: dict[str, list[Attempt]] = {}
-        self.now = 0
+        self.now = self.num_events = 0
         self.driver_microseconds = 0  # of all drivers so far
         self.last_micro_usd_per_hour = 0  # when a trial last started
         self.has_begun = False
@@ -121,6 +121,7 @@ class Ledger:
     def add(self, event: Event) -> None:
         """Move on. Raises TypeError, KeyError or ValueError for an event that makes no sense."""
         now = max(self.now, event.at)
+        self.num_events += 1
         if event.kind == "begin":
             self._begin(now)
         elif event.kind == "join":

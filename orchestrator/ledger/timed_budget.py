@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -45,55 +45,66 @@ class TimedBudget:
         self.durations, self._extended = Durations(), extensions.extended(budget)
         self.reached: Left | None = None  # the limit that ended the sweep
         self.done: dict[str, float] = {}  # share of a trial's steps that its checkpoint has, by id
+        self._costs: dict[str, Cost] = {}  # by config id
         self._last: Cost | None = None
+        self._left: tuple[tuple[datetime, int], Left] | None = None  # and the moment for which it holds
 
     @property
     def budget(self) -> BudgetConfig:
-        """With what was added since; another process may add while this one works."""
+        """With what was added since, when it was last looked at."""
+        return self._extended
+
+    def look(self) -> None:
+        """See what another process has added to the budget; call it every second."""
         if self.of_file.is_timed:
             with contextlib.suppress(UsageError, OSError):  # a file that somebody is at counts as it was
                 self._extended = self.extensions.extended(self.of_file)
-        return self._extended
+                self._left = None
 
     def left(self) -> Left:
-        books, budget = self.books, self.budget
+        moment = self.clock(), self.books.ledger.num_events
+        if self._left is None or self._left[0] != moment:
+            self._left = moment, self._left_now(moment[0])
+        return self._left[1]
+
+    def _left_now(self, now: datetime) -> Left:
+        books = self.books
         spent = Spent(
-            now=self.clock(),
+            now=now,
             driver_seconds=books.driver_seconds,
             usd=books.spent_usd,
             usd_per_hour=books.last_usd_per_hour,
         )
-        return time_left(budget, self.until, spent)
+        return time_left(self.budget, self.until, spent)
 
     def ended(self, row: Mapping[str, Any], trial: PlannedTrial) -> None:
         """Learn from a trial that ended."""
-        if self.of_file.is_timed:
-            self._last = training_cost(trial.config)
-            self.durations.ended(row, self._last)
+        self._last = self._cost_of(trial)
+        self.durations.ended(row, self._last)
 
-    def in_time(
-        self, trials: Sequence[PlannedTrial], accelerators: Iterable[str], costs: Mapping[str, Cost]
-    ) -> list[PlannedTrial]:
-        """Those that would be finished in time on one of these accelerators. Args: `costs` by trial id."""
-        if not self.of_file.is_timed:
-            return list(trials)
-        left, kinds = self.left(), list(accelerators)
-        return [trial for trial in trials if self._is_in_time(left, self._cost_left(trial, costs), kinds)]
+    def is_in_time(self, trial: PlannedTrial, accelerator: str) -> bool:
+        """Whether a trial that starts now would be finished in time."""
+        return not self.of_file.is_timed or self.left().may_start(self.expected(trial, accelerator))
 
-    def _cost_left(self, trial: PlannedTrial, costs: Mapping[str, Cost]) -> Cost:
-        """Of a trial, without what it has done already."""
-        cost = costs.get(trial.trial_id) or training_cost(trial.config)
-        return dataclasses.replace(cost, work=cost.work * (1 - self.done.get(trial.trial_id, 0.0)))
+    def expected(self, trial: PlannedTrial, accelerator: str) -> Expected | None:
+        """How long a trial takes, without what it has done already."""
+        cost, done = self._cost_of(trial), self.done.get(trial.trial_id, 0.0)
+        return self.durations.expected(dataclasses.replace(cost, work=cost.work * (1 - done)), accelerator)
+
+    def _cost_of(self, trial: PlannedTrial) -> Cost:
+        config_id = trial.config.config_id
+        if config_id not in self._costs:
+            self._costs[config_id] = training_cost(trial.config)
+        return self._costs[config_id]
 
     def may_ask(self, accelerators: Iterable[str]) -> bool:
         """Whether another trial like the last one would be in time: else no search need choose it."""
         if not self.of_file.is_timed:
             return True
-        left = self.left()
-        return left.may_start(None) if self._last is None else self._is_in_time(left, self._last, list(accelerators))
-
-    def _is_in_time(self, left: Left, cost: Cost, kinds: Sequence[str]) -> bool:
-        return any(left.may_start(self.durations.expected(cost, kind)) for kind in kinds)
+        left, last = self.left(), self._last
+        if last is None:
+            return left.may_start(None)
+        return any(left.may_start(self.durations.expected(last, kind)) for kind in accelerators)
 
     @property
     def is_over(self) -> bool:

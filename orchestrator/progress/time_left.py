@@ -22,7 +22,7 @@ class TimeLeft:
     def __init__(self, costs: Mapping[str, Cost]) -> None:
         self.costs = dict(costs)
         self._left = dict(costs)
-        self._average = statistics.mean(cost.work for cost in costs.values()) if costs else 1.0
+        self.average_work = statistics.mean(cost.work for cost in costs.values()) if costs else 1.0
         self._work_done = self._train_seconds = 0.0
         self._beside_seconds: list[float] = []
 
@@ -44,7 +44,7 @@ class TimeLeft:
         pace = self._pace(running)
         if pace is None:
             return None
-        work_left = self._average * num_left
+        work_left = self.average_work * num_left
         if self._left:
             work_left = sum(cost.work for cost in self._left.values()) * num_left / len(self._left)
         work_left -= sum(trial.share * self._work(trial.trial_id) for trial in running)
@@ -61,4 +61,4 @@ class TimeLeft:
         return self._work_done / self._train_seconds if self._train_seconds else None
 
     def _work(self, trial_id: str) -> float:
-        return self.costs[trial_id].work if trial_id in self.costs else self._average
+        return self.costs[trial_id].work if trial_id in self.costs else self.average_work

@@ -8,39 +8,37 @@ from orchestrator.control_channel import Fault
 from orchestrator.ledger.events import Machine
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.circuit_breaker import CircuitBreaker, Pause
-from orchestrator.scheduling.placement import Pool
-from orchestrator.scheduling.retries import Retries
+from orchestrator.scheduling.dispatcher import Dispatcher
 from trainer.result import TrialResult
 
 
 class Pausing:
     """What is held back, and why. With `--keep-going` nothing ever is."""
 
-    def __init__(self, run: RunContext, pool: Pool) -> None:
-        self.run, self.pool = run, pool
+    def __init__(self, run: RunContext, dispatcher: Dispatcher) -> None:
+        self.run, self.dispatcher, self.pool = run, dispatcher, dispatcher.pool
         self.breaker = None if run.keep_going else CircuitBreaker()
-        self.recipes: set[str] = set()
 
-    def ended(self, outcome: TrialResult, *, node: str, recipe: str, waiting: Iterable[str]) -> None:
-        """A trial has ended. `waiting`: the recipes of trials that wait."""
-        if self.breaker is None or recipe in self.recipes or node in self.pool.excluded:
+    def ended(self, outcome: TrialResult, *, node: str, recipe: str) -> None:
+        """A trial has ended."""
+        if self.breaker is None or recipe in self.dispatcher.held_recipes or node in self.pool.excluded:
             return  # it was under way when that was paused
         if outcome.status != "failed":
             self.breaker.succeeded(node=node, recipe=recipe)
             return
         nodes = {one.node_id for one in self.pool.nodes}
-        others = set(waiting) - self.recipes
+        others = {trial.config.recipe for trial in self.dispatcher.waiting} - self.dispatcher.held_recipes
         pause = self.breaker.failed(outcome.error or "", node=node, recipe=recipe, nodes=nodes, recipes=others)
         if pause is not None:
             self._pause(pause)
 
-    def at_fault(self, fault: Fault, node_id: str | None, retries: Retries) -> None:
+    def at_fault(self, fault: Fault, node_id: str | None) -> None:
         """Use a node with damaged data, a full disk or no link no more; a run folder that is at fault ends the sweep.
 
         So does a trial folder that somebody else works in, after a while: it may be a worker that is about to end.
         """
         if fault.kind == "busy":
-            if not retries.found_busy(fault.trial_id):
+            if not self.dispatcher.retries.found_busy(fault.trial_id):
                 self.run.status.stop(fault.text(), kind="fault")
         elif fault.kind == "disk" or node_id is None:
             self.run.status.stop(fault.text(), kind="fault")
@@ -63,6 +61,6 @@ class Pausing:
         if pause.scope == "node":
             self.pool.exclude(pause.name)
         elif pause.scope == "recipe":
-            self.recipes.add(pause.name)
+            self.dispatcher.held_recipes.add(pause.name)
         else:
             self.run.status.stop(pause.text(), kind="pause")

@@ -25,11 +25,10 @@ from orchestrator.ray_backend.jobs import Jobs
 from orchestrator.ray_backend.nodes.cluster_status import cluster_nodes, machines_of
 from orchestrator.ray_backend.pausing import Pausing
 from orchestrator.run_context import RunContext
-from orchestrator.scheduling.cost_model import training_cost
-from orchestrator.scheduling.placement import Pool, choose, unplaceable
-from orchestrator.scheduling.retries import MAX_DEATHS, MAX_HANGS, Retries
+from orchestrator.scheduling.dispatcher import Dispatcher
+from orchestrator.scheduling.placement import Pool
+from orchestrator.scheduling.retries import MAX_DEATHS, MAX_HANGS
 from orchestrator.search.planner import PlannedTrial
-from orchestrator.search_record.resume import num_trials
 from orchestrator.store.keeper import keep_after
 from orchestrator.store.requests import Request
 from orchestrator.store.trial_folder import TO_RETRY
@@ -38,8 +37,6 @@ from trainer.control import Command
 from trainer.result import FinalStatus, TrialResult, read_looks
 
 SECONDS_BETWEEN_LOOKS = 1.0
-# Trials that wait for another kind of device than is free; beyond it no more are asked for.
-MAX_WAITING = 32
 # A process that is frozen as a whole cannot end itself, as the hang watch in it would; see `hang_watch.py`.
 SECONDS_OF_SILENCE = 600.0
 
@@ -54,9 +51,9 @@ class PlanSearcher(Searcher):
     def __init__(self, run: RunContext, waiting: Sequence[PlannedTrial], pool: Pool, control: DriverEnd) -> None:
         super().__init__()
         self.run, self.pool, self.control = run, pool, control
-        self.waiting = {trial.trial_id: trial for trial in waiting}
+        self.dispatcher = Dispatcher(run, pool, waiting)
         self.running: dict[str, tuple[PlannedTrial, Job]] = {}  # by Tune's own trial id
-        self.retries, self.pausing = Retries(), Pausing(run, pool)
+        self.pausing = Pausing(run, self.dispatcher)
         self.faults: dict[str, Fault] = {}  # by trial id
         self.deaths = Deaths(memory_kills_of)
         self.silent: dict[str, str] = {}  # trials whose process was ended, and why, by trial id
@@ -64,8 +61,6 @@ class PlanSearcher(Searcher):
         self.reported: dict[str, int] = {}  # steps by the last report, by trial id
         self.told_to_stop = False
         self.told_deadline: set[str] = set()
-        # what the trials of the search may need, once each
-        self.needs = list({(one.accelerator, one.cpus, one.gpus): one for one in run.examples}.values())
         self.last_look_seconds = -math.inf
         self.jobs, self.status_file = Jobs(run), StatusFile(run)
 
@@ -75,65 +70,22 @@ class PlanSearcher(Searcher):
     def suggest(self, trial_id: str) -> Any:
         """The next job, None while no slot is free for any, FINISHED when nothing runs and nothing can."""
         self._look()
-        status, paused = self.run.status, self.retries.paused_kinds(time.monotonic())
-        candidates = self._candidates()
-        placed = None if status.is_stopping else choose(candidates, self.pool, paused=paused)
-        if placed is None and not status.is_stopping and self._take_more(len(candidates), paused):
-            candidates = self._candidates()
-            placed = choose(candidates, self.pool, paused=paused)
-        if placed is None:
-            # what a pause holds back never ends, and so what waits for it never comes
-            is_over = not candidates and (self.run.search.end is not None or self.run.search.waits_for_results)
-            if not self.running and ((is_over and status.counts["deadline"]) or self._is_out_of_time(candidates)):
-                status.stop(self.run.timed.reach(), kind="budget")
-            if not self.running and (status.is_stopping or is_over or self._is_stuck(candidates or self.needs)):
-                return Searcher.FINISHED
+        start = self.dispatcher.next(time.monotonic())
+        if start is None:
             return None
-        trial, slot = placed
+        if start == "over":
+            return Searcher.FINISHED
+        trial, slot = start.trial, start.slot
         job = self.jobs.job(trial, slot)
         for of_an_earlier_attempt in (job.folder.state_file, job.folder.hang_file):
             of_an_earlier_attempt.unlink(missing_ok=True)
         self.faults.pop(trial.trial_id, None)
         self.deaths.begun(trial.trial_id)
-        del self.waiting[trial.trial_id]
         self.running[trial_id] = trial, job
-        self.pool.acquire(trial_id, slot)
         self.run.books.started(job.attempt, trial.trial_id, slot)
         self.control.forget(trial.trial_id)
         self.run.status.started(trial.trial_id, slot.kind)
         return {"bundle": bundle_of(slot, self.pool), "job": json.dumps(dataclasses.asdict(job))}
-
-    @property
-    def _under_way(self) -> set[str]:
-        """Ids of the trials that wait or run."""
-        return {*self.waiting, *(trial.trial_id for trial, _ in self.running.values())}
-
-    def _candidates(self) -> list[PlannedTrial]:
-        """Trials that wait, are not held back, and would be finished in time."""
-        return self.run.timed.in_time(self._not_paused(), self.pool.kinds, self.run.status.time_left.costs)
-
-    def _not_paused(self) -> list[PlannedTrial]:
-        return [trial for trial in self.waiting.values() if trial.config.recipe not in self.pausing.recipes]
-
-    def _is_out_of_time(self, candidates: Sequence[PlannedTrial]) -> bool:
-        """Something is left to do, and nothing of it would be finished in time."""
-        is_planned = self.run.search.end is not None
-        is_left = bool(self._not_paused()) or not is_planned
-        return is_left and not candidates and (is_planned or not self.run.timed.may_ask(self.pool.kinds))
-
-    def _take_more(self, num_waiting: int, paused: frozenset[str]) -> bool:
-        """Ask the search for its next trials, where a slot is free that nothing waits for; whether any came."""
-        search, status = self.run.search, self.run.status
-        if search.end is not None or num_waiting >= MAX_WAITING or not self.run.timed.may_ask(self.pool.kinds):
-            return False
-        if not any(self.pool.free_slot(example, paused) for example in self.needs):
-            return False
-        trials = search.ask()
-        for trial in trials:
-            self.waiting[trial.trial_id] = trial
-            status.planned(trial.trial_id, training_cost(trial.config), search.settings_of(trial.trial_id))
-        status.num_trials = num_trials(search)
-        return bool(trials)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if trial_id not in self.running:
@@ -150,7 +102,7 @@ class PlanSearcher(Searcher):
             return
         self._read_news()
         trial, job = self.running.pop(trial_id)
-        self.pool.release(trial_id)
+        self.dispatcher.ended(trial.trial_id)
         self._obey_rule()  # its row holds the last verdict on it
         self.control.forget(trial.trial_id)
         try:
@@ -162,7 +114,7 @@ class PlanSearcher(Searcher):
         except OSError as fault:  # a full or lost disk is no trial's fault: what is finished stays, the rest waits
             self.run.status.stop(f"the run folder cannot be written ({fault})", kind="fault")
         # it goes first: its checkpoint is the furthest on
-        self.waiting = {trial.trial_id: trial, **self.waiting}
+        self.dispatcher.waiting.add(trial, is_first=True)
 
     def _outcome(self, trial: PlannedTrial, job: Job, *, died: bool) -> TrialResult | None:
         """The result of a trial, or its state if it is not to go on in this call; None: it is sent out again."""
@@ -185,10 +137,10 @@ class PlanSearcher(Searcher):
         if problem is not None:
             fault = Fault(kind="data", trial_id=trial.trial_id, host=platform.node(), message=problem)
         if fault is not None:
-            self.pausing.at_fault(fault, fault.node or folder.node(), self.retries)
+            self.pausing.at_fault(fault, fault.node or folder.node())
         elif died and (hang := silence or read_hang(folder.hang_file)) is not None:
             self.run.display.note(f"{trial.trial_id} {hang}; see {folder.hang_file}")
-            if not self.retries.hung(trial.trial_id):
+            if not self.dispatcher.retries.hung(trial.trial_id):
                 return self._failed(job, f"{hang}, {MAX_HANGS} times")
         elif died:
             return self._after_death(trial, job)
@@ -205,7 +157,7 @@ class PlanSearcher(Searcher):
         """None while a trial whose worker died is to be sent out again, else its result."""
         if (memory := self.deaths.want_of_memory(trial.trial_id)) is not None:
             self.run.display.note(f"{trial.trial_id} {memory}")
-        if self.retries.worker_died(trial.trial_id, job.accelerator, time.monotonic()):
+        if self.dispatcher.retries.worker_died(trial.trial_id, job.accelerator, time.monotonic()):
             return None
         died = f"the worker died {MAX_DEATHS} times while running this trial"
         return self._failed(job, f"{memory}; {died}" if memory else died, "out_of_memory" if memory else "failed")
@@ -221,9 +173,8 @@ class PlanSearcher(Searcher):
         self.run.timed.ended(row, trial)
         if self.run.stopper is not None:
             self.run.stopper.ended(row, trial.config, read_looks(job.folder.curve_file))
-        keep_after(self.run, row, self._under_way)
-        waiting = (one.config.recipe for one in self.waiting.values())
-        self.pausing.ended(outcome, node=job.folder.node() or "", recipe=trial.config.recipe, waiting=waiting)
+        keep_after(self.run, row, {*self.dispatcher.waiting.ids, *self.dispatcher.running})
+        self.pausing.ended(outcome, node=job.folder.node() or "", recipe=trial.config.recipe)
 
     def _look(self) -> None:
         """Once a second: the nodes that are there, what workers said, what other commands ask; at once: what stops."""
@@ -242,6 +193,7 @@ class PlanSearcher(Searcher):
         self.run.books.saw(machines_of(entries))
         if self.run.spec.budget.usd is not None:
             self.pausing.without_price(self.run.books.ledger.without_price())
+        self.run.timed.look()
         self._obey_deadline()
         for request in self.run.folder.requests.take():
             if request.kind == "retry":
@@ -301,7 +253,7 @@ class PlanSearcher(Searcher):
         elif any(trial.trial_id == request.trial_id for trial, _ in self.running.values()):
             self.control.tell(Command("stopped_early", request.reason), request.trial_id)
             self.stopped[request.trial_id] = request.reason
-        elif (trial := self.waiting.pop(request.trial_id, None)) is not None:
+        elif (trial := self.dispatcher.waiting.pop(request.trial_id)) is not None:
             folder = self.run.folder.trial(trial.trial_id)
             state = folder.write_stopped(trial.config, trial.accelerator, request.reason)
             row = self.run.recorder.record(trial.trial_id, state)
@@ -311,31 +263,23 @@ class PlanSearcher(Searcher):
     def _retry(self, request: Request) -> None:
         """Do what `frostline retry` asks: go on with a trial that was stopped or failed, to its end."""
         assert request.trial_id is not None
-        self.retries.forget(request.trial_id)
+        self.dispatcher.retries.forget(request.trial_id)
         self._reopen(request.trial_id, spare=request.reason)
 
     def _reopen(self, trial_id: str, spare: str | None = None) -> None:
         """Go on with a trial that was stopped or failed, if it was; with `spare`, it is not stopped again."""
         row = next((one for one in self.run.recorder.rows if one["trial_id"] == trial_id), None)
         trial = next((one for one in self.run.trials if one.trial_id == trial_id), None)
-        if trial is None or row is None or row["status"] not in TO_RETRY or trial_id in self._under_way:
+        if trial is None or row is None or row["status"] not in TO_RETRY:
+            return
+        if self.dispatcher.is_under_way(trial_id):
             return
         if spare is not None and self.run.stopper is not None:
             self.run.stopper.spare([trial_id], spare)
         self.run.folder.trial(trial_id).reopen()
         self.run.status.reopened(row)
         self.run.search.reopened(trial_id)
-        self.waiting = {trial_id: trial, **self.waiting}
-
-    def _is_stuck(self, candidates: Sequence[PlannedTrial]) -> bool:
-        """Nothing runs, and no node that is left could run what waits: nodes were lost or excluded."""
-        lost = unplaceable(candidates, self.pool)
-        if len(lost) < len(candidates):
-            return False
-        kinds = ", ".join(sorted({trial.accelerator for trial in lost}))
-        why = "".join(f"; {reason}" for reason in self.pool.excluded.values() if reason)
-        self.run.status.stop(f"no node is left for {len(lost)} trials that need {kinds}{why}", kind="fault")
-        return True
+        self.dispatcher.waiting.add(trial, is_first=True)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: Tune's snapshots are never read."""

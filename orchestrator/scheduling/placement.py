@@ -43,6 +43,8 @@ class Pool:
     def __init__(self, nodes: Iterable[Node]) -> None:
         self.nodes = tuple(nodes)
         self.held: dict[str, Slot] = {}
+        self._used: dict[str, tuple[float, float]] = {}  # CPUs and GPUs that slots hold, by node
+        self._in_order = _by_kind(self.nodes)
         self.excluded: dict[str, str] = {}  # nodes that get no more trials, with the reason
 
     @property
@@ -53,6 +55,7 @@ class Pool:
     def set_nodes(self, nodes: Iterable[Node]) -> None:
         """Replace the list of nodes. A slot on a lost node stays in use until it is released."""
         self.nodes = tuple(node for node in nodes if node.node_id not in self.excluded)
+        self._in_order = _by_kind(self.nodes)
 
     def exclude(self, node_id: str, why: str = "") -> None:
         """Give a node no more trials."""
@@ -76,15 +79,13 @@ class Pool:
 
     def is_free(self, slot: Slot, node: Node) -> bool:
         """Whether `slot` is free now on `node`; a node's spare CPUs and its other slots share the same machine."""
-        used = [held for held in self.held.values() if held.node_id == node.node_id]
-        return (
-            node.cpus - sum(s.cpus for s in used) >= slot.cpus - ROUNDING
-            and node.gpus - sum(s.gpus for s in used if not node.spare) >= slot.gpus - ROUNDING
-        )
+        cpus, gpus = self._used.get(node.node_id, (0.0, 0.0))
+        free_gpus = node.gpus - (0.0 if node.spare else gpus)
+        return node.cpus - cpus >= slot.cpus - ROUNDING and free_gpus >= slot.gpus - ROUNDING
 
     def free_slot(self, trial: PlannedTrial, paused: Container[str] = ()) -> Slot | None:
         """A free slot for `trial`: GPUs before CPUs; None if there is none now."""
-        for node in sorted(self.nodes, key=lambda node: (node.kind == CPU, node.kind)):
+        for node in self._in_order:
             if node.kind in paused or not self.fits_on(trial, node):
                 continue
             if self.is_free(self.slot_for(trial, node), node):
@@ -92,10 +93,17 @@ class Pool:
         return None
 
     def acquire(self, holder: str, slot: Slot) -> None:
+        self.release(holder)
         self.held[holder] = slot
+        self._use(slot, 1)
 
     def release(self, holder: str) -> None:
-        self.held.pop(holder, None)
+        if (slot := self.held.pop(holder, None)) is not None:
+            self._use(slot, -1)
+
+    def _use(self, slot: Slot, sign: int) -> None:
+        cpus, gpus = self._used.get(slot.node_id, (0.0, 0.0))
+        self._used[slot.node_id] = cpus + sign * slot.cpus, gpus + sign * slot.gpus
 
     def num_slots(self, trials: Sequence[PlannedTrial]) -> int:
         """How many of these trials can run at once, at most, if each were like the smallest."""
@@ -107,6 +115,11 @@ class Pool:
                 smallest_gpu = min(s.gpus for s in slots)
                 total += min(by_cpu, int(node.gpus / smallest_gpu + ROUNDING)) if smallest_gpu else by_cpu
         return total
+
+
+def _by_kind(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    """GPUs first, CPUs last."""
+    return tuple(sorted(nodes, key=lambda node: (node.kind == CPU, node.kind)))
 
 
 def choose(

@@ -55,7 +55,7 @@ def test_without_a_timed_budget_all_may_start(tmp_path: Path, trial: PlannedTria
     """And nothing is ever over."""
     world = World(tmp_path, trials=5)
     learned(world, trial, 1e9)
-    assert world.timed.in_time([trial], ["CPU"], {}) == [trial] and world.timed.may_ask(["CPU"])
+    assert world.timed.is_in_time(trial, "CPU") and world.timed.may_ask(["CPU"])
     assert not world.timed.is_over and world.timed.to_end([Running(trial_id="t", accelerator="CPU")], {}) == []
 
 
@@ -64,9 +64,9 @@ def test_what_a_checkpoint_has_need_not_be_done_again(tmp_path: Path, trial: Pla
     world = World(tmp_path, hours=100 / 3_600)
     learned(world, trial, 100.0)
     world.seconds = 50
-    assert world.timed.in_time([trial], ["CPU"], {}) == [] and not world.timed.may_ask(["CPU"])
+    assert not world.timed.is_in_time(trial, "CPU") and not world.timed.may_ask(["CPU"])
     world.timed.done = {trial.trial_id: 0.75}
-    assert world.timed.in_time([trial], ["CPU"], {}) == [trial]
+    assert world.timed.is_in_time(trial, "CPU")
 
 
 def test_more_budget_counts_at_once(tmp_path: Path, trial: PlannedTrial) -> None:
@@ -75,6 +75,7 @@ def test_more_budget_counts_at_once(tmp_path: Path, trial: PlannedTrial) -> None
     world.seconds = 61
     assert world.timed.is_over
     world.extensions.add(world.timed.of_file, hours=1)
+    world.timed.look()
     assert not world.timed.is_over
     world.extensions.path.write_text("half a li")
     assert not world.timed.is_over and world.timed.budget.hours == pytest.approx(1 + 60 / 3_600)

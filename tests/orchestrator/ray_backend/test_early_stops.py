@@ -133,7 +133,7 @@ def test_a_trial_that_cannot_win_is_told_to_end(searcher: PlanSearcher) -> None:
     _, row = leave(searcher, job, "stopped_early", error="why")
     assert (row["status"], row["stop_step"], row["stop_predicted"]) == ("stopped_early", 4, 3.0)
     assert (row["stop_best_case"], row["stop_band"], row["stop_dominated_by"]) == (2.9, "conformal", "x")
-    assert row["stop_audited"] is False and job.trial_id not in searcher.waiting
+    assert row["stop_audited"] is False and job.trial_id not in searcher.dispatcher.waiting
 
 
 def test_an_audited_trial_runs_on(searcher: PlanSearcher) -> None:
@@ -200,7 +200,7 @@ def test_what_stopped_a_trial_once_does_not_stop_its_retry(searcher: PlanSearche
     if end == "interrupt":
         TrialResult(status="interrupted").save(folder.state_file)
     searcher.on_trial_complete("t1", error=end == "death")
-    assert next(iter(searcher.waiting)) == again.trial_id
+    assert next(iter(searcher.dispatcher.waiting.ids)) == again.trial_id
     assert (state := folder.state()) is None or state.status == "interrupted"
 
 
@@ -227,11 +227,11 @@ def test_a_request_to_retry_what_is_done_changes_nothing(searcher: PlanSearcher)
 def test_what_runs_or_waits_cannot_be_retried(searcher: PlanSearcher) -> None:
     """Such a request is passed over."""
     job = ask(searcher, "t0")
-    waiting = list(searcher.waiting)
+    waiting = list(searcher.dispatcher.waiting.ids)
     for trial_id in (job.trial_id, waiting[0], "nobody"):
         searcher.run.folder.requests.add(Request(trial_id, "wanted", "retry"))
     searcher.suggest("t1")
-    assert list(searcher.waiting) == waiting and not searcher.run.recorder.rows
+    assert list(searcher.dispatcher.waiting.ids) == waiting and not searcher.run.recorder.rows
 
 
 @pytest.mark.parametrize("num_kept", [0, 1, 10])

@@ -142,8 +142,8 @@ def test_a_worker_that_keeps_dying_ends_as_a_failed_row(searcher: PlanSearcher) 
 
 def test_a_lost_node_ends_the_sweep_aloud_once_nothing_else_can_run(searcher: PlanSearcher, cluster: Cluster) -> None:
     """While a job is out the sweep waits; then it stops and says what is missing, instead of waiting for ever."""
-    for name, trial in list(searcher.waiting.items()):
-        searcher.waiting[name] = type(trial)(**{**vars(trial), "accelerator": "CPU", "gpus": 0.0})
+    for trial in list(searcher.dispatcher.waiting):
+        searcher.dispatcher.waiting.add(dataclasses.replace(trial, accelerator="CPU", gpus=0.0))
     ask(searcher, "t0")
     cluster.nodes = [Node(node_id="g", kind="GPU", cpus=0.5, gpus=1)]
     assert searcher.suggest("t1") is None
@@ -158,7 +158,7 @@ def test_a_kind_on_which_a_worker_died_is_paused(searcher: PlanSearcher, monkeyp
     ask(searcher, "t0")
     searcher.on_trial_complete("t0", error=True)
     assert searcher.suggest("t1") is None
-    searcher.retries = Retries()
+    searcher.dispatcher.retries = Retries()
     ask(searcher, "t2")
 
 
@@ -192,14 +192,14 @@ def test_a_stop_reaches_every_running_trial(searcher: PlanSearcher) -> None:
         leave_state(searcher, job, "interrupted")
         searcher.on_trial_complete(f"t{index}")
     assert searcher.suggest("t4") == Searcher.FINISHED
-    assert searcher.run.status.stop_reason == "enough" and len(searcher.waiting) == 4
+    assert searcher.run.status.stop_reason == "enough" and len(searcher.dispatcher.waiting) == 4
 
 
 def test_one_trial_that_is_stopped_is_not_sent_out_again(searcher: PlanSearcher) -> None:
     """Running or waiting, it gets its row `stopped_early` with the reason; the others know nothing of it."""
     job, other = ask(searcher, "t0"), ask(searcher, "t1")
     requests = searcher.run.folder.requests
-    waiting = list(searcher.waiting)
+    waiting = list(searcher.dispatcher.waiting.ids)
     requests.add(Request(job.trial_id, "too slow"))
     requests.add(Request(waiting[0], "not wanted"))
     assert searcher.suggest("t2") is None
@@ -208,7 +208,7 @@ def test_one_trial_that_is_stopped_is_not_sent_out_again(searcher: PlanSearcher)
     searcher.on_trial_complete("t0")
     rows = {row["trial_id"]: (row["status"], row["steps"], row["error"]) for row in searcher.run.recorder.rows}
     assert rows == {waiting[0]: ("stopped_early", 0, "not wanted"), job.trial_id: ("stopped_early", 7, "told to")}
-    assert list(searcher.waiting) == waiting[1:]
+    assert list(searcher.dispatcher.waiting.ids) == waiting[1:]
 
 
 @pytest.mark.parametrize("status", ["stopped_early", "deadline"])
@@ -219,7 +219,9 @@ def test_a_trial_that_goes_on_replaces_its_row(searcher: PlanSearcher, status: S
     searcher.on_trial_complete("t0")
     fail(searcher, other)
     searcher.on_trial_complete("t1")
-    searcher.waiting = {trial.trial_id: trial for trial in searcher.run.trials if trial.trial_id == job.trial_id}
+    for trial in list(searcher.dispatcher.waiting):
+        searcher.dispatcher.waiting.pop(trial.trial_id)
+    searcher.dispatcher.waiting.add(next(one for one in searcher.run.trials if one.trial_id == job.trial_id))
     fail(searcher, ask(searcher, "t2"))
     searcher.on_trial_complete("t2")
     table = pq.read_table(searcher.run.folder.tables / "trials").to_pylist()
@@ -232,7 +234,7 @@ def test_a_worker_that_was_told_to_end_has_not_died(searcher: PlanSearcher) -> N
         job = ask(searcher, f"t{attempt}")
         leave_state(searcher, job, "interrupted")
         searcher.on_trial_complete(f"t{attempt}", error=True)
-    assert searcher.run.status.num_deaths == 0 and len(searcher.waiting) == 4
+    assert searcher.run.status.num_deaths == 0 and len(searcher.dispatcher.waiting) == 4
 
 
 def test_a_trial_that_hangs_twice_is_failed_by_its_stage(searcher: PlanSearcher) -> None:
@@ -273,7 +275,7 @@ def test_a_stale_state_hides_no_death(searcher: PlanSearcher) -> None:
     """The state of an earlier call is gone when its trial is sent out: deaths are counted, and end in a row."""
     for attempt in range(MAX_DEATHS):
         if attempt == 0:
-            first = next(iter(searcher.waiting.values()))
+            first = next(iter(searcher.dispatcher.waiting))
             folder = searcher.run.folder.trial(first.trial_id)
             folder.root.mkdir(parents=True)
             TrialResult(status="interrupted").save(folder.state_file)
@@ -289,7 +291,10 @@ def test_a_stop_outlives_the_worker_that_was_told(searcher: PlanSearcher) -> Non
     searcher.suggest("t1")
     searcher.on_trial_complete("t0", error=True)
     [row] = searcher.run.recorder.rows
-    assert (row["status"], row["error"]) == ("stopped_early", "too slow") and job.trial_id not in searcher.waiting
+    assert (row["status"], row["error"]) == (
+        "stopped_early",
+        "too slow",
+    ) and job.trial_id not in searcher.dispatcher.waiting
 
 
 def test_a_trial_folder_in_use_fails_no_trial(searcher: PlanSearcher) -> None:
@@ -310,14 +315,17 @@ def test_five_equal_failures_pause_the_sweep(searcher: PlanSearcher) -> None:
     trials = [
         dataclasses.replace(trial, trial_id=f"{trial.trial_id}{i}") for trial in searcher.run.trials for i in "ab"
     ]
-    searcher.waiting = {trial.trial_id: trial for trial in trials}
+    for trial in list(searcher.dispatcher.waiting):
+        searcher.dispatcher.waiting.pop(trial.trial_id)
+    for trial in trials:
+        searcher.dispatcher.waiting.add(trial)
     for index in range(5):
         job = ask(searcher, f"t{index}")
         job.folder.write_failure(job.config, job.placement("n1"), f"OSError: no device {index}")
         searcher.on_trial_complete(f"t{index}")
     assert searcher.suggest("t9") == Searcher.FINISHED
     assert "5 equal failures in a row: OSError: no device 4" in str(searcher.run.status.stop_reason)
-    assert exit_code(searcher.run.status) == 1 and len(searcher.waiting) == 3
+    assert exit_code(searcher.run.status) == 1 and len(searcher.dispatcher.waiting) == 3
 
 
 def test_damaged_data_are_the_machines_fault(searcher: PlanSearcher) -> None:
@@ -331,7 +339,7 @@ def test_damaged_data_are_the_machines_fault(searcher: PlanSearcher) -> None:
     assert searcher.suggest("t1") == Searcher.FINISHED
     status = searcher.run.status
     assert status.stop_reason == "no node is left for 4 trials that need any; on h1: a.bin: is cut short"
-    assert exit_code(status) == 3 and searcher.run.recorder.rows == [] and job.trial_id in searcher.waiting
+    assert exit_code(status) == 3 and searcher.run.recorder.rows == [] and job.trial_id in searcher.dispatcher.waiting
 
 
 @pytest.mark.parametrize("kind", ["data", "versions", "link", "scratch"])
@@ -345,7 +353,7 @@ def test_a_fault_of_one_node_costs_that_node(searcher: PlanSearcher, kind: Fault
     searcher.control.report_fault(fault)
     searcher.on_trial_complete("t0")
     assert searcher.pool.excluded == {"n2": "on h2: bad"} and searcher.run.status.stop_reason is None
-    assert job.trial_id in searcher.waiting
+    assert job.trial_id in searcher.dispatcher.waiting
 
 
 def test_a_fault_of_an_earlier_attempt_counts_no_more(searcher: PlanSearcher) -> None:
@@ -370,7 +378,7 @@ def test_a_full_disk_of_a_worker_stops_the_sweep(searcher: PlanSearcher) -> None
     searcher.on_trial_complete("t0")
     assert searcher.suggest("t1") == Searcher.FINISHED
     assert searcher.run.status.stop_reason == "on h1: run cannot be written: No space left"
-    assert exit_code(searcher.run.status) == 3 and len(searcher.waiting) == 4
+    assert exit_code(searcher.run.status) == 3 and len(searcher.dispatcher.waiting) == 4
 
 
 def test_a_full_disk_is_no_trials_fault(searcher: PlanSearcher, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,7 +391,7 @@ def test_a_full_disk_is_no_trials_fault(searcher: PlanSearcher, monkeypatch: pyt
 
     monkeypatch.setattr(searcher.run.recorder, "record", full)
     searcher.on_trial_complete("t0")
-    assert "No space left" in str(searcher.run.status.stop_reason) and job.trial_id in searcher.waiting
+    assert "No space left" in str(searcher.run.status.stop_reason) and job.trial_id in searcher.dispatcher.waiting
     assert exit_code(searcher.run.status) == 3
 
 

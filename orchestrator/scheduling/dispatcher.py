@@ -1,0 +1,170 @@
+"""What starts next, on which slot, and when nothing is left to do. Free of Ray and of any clock.
+
+The driver asks it for every free slot, and the simulator of a night asks the same object.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Literal, Protocol
+
+from orchestrator.ledger.timed_budget import TimedBudget
+from orchestrator.progress.sweep_status import SweepStatus
+from orchestrator.scheduling.cost_model import training_cost
+from orchestrator.scheduling.placement import CPU, Node, Pool, Slot, choose, unplaceable
+from orchestrator.scheduling.retries import Retries
+from orchestrator.scheduling.waiting import Waiting, need_of
+from orchestrator.search.planner import PlannedTrial
+from orchestrator.search.search import Search
+
+# Trials that wait for another kind of device than is free; beyond it no more are asked for.
+MAX_WAITING = 32
+
+
+class Sweep(Protocol):
+    """What the dispatcher sees of a sweep."""
+
+    @property
+    def search(self) -> Search: ...
+
+    @property
+    def status(self) -> SweepStatus: ...
+
+    @property
+    def timed(self) -> TimedBudget: ...
+
+    @property
+    def examples(self) -> Sequence[PlannedTrial]:
+        """Trials such as the search gives."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """A trial that starts now, and the slot that it holds until it ends."""
+
+    trial: PlannedTrial
+    slot: Slot
+
+
+class Dispatcher:
+    """See the module. It holds no state that a restart needs.
+
+    Args:
+        waiting: trials that are to be run, those that go first in front.
+    """
+
+    def __init__(self, sweep: Sweep, pool: Pool, waiting: Sequence[PlannedTrial]) -> None:
+        self.sweep, self.pool, self.retries = sweep, pool, Retries()
+        self.waiting = Waiting(waiting, self._work_of)
+        self.running: dict[str, PlannedTrial] = {}
+        self._counted: tuple[tuple[Node, ...], int] | None = None
+        self.held_recipes: set[str] = set()  # by the circuit breaker
+        # what the trials of the search may need, once each
+        self.needs = list({need_of(one): one for one in sweep.examples}.values())
+
+    def next(self, now_seconds: float) -> Start | Literal["over"] | None:
+        """The next trial to start; None while no slot is free for any; `over` when nothing runs and nothing can."""
+        paused = self.retries.paused_kinds(now_seconds)
+        start = None if self.sweep.status.is_stopping else self._choose(paused)
+        if start is None and not self.sweep.status.is_stopping and self._take_more(paused):
+            start = self._choose(paused)
+        if start is None:
+            return "over" if not self.running and self._is_over() else None
+        self.waiting.pop(start.trial.trial_id)
+        self.running[start.trial.trial_id] = start.trial
+        self.pool.acquire(start.trial.trial_id, start.slot)
+        return start
+
+    def ended(self, trial_id: str) -> PlannedTrial:
+        """A trial holds its slot no more."""
+        self.pool.release(trial_id)
+        return self.running.pop(trial_id)
+
+    def is_under_way(self, trial_id: str) -> bool:
+        """Whether a trial waits or runs."""
+        return trial_id in self.waiting or trial_id in self.running
+
+    def _choose(self, paused: frozenset[str]) -> Start | None:
+        """Of every need for which a slot is free, the first trial; and of these, the one that is to start."""
+        found = []
+        for need in self.waiting.needs:
+            for trial in self.waiting.of_need(need, self._num_slots()):
+                slot = self.pool.free_slot(trial, paused)
+                if slot is None:
+                    break
+                if trial.config.recipe not in self.held_recipes and self.sweep.timed.is_in_time(trial, slot.kind):
+                    found.append(trial)
+                    break
+        placed = choose(found, self.pool, paused=paused)
+        return None if placed is None else Start(*placed)
+
+    def _take_more(self, paused: frozenset[str]) -> bool:
+        """Ask the search for its next trials, where a slot is free that nothing waits for; whether any came."""
+        search, status = self.sweep.search, self.sweep.status
+        if search.end is not None or self._num_in_time() >= MAX_WAITING or not self._may_ask:
+            return False
+        if not any(self.pool.free_slot(example, paused) for example in self.needs):
+            return False
+        trials = search.ask()
+        for trial in trials:
+            status.planned(trial.trial_id, training_cost(trial.config), search.settings_of(trial.trial_id))
+            self.waiting.add(trial)
+        status.num_trials = len(search.trials) + search.num_to_come
+        return bool(trials)
+
+    @property
+    def _may_ask(self) -> bool:
+        return self.sweep.timed.may_ask(self.pool.kinds)
+
+    def _num_in_time(self) -> int:
+        """Of the trials that wait; how many more than `MAX_WAITING` is of no interest."""
+        if len(self.waiting) < MAX_WAITING:
+            return len(self.waiting)
+        return sum(1 for _ in zip(range(MAX_WAITING), self._candidates(), strict=False))
+
+    def _candidates(self) -> Iterator[PlannedTrial]:
+        """Trials that wait, are not held back, and would be finished in time on some kind of device."""
+        kinds = self.pool.kinds or (CPU,)  # while no node is there, by what is known of any
+        return (one for one in self._not_held() if any(self.sweep.timed.is_in_time(one, kind) for kind in kinds))
+
+    def _not_held(self) -> Iterator[PlannedTrial]:
+        return (trial for trial in self.waiting if trial.config.recipe not in self.held_recipes)
+
+    def _is_over(self) -> bool:
+        """Nothing runs: whether nothing will. What is held back never ends, and so what waits for it never comes."""
+        status, search = self.sweep.status, self.sweep.search
+        if status.is_stopping:
+            return True
+        candidates = list(self._candidates())
+        is_over = not candidates and (search.end is not None or search.waits_for_results)
+        if (is_over and status.counts["deadline"]) or self._is_out_of_time(candidates):
+            status.stop(self.sweep.timed.reach(), kind="budget")
+        return status.is_stopping or is_over or self._is_stuck(candidates or self.needs)
+
+    def _is_out_of_time(self, candidates: Sequence[PlannedTrial]) -> bool:
+        """Something is left to do, and nothing of it would be finished in time."""
+        is_planned = self.sweep.search.end is not None
+        is_left = not is_planned or any(True for _ in self._not_held())
+        return is_left and not candidates and (is_planned or not self._may_ask)
+
+    def _is_stuck(self, candidates: Sequence[PlannedTrial]) -> bool:
+        """No node that is left could run what waits: nodes were lost or excluded."""
+        lost = unplaceable(candidates, self.pool)
+        if len(lost) < len(candidates):
+            return False
+        kinds = ", ".join(sorted({trial.accelerator for trial in lost}))
+        why = "".join(f"; {reason}" for reason in self.pool.excluded.values() if reason)
+        self.sweep.status.stop(f"no node is left for {len(lost)} trials that need {kinds}{why}", kind="fault")
+        return True
+
+    def _num_slots(self) -> int:
+        """How many trials the nodes can hold, counted once for each set of nodes."""
+        if self._counted is None or self._counted[0] is not self.pool.nodes:
+            self._counted = self.pool.nodes, self.pool.num_slots(self.needs)
+        return self._counted[1]
+
+    def _work_of(self, trial: PlannedTrial) -> float:
+        cost = self.sweep.status.time_left.costs.get(trial.trial_id)
+        return self.sweep.status.time_left.average_work if cost is None else cost.work

@@ -1,0 +1,148 @@
+"""What starts next: decisions that the driver and the simulator of a night share."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sweeps import tiny_sweep
+
+from orchestrator.ledger.account import open_account
+from orchestrator.ledger.timed_budget import TimedBudget
+from orchestrator.progress.sweep_status import SweepStatus
+from orchestrator.scheduling.dispatcher import Dispatcher, Start
+from orchestrator.scheduling.placement import CPU, Node, Pool
+from orchestrator.scheduling.waiting import WAVES_OF_THE_TAIL, Waiting, need_of
+from orchestrator.search.planner import PlannedTrial
+from orchestrator.search.search import PlannedSearch
+from orchestrator.store.run_folder import RunFolder
+
+
+@dataclasses.dataclass
+class Sweep:
+    search: PlannedSearch
+    status: SweepStatus
+    timed: TimedBudget
+    examples: list[PlannedTrial]
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    spec = tiny_sweep(tmp_path)
+    search = PlannedSearch(spec)
+    while search.ask():
+        pass
+    _, timed = open_account(RunFolder(tmp_path / "run"), spec)
+    status = SweepStatus(num_trials=len(search.trials), objective=("ce", "min"), started_seconds=0.0)
+    return Sweep(search, status, timed, search.trials)
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> PlannedTrial:
+    search = PlannedSearch(tiny_sweep(tmp_path_factory.mktemp("spec")))
+    return search.ask()[0]
+
+
+def named(trial: PlannedTrial, name: str, accelerator: str = "any") -> PlannedTrial:
+    return dataclasses.replace(trial, trial_id=name, accelerator=accelerator)
+
+
+def test_every_trial_starts_once_and_then_it_is_over(sweep: Sweep) -> None:
+    """Two CPUs hold two trials; what has ended makes room, and nothing is given twice."""
+    dispatcher = Dispatcher(sweep, Pool([Node(node_id="n", kind=CPU, cpus=2, gpus=0)]), sweep.search.trials)
+    started: list[str] = []
+    while (start := dispatcher.next(0.0)) != "over":
+        if start is None:
+            dispatcher.ended(next(iter(dispatcher.running)))
+            continue
+        started.append(start.trial.trial_id)
+        assert len(dispatcher.running) <= 2
+    assert sorted(started) == sorted(one.trial_id for one in sweep.search.trials)
+
+
+def test_what_goes_on_goes_first(sweep: Sweep) -> None:
+    """A trial that comes back from a lost worker starts before those that have not begun."""
+    dispatcher = Dispatcher(sweep, Pool([Node(node_id="n", kind=CPU, cpus=1, gpus=0)]), sweep.search.trials)
+    first = dispatcher.next(0.0)
+    assert isinstance(first, Start) and dispatcher.next(0.0) is None
+    trial = dispatcher.ended(first.trial.trial_id)
+    dispatcher.waiting.add(trial, is_first=True)
+    assert dispatcher.next(0.0) == first
+
+
+def test_a_recipe_that_is_held_back_does_not_start(sweep: Sweep) -> None:
+    """The circuit breaker holds it; when nothing else is left the sweep is over, with that trial waiting."""
+    dispatcher = Dispatcher(sweep, Pool([Node(node_id="n", kind=CPU, cpus=1, gpus=0)]), sweep.search.trials)
+    dispatcher.held_recipes = {trial.config.recipe for trial in sweep.search.trials}
+    assert dispatcher.next(0.0) == "over" and len(dispatcher.waiting) == len(sweep.search.trials)
+
+
+def test_a_free_card_goes_to_a_trial_that_needs_it(sweep: Sweep) -> None:
+    """A trial that can run anywhere leaves the H100 to one that names it, whatever came first."""
+    one = sweep.search.trials[0]
+    trials = [named(one, "anywhere"), named(one, "a40", "A40"), named(one, "h100", "H100")]
+    sweep.examples = trials
+    nodes = [Node(node_id=kind, kind=kind, cpus=2, gpus=1) for kind in ("H100", "A40")]
+    dispatcher = Dispatcher(sweep, Pool(nodes), trials)
+    starts = [dispatcher.next(0.0) for _ in range(3)]
+    given = {start.trial.trial_id: start.slot.kind for start in starts if isinstance(start, Start)}
+    assert given == {"h100": "H100", "a40": "A40"} and starts[2] is None
+
+
+def makespan(waiting: Waiting, need: tuple[str, float, float | None], seconds: dict[str, float], slots: int) -> float:
+    """Of list scheduling on equal slots: each takes the next trial when it is free."""
+    free = [0.0] * slots
+    while len(waiting):
+        trial = next(waiting.of_need(need, slots))
+        waiting.pop(trial.trial_id)
+        free.sort()
+        free[0] += seconds[trial.trial_id]
+    return max(free)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "slots", "best"),
+    [
+        ([1.0] * 12 + [6.0], 4, 6.0),  # in the order of the search it would be 9
+        ([1.0] * 100 + [10.0], 4, 27.5),  # the long one waits until the end is near, and no longer
+        ([2.0, 3.0, 2.0, 3.0, 2.0], 2, 7.0),
+        ([5.0], 3, 5.0),
+    ],
+)
+def test_no_long_trial_is_left_to_the_end(trial: PlannedTrial, lengths: list[float], slots: int, best: float) -> None:
+    """The longest trials that wait start before the others where they would be the last to end."""
+    seconds = {f"t{index}": length for index, length in enumerate(lengths)}
+    waiting = Waiting([named(trial, name) for name in seconds], lambda one: seconds[one.trial_id])
+    assert makespan(waiting, need_of(trial), seconds, slots) == pytest.approx(best, abs=0.5)
+
+
+@given(st.lists(st.floats(1, 1.01), min_size=1, max_size=60), st.integers(1, 4))
+def test_the_order_of_the_search_stays_until_the_end_is_near(
+    trial: PlannedTrial, lengths: list[float], slots: int
+) -> None:
+    """A night that its budget cuts has not left out its short trials."""
+    seconds = {f"t{index}": length for index, length in enumerate(lengths)}
+    waiting = Waiting([named(trial, name) for name in seconds], lambda one: seconds[one.trial_id])
+    order = [one.trial_id for one in waiting.of_need(need_of(trial), slots)]
+    if sum(lengths) > max(lengths) * slots * WAVES_OF_THE_TAIL + 1e-6:
+        assert order == list(seconds)
+    else:
+        assert [seconds[name] for name in order] == sorted(lengths, reverse=True)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.booleans()), max_size=30))
+def test_waiting_keeps_each_trial_once(trial: PlannedTrial, steps: list[tuple[str, bool, bool]]) -> None:
+    """Added again it moves, popped it is gone; the groups by need hold the same trials."""
+    waiting, expected = Waiting([], lambda one: 1.0), []
+    for name, is_added, is_first in steps:
+        expected = [one for one in expected if one != name]
+        if is_added:
+            waiting.add(named(trial, name), is_first=is_first)
+            expected = [name, *expected] if is_first else [*expected, name]
+        else:
+            waiting.pop(name)
+        assert list(waiting.ids) == expected and len(waiting) == len(expected)
+        assert [one.trial_id for one in waiting.of_need(need_of(trial), 1)] == expected
