@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from orchestrator.ledger.bookkeeper import Bookkeeper
+from orchestrator.ledger.events import LedgerLog
 from orchestrator.ledger.extensions import Extensions
 from orchestrator.ledger.tables import write_tables
 from orchestrator.ledger.timed_budget import TimedBudget
@@ -18,5 +19,5 @@ def open_account(folder: RunFolder, spec: SweepSpec) -> tuple[Bookkeeper, TimedB
     Raises:
         UsageError: if a file of it is damaged.
     """
-    books = Bookkeeper(folder.ledger_file, spec.prices, partial(write_tables, folder, spec.name))
-    return books, TimedBudget(spec.budget, Extensions(folder.extensions_file), books)
+    books = Bookkeeper(LedgerLog(folder.ledger_file), spec.prices, partial(write_tables, folder, spec.name))
+    return books, TimedBudget(spec.budget, Extensions(folder.extensions_file).extended, books)

@@ -8,11 +8,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import UsageError
-from orchestrator.ledger.events import MICRO_USD, MICROSECONDS, Event, Kind, LedgerLog, Machine, Start, Stop
+from orchestrator.ledger.events import MICRO_USD, MICROSECONDS, Event, Kind, Log, Machine, Start, Stop
 from orchestrator.ledger.ledger import LOST, WHOLE, Attempt, Ledger
 from orchestrator.scheduling.placement import CPU, Slot
 
@@ -29,7 +28,7 @@ class Bookkeeper:
     """The account of one run. Nothing is written before `begin`.
 
     Args:
-        path: of `ledger.jsonl`.
+        log: keeps every event; `ledger.jsonl` of a run.
         prices: US dollars an hour by accelerator, for machines whose label says none.
         write_tables: of an account at a time, in microseconds since 1970.
 
@@ -39,17 +38,17 @@ class Bookkeeper:
 
     def __init__(
         self,
-        path: Path,
+        log: Log,
         prices: Mapping[str, float],
         write_tables: Callable[[Ledger, int], None] = lambda ledger, now: None,
         clock: Callable[[], int] = now_microseconds,
     ) -> None:
-        self.log, self.prices, self.write_tables, self.clock = LedgerLog(path), prices, write_tables, clock
+        self.log, self.prices, self.write_tables, self.clock = log, prices, write_tables, clock
         self._tables_written, self._has_begun = 0, False
         try:
             self.ledger = Ledger(self.log.read())
         except (TypeError, KeyError, ValueError) as error:
-            raise UsageError(f"{path} is damaged ({error}): restore it, or choose another --out") from error
+            raise UsageError(f"{log.path} is damaged ({error}): restore it, or choose another --out") from error
         self._here: frozenset[str] = frozenset()
         self._unwritten: deque[Event] = deque()
         self._one_at_a_time = threading.Lock()

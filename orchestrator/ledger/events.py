@@ -8,9 +8,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from orchestrator.errors import UsageError
 
@@ -78,6 +78,16 @@ class Stop:
     outcome: str
     node: str | None = None
     lost_from: int | None = None
+
+
+class Log(Protocol):
+    """Keeps events in order."""
+
+    path: Path
+
+    def append(self, event: Event) -> None: ...
+
+    def read(self) -> Iterable[Event]: ...
 
 
 class LedgerLog:

@@ -112,6 +112,7 @@ class Ledger:
         self.has_begun = False
         self.finished: str | None = None  # the end for which `on_finish` was run, since a driver last began
         self._driver_since: int | None = None
+        self._spent: tuple[int, int, int] | None = None  # until a machine comes or goes
         self._unclear: set[str] = set()  # machines that the last driver saw, and this one has not seen yet
         self._last_seen = 0  # by the last driver
         self._driver_began = 0
@@ -122,6 +123,7 @@ class Ledger:
         """Move on. Raises TypeError, KeyError or ValueError for an event that makes no sense."""
         now = max(self.now, event.at)
         self.num_events += 1
+        self._spent = self._spent if event.kind in ("alive", "start", "stop", "finish") else None
         if event.kind == "begin":
             self._begin(now)
         elif event.kind == "join":
@@ -159,7 +161,15 @@ class Ledger:
         return sum(lease.machine.micro_usd_per_hour or 0 for lease in self.leases.values() if lease.since is not None)
 
     def spent(self, now: int) -> int:
-        return sum(lease.micro_usd(now) for lease in self.leases.values())
+        """As `totals` has it, to a millionth of a dollar for each machine; quick, however many there are."""
+        if self._spent is None:
+            here = [lease for lease in self.leases.values() if lease.since is not None]
+            spans = (span for lease in self.leases.values() for span in lease.spans)
+            gone = sum(price(machine, end - start) for machine, (start, end) in spans)
+            rates = [(lease.machine.micro_usd_per_hour or 0, lease.since or 0) for lease in here]
+            self._spent = gone, sum(rate for rate, _ in rates), sum(rate * since for rate, since in rates)
+        gone, per_hour, begun = self._spent
+        return gone + (per_hour * now - begun) // MICROSECONDS_PER_HOUR
 
     def unseen_micro_usd(self) -> int:
         """At most so much more, for machines that nobody has seen leave."""

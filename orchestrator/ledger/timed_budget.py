@@ -10,9 +10,8 @@ from typing import Any
 
 from orchestrator.errors import UsageError
 from orchestrator.ledger.bookkeeper import Bookkeeper
-from orchestrator.ledger.extensions import Extensions
 from orchestrator.progress.running_trial import Running
-from orchestrator.scheduling.cost_model import Cost, training_cost
+from orchestrator.scheduling.cost_model import Cost, Costs
 from orchestrator.scheduling.deadline import Left, Spent, text_of, time_left, to_end
 from orchestrator.scheduling.durations import Durations, Expected
 from orchestrator.search.planner import PlannedTrial
@@ -30,35 +29,35 @@ class TimedBudget:
 
     Args:
         budget: of the sweep file.
-        extensions: what was added to it.
+        extended: gives it with what was added since, by another process perhaps.
     """
 
     def __init__(
         self,
         budget: BudgetConfig,
-        extensions: Extensions,
+        extended: Callable[[BudgetConfig], BudgetConfig],
         books: Bookkeeper,
         clock: Callable[[], datetime] = local_now,
     ) -> None:
-        self.of_file, self.extensions, self.books, self.clock = budget, extensions, books, clock
+        self.of_file, self.extended, self.books, self.clock = budget, extended, books, clock
         self.until = None if budget.until is None else read_until(budget.until, clock())
-        self.durations, self._extended = Durations(), extensions.extended(budget)
+        self.durations, self._budget = Durations(), extended(budget)
         self.reached: Left | None = None  # the limit that ended the sweep
         self.done: dict[str, float] = {}  # share of a trial's steps that its checkpoint has, by id
-        self._costs: dict[str, Cost] = {}  # by config id
+        self.costs = Costs()
         self._last: Cost | None = None
         self._left: tuple[tuple[datetime, int], Left] | None = None  # and the moment for which it holds
 
     @property
     def budget(self) -> BudgetConfig:
         """With what was added since, when it was last looked at."""
-        return self._extended
+        return self._budget
 
     def look(self) -> None:
         """See what another process has added to the budget; call it every second."""
         if self.of_file.is_timed:
             with contextlib.suppress(UsageError, OSError):  # a file that somebody is at counts as it was
-                self._extended = self.extensions.extended(self.of_file)
+                self._budget = self.extended(self.of_file)
                 self._left = None
 
     def left(self) -> Left:
@@ -79,7 +78,7 @@ class TimedBudget:
 
     def ended(self, row: Mapping[str, Any], trial: PlannedTrial) -> None:
         """Learn from a trial that ended."""
-        self._last = self._cost_of(trial)
+        self._last = self.costs.of(trial)
         self.durations.ended(row, self._last)
 
     def is_in_time(self, trial: PlannedTrial, accelerator: str) -> bool:
@@ -88,14 +87,8 @@ class TimedBudget:
 
     def expected(self, trial: PlannedTrial, accelerator: str) -> Expected | None:
         """How long a trial takes, without what it has done already."""
-        cost, done = self._cost_of(trial), self.done.get(trial.trial_id, 0.0)
+        cost, done = self.costs.of(trial), self.done.get(trial.trial_id, 0.0)
         return self.durations.expected(dataclasses.replace(cost, work=cost.work * (1 - done)), accelerator)
-
-    def _cost_of(self, trial: PlannedTrial) -> Cost:
-        config_id = trial.config.config_id
-        if config_id not in self._costs:
-            self._costs[config_id] = training_cost(trial.config)
-        return self._costs[config_id]
 
     def may_ask(self, accelerators: Iterable[str]) -> bool:
         """Whether another trial like the last one would be in time: else no search need choose it."""

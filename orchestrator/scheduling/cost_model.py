@@ -22,6 +22,26 @@ class Cost:
     tokens: int
 
 
+class Costs:
+    """The costs of trials, each computed once for all replicates of a config."""
+
+    def __init__(self) -> None:
+        self._by_trial: dict[str, Cost] = {}
+        self._by_config: dict[str, Cost] = {}
+
+    def of(self, trial: PlannedTrial) -> Cost:
+        if trial.trial_id not in self._by_trial:
+            config_id = trial.config.config_id
+            if config_id not in self._by_config:
+                self._by_config[config_id] = training_cost(trial.config)
+            self._by_trial[trial.trial_id] = self._by_config[config_id]
+        return self._by_trial[trial.trial_id]
+
+    def set(self, trial_id: str, cost: Cost) -> None:
+        """A trial of which it is known."""
+        self._by_trial[trial_id] = cost
+
+
 def costs(trials: Iterable[PlannedTrial]) -> dict[str, Cost]:
     """The cost of the training of each trial, by its id; of the first `MAX_TRIALS`."""
     by_config: dict[str, Cost] = {}

@@ -11,7 +11,6 @@ from typing import Literal, Protocol
 
 from orchestrator.ledger.timed_budget import TimedBudget
 from orchestrator.progress.sweep_status import SweepStatus
-from orchestrator.scheduling.cost_model import training_cost
 from orchestrator.scheduling.placement import CPU, Node, Pool, Slot, choose, unplaceable
 from orchestrator.scheduling.retries import Retries
 from orchestrator.scheduling.waiting import Waiting, need_of
@@ -109,7 +108,7 @@ class Dispatcher:
             return False
         trials = search.ask()
         for trial in trials:
-            status.planned(trial.trial_id, training_cost(trial.config), search.settings_of(trial.trial_id))
+            status.planned(trial.trial_id, self.sweep.timed.costs.of(trial), search.settings_of(trial.trial_id))
             self.waiting.add(trial)
         status.num_trials = len(search.trials) + search.num_to_come
         return bool(trials)

@@ -44,7 +44,7 @@ class Pool:
         self.nodes = tuple(nodes)
         self.held: dict[str, Slot] = {}
         self._used: dict[str, tuple[float, float]] = {}  # CPUs and GPUs that slots hold, by node
-        self._in_order = _by_kind(self.nodes)
+        self._fitting: dict[tuple[str, float, float | None], list[tuple[Node, Slot]]] = {}  # by need
         self.excluded: dict[str, str] = {}  # nodes that get no more trials, with the reason
 
     @property
@@ -54,8 +54,11 @@ class Pool:
 
     def set_nodes(self, nodes: Iterable[Node]) -> None:
         """Replace the list of nodes. A slot on a lost node stays in use until it is released."""
-        self.nodes = tuple(node for node in nodes if node.node_id not in self.excluded)
-        self._in_order = _by_kind(self.nodes)
+        kept = tuple(node for node in nodes if node.node_id not in self.excluded)
+        if kept == self.nodes:
+            return
+        self.nodes = kept
+        self._fitting.clear()
 
     def exclude(self, node_id: str, why: str = "") -> None:
         """Give a node no more trials."""
@@ -85,12 +88,19 @@ class Pool:
 
     def free_slot(self, trial: PlannedTrial, paused: Container[str] = ()) -> Slot | None:
         """A free slot for `trial`: GPUs before CPUs; None if there is none now."""
-        for node in self._in_order:
-            if node.kind in paused or not self.fits_on(trial, node):
-                continue
-            if self.is_free(self.slot_for(trial, node), node):
-                return self.slot_for(trial, node)
+        for node, slot in self._nodes_for(trial):
+            if node.kind not in paused and self.is_free(slot, node):
+                return slot
         return None
+
+    def _nodes_for(self, trial: PlannedTrial) -> list[tuple[Node, Slot]]:
+        """Where a trial fits, GPUs first and CPUs last; kept for trials of the same need while the nodes stay."""
+        need = trial.accelerator, trial.cpus, trial.gpus
+        if need not in self._fitting:
+            fitting = [node for node in self.nodes if self.fits_on(trial, node)]
+            fitting.sort(key=lambda node: (node.kind == CPU, node.kind))
+            self._fitting[need] = [(node, self.slot_for(trial, node)) for node in fitting]
+        return self._fitting[need]
 
     def acquire(self, holder: str, slot: Slot) -> None:
         self.release(holder)
@@ -115,11 +125,6 @@ class Pool:
                 smallest_gpu = min(s.gpus for s in slots)
                 total += min(by_cpu, int(node.gpus / smallest_gpu + ROUNDING)) if smallest_gpu else by_cpu
         return total
-
-
-def _by_kind(nodes: Iterable[Node]) -> tuple[Node, ...]:
-    """GPUs first, CPUs last."""
-    return tuple(sorted(nodes, key=lambda node: (node.kind == CPU, node.kind)))
 
 
 def choose(

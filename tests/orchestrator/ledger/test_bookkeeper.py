@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.ledger import bookkeeper
 from orchestrator.ledger.bookkeeper import Bookkeeper
 from orchestrator.ledger.events import MICROSECONDS, LedgerLog, Machine
 from orchestrator.ledger.extensions import Extensions
@@ -37,7 +36,7 @@ def clock() -> Clock:
 
 
 def books(folder: Path, clock: Clock, **prices: float) -> Bookkeeper:
-    return Bookkeeper(folder / "ledger.jsonl", prices, clock=clock)
+    return Bookkeeper(LedgerLog(folder / "ledger.jsonl"), prices, clock=clock)
 
 
 def slot(machine: Machine, *, cpus: float = 1, gpus: float = 0) -> Slot:
@@ -88,17 +87,17 @@ def test_a_driver_that_was_killed_is_gone_on_with(tmp_path: Path, clock: Clock) 
     totals = again.ledger.totals(clock())
     assert (totals.machines, totals.trials, totals.lost, totals.idle) == (6_000_000, 5_000_000, 1_000_000, 0)
     assert again.ledger.unseen_micro_usd() == 30_000_000
-    assert Bookkeeper(tmp_path / "ledger.jsonl", {}, clock=clock).ledger.totals(clock()) == totals
+    assert Bookkeeper(LedgerLog(tmp_path / "ledger.jsonl"), {}, clock=clock).ledger.totals(clock()) == totals
 
 
 def test_a_full_disk_ends_nothing(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Events wait in memory, and are written in order when there is room."""
     kept = books(tmp_path, clock)
     append = LedgerLog.append
-    monkeypatch.setattr(bookkeeper.LedgerLog, "append", lambda self, event: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr(LedgerLog, "append", lambda self, event: (_ for _ in ()).throw(OSError("full")))
     kept.begin(lambda trial: None)
     kept.saw([PLAIN])
-    monkeypatch.setattr(bookkeeper.LedgerLog, "append", append)
+    monkeypatch.setattr(LedgerLog, "append", append)
     kept.started(1, "t", slot(PLAIN))
     assert [one.kind for one in kept.log.read()] == ["begin", "join", "start"]
 

@@ -10,7 +10,7 @@ import pytest
 from sweeps import tiny_sweep
 
 from orchestrator.ledger.bookkeeper import Bookkeeper
-from orchestrator.ledger.events import MICROSECONDS, Machine
+from orchestrator.ledger.events import MICROSECONDS, LedgerLog, Machine
 from orchestrator.ledger.extensions import Extensions
 from orchestrator.ledger.timed_budget import TimedBudget
 from orchestrator.progress.running_trial import Running
@@ -29,9 +29,9 @@ class World:
     def __init__(self, folder: Path, **budget: Any) -> None:
         self.seconds = 0.0
         self.start = datetime(2026, 11, 27, 22, 0).astimezone()
-        self.books = Bookkeeper(folder / "ledger.jsonl", {}, clock=lambda: int(self.seconds * MICROSECONDS))
+        self.books = Bookkeeper(LedgerLog(folder / "ledger.jsonl"), {}, clock=lambda: int(self.seconds * MICROSECONDS))
         self.extensions = Extensions(folder / "extensions.jsonl")
-        self.timed = TimedBudget(BudgetConfig(**budget), self.extensions, self.books, self.now)
+        self.timed = TimedBudget(BudgetConfig(**budget), self.extensions.extended, self.books, self.now)
         self.books.begin(lambda trial: None)
         self.books.saw([MACHINE])
         self.books.started(1, "t", Slot(kind="CPU", cpus=1, gpus=0, node_id="n"))
@@ -88,7 +88,7 @@ def test_dollars_stay_dollars_after_the_end(tmp_path: Path) -> None:
     assert world.timed.is_over and world.timed.reach().startswith("the budget of 0.36 USD is used")
     world.books.end()
     assert world.timed.reached is not None and world.timed.reached.limit == "usd"
-    again = TimedBudget(BudgetConfig(hours=8, usd=0.36), world.extensions, world.books, world.now)
+    again = TimedBudget(BudgetConfig(hours=8, usd=0.36), world.extensions.extended, world.books, world.now)
     assert again.is_over and again.left().limit == "usd"
 
 

@@ -1,0 +1,1 @@
+"""Nights on a virtual clock, with the decisions that a driver makes."""

@@ -1,0 +1,77 @@
+"""What all nights of one forecast have in common, and what comes of one."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from orchestrator.ledger.events import MICRO_USD, Machine
+from orchestrator.ledger.ledger import Totals
+from orchestrator.scheduling.cost_model import Cost, Costs
+from orchestrator.simulator.chances import Chances
+from orchestrator.simulator.simulated_search import Trials
+from search_spaces.spec.sweep_spec import SweepSpec
+
+
+class World(Protocol):
+    """How long trials take in one night."""
+
+    def seconds(self, cost: Cost, accelerator: str, rng: random.Random) -> tuple[float, float]:
+        """In training steps, and beside them."""
+        ...
+
+
+class Knowledge(Protocol):
+    """What is known of durations before the night: the driver's `Durations`, of which each night has a copy."""
+
+    def copy(self) -> Any: ...
+
+    def draw_world(self, rng: random.Random) -> World: ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What all nights of one forecast have in common.
+
+    Args:
+        begin: local time at which the driver starts.
+    """
+
+    spec: SweepSpec
+    trials: Trials
+    machines: tuple[Machine, ...]
+    knowledge: Knowledge
+    chances: Chances
+    costs: Costs
+    begin: datetime
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NightResult:
+    """What came of one night.
+
+    Args:
+        counts: trials by status.
+        num_left: trials that were given and have not ended, and, of a planned sweep, those that never started.
+        num_vanished: trials of which nothing is known any more: always 0.
+        busy: by kind of device, the share of its time that trials held.
+        first_result_seconds: infinite where nothing completed.
+        totals: in millionths of a dollar.
+        end: why it ended, in words; None: nothing was left to do.
+    """
+
+    seconds: float
+    counts: Mapping[str, int]
+    num_left: int
+    num_vanished: int
+    busy: Mapping[str, float]
+    first_result_seconds: float
+    totals: Totals
+    end: str | None
+
+    @property
+    def usd(self) -> float:
+        return self.totals.machines / MICRO_USD

@@ -1,0 +1,141 @@
+"""A search whose answers are drawn from the space: what a method would choose is not known before the night."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from orchestrator.scheduling.cost_model import Costs
+from orchestrator.search.planner import PlannedTrial
+from search_spaces.spec.sweep_spec import SweepSpec
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trials:
+    """What a night may train.
+
+    Args:
+        planned: all trials of a grid or random search that are to be trained; None: a method chooses.
+        drawn: trials such as the method would choose, one of each config, to draw from.
+        refused_share: of all draws, those that cannot keep the limits.
+    """
+
+    planned: tuple[PlannedTrial, ...] | None
+    drawn: tuple[PlannedTrial, ...]
+    refused_share: float = 0.0
+
+
+class SimulatedSearch:
+    """Gives planned trials at once, or drawn ones when asked; then, as the driver's search, those of confirmation."""
+
+    def __init__(self, spec: SweepSpec, source: Trials, costs: Costs, rng: random.Random) -> None:
+        self.spec, self.source, self.costs, self.rng = spec, source, costs, rng
+        self.trials: list[PlannedTrial] = list(source.planned or ())
+        self.ended: set[str] = set()
+        self.confirming: set[str] = set()
+        self._repeatable: list[tuple[PlannedTrial, int]] = []  # and the seeds that it has had
+        most = 0 if source.planned is not None else spec.num_to_search
+        self._num_to_search = len(self.trials) if source.planned is not None else most
+        self._num_searched = len(self.trials)
+        self._num_repeated = 0
+
+    @property
+    def _is_searched(self) -> bool:
+        return self._num_to_search is not None and self._num_searched >= self._num_to_search
+
+    @property
+    def _num_to_confirm(self) -> int:
+        return self.spec.num_to_confirm - len(self.confirming)
+
+    @property
+    def end(self) -> str | None:
+        return "the budget is used up" if self._is_searched and self._num_to_confirm <= 0 else None
+
+    @property
+    def num_to_come(self) -> int:
+        return max(0, (self._num_to_search or 0) - self._num_searched) + max(0, self._num_to_confirm)
+
+    @property
+    def waits_for_results(self) -> bool:
+        return self.end is None and self._is_searched and len(self.ended) < self._num_searched
+
+    def ask(self, kinds: Collection[str] | None = None) -> Sequence[PlannedTrial]:
+        if self.end is not None or self.waits_for_results:
+            return ()
+        found = self._to_confirm() if self._is_searched else self._next(kinds)
+        self.trials += found
+        return found
+
+    def is_looked_at(self, trial: PlannedTrial) -> bool:
+        """Whether early stopping judges it: first seeds only, and no confirmation."""
+        is_first = self.spec.replicating == "always" or trial.config.seed == self.spec.seeds[0]
+        return is_first and trial.trial_id not in self.confirming
+
+    def tell(self, row: Mapping[str, Any]) -> None:
+        self.ended.add(row["trial_id"])
+
+    def reopened(self, trial_id: str) -> None:
+        self.ended.discard(trial_id)
+
+    def look_ahead(self) -> None:
+        """Nothing: `end` is known."""
+
+    def settings_of(self, trial_id: str) -> str:
+        return ""
+
+    def text(self) -> str:
+        return ""
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+    def _next(self, kinds: Collection[str] | None) -> list[PlannedTrial]:
+        if self._is_repeat_due():
+            place = self.rng.randrange(len(self._repeatable))
+            trial, num_seeds = self._repeatable[place]
+            self._repeatable[place] = trial, num_seeds + 1
+            if num_seeds + 1 >= len(self.spec.seeds):
+                del self._repeatable[place]
+            self._num_repeated += 1
+            return [self._named(trial, self.spec.seeds[num_seeds])]
+        fitting = [one for one in self.source.drawn if kinds is None or one.accelerator in ("any", *kinds)]
+        if not fitting:
+            return []
+        chosen = self.rng.choice(fitting)
+        near_front = self.spec.replicating == "near_front"
+        if near_front and len(self.spec.seeds) > 1:
+            self._repeatable.append((chosen, 1))
+        return [self._named(chosen, seed) for seed in (self.spec.seeds[:1] if near_front else self.spec.seeds)]
+
+    def _is_repeat_due(self) -> bool:
+        """As `search/replicates.py` has it: few at the beginning, `replicates.share` of the trials in the end."""
+        if not self._repeatable or not self._num_to_search or self.spec.replicating != "near_front":
+            return False
+        most = self.spec.replicates.share * (self._num_searched + 1) ** 2 / self._num_to_search
+        return self._num_repeated + 1 <= most
+
+    def _named(self, like: PlannedTrial, seed: int) -> PlannedTrial:
+        self._num_searched += 1
+        return self._copy(like, f"search-{self._num_searched}", seed)
+
+    def _to_confirm(self) -> list[PlannedTrial]:
+        """Fresh seeds of drawn configs: which will be the best is not known."""
+        pool = list(self.source.planned or self.source.drawn)
+        found = []
+        while pool and self._num_to_confirm > 0:
+            like = self.rng.choice(pool)
+            for seed in self.spec.fresh_seeds[: self._num_to_confirm]:
+                name = f"confirm-{len(self.confirming) + 1}"
+                self.confirming.add(name)
+                found.append(self._copy(like, name, seed))
+        if not pool:
+            self.confirming = {f"confirm-{number}" for number in range(self.spec.num_to_confirm)}
+        return found
+
+    def _copy(self, like: PlannedTrial, name: str, seed: int) -> PlannedTrial:
+        self.costs.set(name, self.costs.of(like))
+        if like.config.seed == seed:
+            return dataclasses.replace(like, trial_id=name)
+        return dataclasses.replace(like, trial_id=name, config=like.config.model_copy(update={"seed": seed}))
