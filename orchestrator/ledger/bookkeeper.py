@@ -144,14 +144,7 @@ class Bookkeeper:
         return self.ledger.driver_seconds(self.clock() if self._has_begun else self.ledger.now)
 
     def priced(self, machine: Machine) -> Machine:
-        """With its price: by its label, else by the sweep file; of a machine with several cards, of all of them."""
-        if machine.micro_usd_per_hour is not None:
-            return dataclasses.replace(machine, price_from="label")
-        if machine.accelerator not in self.prices:
-            return machine
-        number = machine.gpus if machine.accelerator != CPU else 1
-        micro_usd = round(self.prices[machine.accelerator] * number * MICRO_USD)
-        return dataclasses.replace(machine, micro_usd_per_hour=micro_usd, price_from="prices")
+        return priced(machine, self.prices)
 
     def _say_loss(self, attempt: Attempt, checkpoint_seconds: float | None) -> None:
         lost_from = self._lost_from(attempt, checkpoint_seconds)
@@ -171,3 +164,18 @@ class Bookkeeper:
                 while self._unwritten:
                     self.log.append(self._unwritten[0])
                     self._unwritten.popleft()
+
+
+def priced(machine: Machine, prices: Mapping[str, float]) -> Machine:
+    """With its price: by its label, else by accelerator; of a machine with several cards, of all of them.
+
+    Args:
+        prices: US dollars an hour, by accelerator.
+    """
+    if machine.micro_usd_per_hour is not None:
+        return dataclasses.replace(machine, price_from="label")
+    if machine.accelerator not in prices:
+        return machine
+    number = machine.gpus if machine.accelerator != CPU else 1
+    micro_usd = round(prices[machine.accelerator] * number * MICRO_USD)
+    return dataclasses.replace(machine, micro_usd_per_hour=micro_usd, price_from="prices")

@@ -292,8 +292,13 @@ class Night:
             busy=self._busy(now),
             first_result_seconds=self.first_result_seconds,
             totals=ledger.totals(now),
-            end=self.status.stop_reason,
+            end=self._end_of_night(),
         )
+
+    def _end_of_night(self) -> str:
+        """What ended it: a limit of the budget, a fault, or that nothing was left."""
+        reached = self.timed.reached
+        return (reached.limit if reached is not None else None) or self.status.stop_kind or "finished"
 
     def _busy(self, now: int) -> dict[str, float]:
         """By kind: device-seconds that trials held over those that were there."""

@@ -60,7 +60,7 @@ class NightResult:
         busy: by kind of device, the share of its time that trials held.
         first_result_seconds: infinite where nothing completed.
         totals: in millionths of a dollar.
-        end: why it ended, in words; None: nothing was left to do.
+        end: the limit of the budget that ended it, `fault`, or `finished`.
     """
 
     seconds: float
@@ -70,7 +70,7 @@ class NightResult:
     busy: Mapping[str, float]
     first_result_seconds: float
     totals: Totals
-    end: str | None
+    end: str
 
     @property
     def usd(self) -> float:

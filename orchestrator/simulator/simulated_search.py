@@ -18,12 +18,14 @@ class Trials:
 
     Args:
         planned: all trials of a grid or random search that are to be trained; None: a method chooses.
-        drawn: trials such as the method would choose, one of each config, to draw from.
+        drawn: trials such as would be chosen, one of each config, to draw from.
+        num_to_search: how many of these, at most; None: no limit in number.
         refused_share: of all draws, those that cannot keep the limits.
     """
 
     planned: tuple[PlannedTrial, ...] | None
     drawn: tuple[PlannedTrial, ...]
+    num_to_search: int | None = None
     refused_share: float = 0.0
 
 
@@ -36,8 +38,7 @@ class SimulatedSearch:
         self.ended: set[str] = set()
         self.confirming: set[str] = set()
         self._repeatable: list[tuple[PlannedTrial, int]] = []  # and the seeds that it has had
-        most = 0 if source.planned is not None else spec.num_to_search
-        self._num_to_search = len(self.trials) if source.planned is not None else most
+        self._num_to_search = source.num_to_search if source.planned is None else len(self.trials)
         self._num_searched = len(self.trials)
         self._num_repeated = 0
 
@@ -111,7 +112,7 @@ class SimulatedSearch:
 
     def _is_repeat_due(self) -> bool:
         """As `search/replicates.py` has it: few at the beginning, `replicates.share` of the trials in the end."""
-        if not self._repeatable or not self._num_to_search or self.spec.replicating != "near_front":
+        if not self._repeatable or not self._num_to_search:
             return False
         most = self.spec.replicates.share * (self._num_searched + 1) ** 2 / self._num_to_search
         return self._num_repeated + 1 <= most
