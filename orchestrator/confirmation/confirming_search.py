@@ -121,9 +121,8 @@ class ConfirmingSearch:
     @staticmethod
     def _with_seed(trial: PlannedTrial, seed: int, rows: Sequence[Row]) -> PlannedTrial:
         """The trial with another seed. In a mixed pool it has one kind of device, as pairs are compared on one only."""
-        kinds = Counter(row["accelerator"] for row in rows if row["accelerator"] is not None)
-        is_mixed = trial.accelerator == "any" and len(kinds) > 1
-        accelerator = kinds.most_common(1)[0][0] if is_mixed else trial.accelerator
+        kinds = Counter(kind for row in rows if (kind := row["accelerator"]) is not None and trial.allows(kind))
+        accelerator = kinds.most_common(1)[0][0] if len(kinds) > 1 else trial.accelerator
         config = trial.config.model_copy(update={"seed": seed})
         trial_id = config.trial_id + trial.trial_id.removeprefix(trial.config.trial_id)
         return dataclasses.replace(trial, config=config, trial_id=trial_id, accelerator=accelerator)

@@ -16,6 +16,7 @@ from orchestrator.scheduling.retries import Retries
 from orchestrator.scheduling.waiting import Waiting, need_of
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.search.search import Search
+from search_spaces.spec.sections.accelerators import needs_in_words
 
 # Trials that wait for another kind of device than is free; beyond it no more are asked for.
 MAX_WAITING = 32
@@ -153,7 +154,7 @@ class Dispatcher:
         lost = unplaceable(candidates, self.pool)
         if len(lost) < len(candidates):
             return False
-        kinds = ", ".join(sorted({trial.accelerator for trial in lost}))
+        kinds = needs_in_words(trial.accelerator for trial in lost)
         why = "".join(f"; {reason}" for reason in self.pool.excluded.values() if reason)
         self.sweep.status.stop(f"no node is left for {len(lost)} trials that need {kinds}{why}", kind="fault")
         return True

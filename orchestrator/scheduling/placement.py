@@ -6,12 +6,12 @@ Deciding late is what keeps every kind of device busy: a trial that must wait fo
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Container, Iterable, Sequence
+import math
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 
 from orchestrator.search.planner import PlannedTrial
+from search_spaces.spec.sections.accelerators import CPU as CPU
 
-ANY = "any"
-CPU = "CPU"
 ROUNDING = 1e-6  # thirds of a GPU must add up to one
 
 
@@ -72,7 +72,7 @@ class Pool:
 
     def fits_on(self, trial: PlannedTrial, node: Node) -> bool:
         """Whether `trial` could run on `node` if nothing else did: the node is large enough and of the right kind."""
-        if trial.accelerator not in (ANY, node.kind) or (node.spare and trial.accelerator == ANY and trial.gpus != 0):
+        if not trial.allows(node.kind) or (node.spare and trial.kinds is None and trial.gpus != 0):
             return False
         slot = self.slot_for(trial, node)
         # a GPU trial placed on a CPU node, or a CPU trial that takes a GPU node away, is never meant
@@ -86,10 +86,13 @@ class Pool:
         free_gpus = node.gpus - (0.0 if node.spare else gpus)
         return node.cpus - cpus >= slot.cpus - ROUNDING and free_gpus >= slot.gpus - ROUNDING
 
-    def free_slot(self, trial: PlannedTrial, paused: Container[str] = ()) -> Slot | None:
-        """A free slot for `trial`: GPUs before CPUs; None if there is none now."""
+    def free_slot(
+        self, trial: PlannedTrial, paused: Container[str] = (), kinds: Collection[str] | None = None
+    ) -> Slot | None:
+        """A free slot for `trial`, on one of these kinds if any are given: GPUs before CPUs; None if there is none."""
         for node, slot in self._nodes_for(trial):
-            if node.kind not in paused and self.is_free(slot, node):
+            is_open = node.kind not in paused and (kinds is None or node.kind in kinds)
+            if is_open and self.is_free(slot, node):
                 return slot
         return None
 
@@ -128,28 +131,44 @@ class Pool:
 
 
 def choose(
-    waiting: Iterable[PlannedTrial], pool: Pool, *, paused: Container[str] = ()
+    waiting: Iterable[PlannedTrial],
+    pool: Pool,
+    *,
+    paused: Container[str] = (),
+    kinds_of: Callable[[PlannedTrial], Collection[str] | None] = lambda trial: None,
 ) -> tuple[PlannedTrial, Slot] | None:
     """The next trial to start and its slot, or None when nothing that waits fits what is free.
 
-    Nothing is placed on nodes of a kind that is `paused`.
+    Trials go in order, except that one which may run on fewer kinds goes first: a free H100 is not given away while a
+    trial that needs it waits.
 
-    Trials go in order, except that one which names its kind goes before those that can run anywhere: a free H100 is
-    not given away while a trial that needs it waits.
+    Args:
+        paused: kinds on which nothing is placed now.
+        kinds_of: the kinds that a trial is held to, beside those that it names; None: to none. See `one_kind.py`.
     """
-    anywhere: tuple[PlannedTrial, Slot] | None = None
-    tried: set[tuple[str, float, float | None]] = set()
+    found: tuple[PlannedTrial, Slot] | None = None
+    fewest = math.inf
+    tried: set[tuple[str, frozenset[str] | None, float, float | None]] = set()
     for trial in waiting:
-        need = (trial.accelerator, trial.cpus, trial.gpus)
-        if need in tried:
+        kinds = _kinds(trial, kinds_of(trial))
+        need = (trial.accelerator, kinds, trial.cpus, trial.gpus)
+        number = math.inf if kinds is None else len(kinds)
+        if need in tried or (found is not None and number >= fewest):
             continue
         tried.add(need)
-        slot = pool.free_slot(trial, paused)
-        if slot is not None and trial.accelerator != ANY:
-            return trial, slot
+        slot = pool.free_slot(trial, paused, kinds)
         if slot is not None:
-            anywhere = anywhere or (trial, slot)
-    return anywhere
+            found, fewest = (trial, slot), number
+        if fewest == 1:
+            break
+    return found
+
+
+def _kinds(trial: PlannedTrial, held_to: Collection[str] | None) -> frozenset[str] | None:
+    """The kinds that a trial may be placed on; what it names counts where it may not run on what it is held to."""
+    if held_to is None:
+        return trial.kinds
+    return frozenset(kind for kind in held_to if trial.allows(kind)) or trial.kinds
 
 
 def unplaceable(trials: Iterable[PlannedTrial], pool: Pool) -> list[PlannedTrial]:

@@ -13,6 +13,7 @@ from itertools import islice
 
 from search_spaces.configs.valid_configs import Candidate, candidates, candidates_of_space, num_combinations
 from search_spaces.spec.cross_field_rules import gpus_of
+from search_spaces.spec.sections.accelerators import kinds_of_text
 from search_spaces.spec.sections.replicates import ConfirmConfig
 from search_spaces.spec.sweep_spec import SweepSpec
 from trainer.config.trial import TrialConfig
@@ -23,7 +24,12 @@ MAX_CONFIGS_COUNTED = 500  # about a tenth of a second
 
 @dataclasses.dataclass(frozen=True)
 class PlannedTrial:
-    """A trial to be run: what it is, and what it must be given. `gpus` None: one where its node has any."""
+    """A trial to be run: what it is, and what it must be given.
+
+    Args:
+        accelerator: a kind, several joined by commas for any of these, or `any`.
+        gpus: None: one where its node has any.
+    """
 
     config: TrialConfig
     accelerator: str
@@ -31,6 +37,15 @@ class PlannedTrial:
     gpus: float | None
     trial_id: str
     moves_anywhere: bool = False
+
+    @property
+    def kinds(self) -> frozenset[str] | None:
+        """The kinds of accelerator that it may run on; None for any."""
+        return kinds_of_text(self.accelerator)
+
+    def allows(self, kind: str) -> bool:
+        """Whether it may run on this kind."""
+        return self.kinds is None or kind in self.kinds
 
 
 def plan(spec: SweepSpec) -> list[PlannedTrial]:
@@ -96,7 +111,7 @@ def planned_trial(candidate: Candidate, seed: int) -> PlannedTrial:
     resources = candidate.resources
     return PlannedTrial(
         config=config,
-        accelerator=resources.accelerator,
+        accelerator=resources.kinds_text,
         cpus=float(config.num_threads) if resources.cpus is None else resources.cpus,
         gpus=gpus_of(config, resources),
         trial_id=config.trial_id + candidate.suffix,

@@ -31,7 +31,7 @@ def all_options(parameter: Parameter) -> Sequence[Option]:
 
 def combinations(spec: SweepSpec, options: Options) -> Iterator[Combination]:
     """Every combination of what `options` gives for each parameter, the last key changing fastest."""
-    given = spec.resources.model_dump(exclude_unset=True)
+    given = spec.resources.model_dump(mode="json", exclude_unset=True)
     start = {**spec.base, "resources": given}
 
     def expand(

@@ -13,6 +13,7 @@ from search_spaces.configs.draw_check import values_never_valid
 from search_spaces.configs.draws import draw
 from search_spaces.spec.cross_field_rules import problems_of, validated
 from search_spaces.spec.problems import Keys, Problem, SpecError
+from search_spaces.spec.sections.accelerators import text_of_kinds
 from search_spaces.spec.sections.resources import ResourcesConfig
 from search_spaces.spec.sections.search import Method
 from search_spaces.spec.sweep_spec import Parameter, SweepSpec, ehvi_knows
@@ -190,7 +191,7 @@ def _candidate(spec: SweepSpec, combination: Combination) -> Candidate | None:
 def _suffix(spec: SweepSpec, resources: ResourcesConfig) -> str:
     """What tells trials of one config apart that are given different resources."""
     parts = {
-        "resources.accelerator": f"-{resources.accelerator}",
+        "resources.accelerator": f"-{text_of_kinds(resources.accelerator, '.')}",  # ids are names of folders
         "resources.cpus": "" if resources.cpus is None else f"-{resources.cpus:g}cpu",
         "resources.gpus": "" if resources.gpus is None else f"-{resources.gpus:g}gpu",
     }

@@ -76,7 +76,9 @@ class ConfigKey:
 
     @property
     def takes_list(self) -> bool:
-        return any(get_origin(option) is tuple for option in _options(self.info.annotation))
+        """Whether its one value is a list, and never a single item."""
+        options = _options(self.info.annotation)
+        return any(get_origin(option) is tuple for option in options) and str not in options
 
 
 def expected(info: FieldInfo) -> str:

@@ -13,6 +13,7 @@ from search_spaces.configs.combinations import Combination
 from search_spaces.spec.config_keys import find_key, problem_of
 from search_spaces.spec.nested import get
 from search_spaces.spec.problems import Keys, Problem, plain
+from search_spaces.spec.sections.accelerators import CPU, kinds_in_words
 from search_spaces.spec.sections.resources import ResourcesConfig
 from search_spaces.spec.sweep_spec import Parameter, SweepSpec
 from search_spaces.spec.yaml_document import Document
@@ -28,12 +29,12 @@ def gpus_of(config: TrialConfig, resources: ResourcesConfig) -> float | None:
     """As given, else by kind; a trial that names its device does not leave it to its node."""
     if resources.gpus is not None:
         return resources.gpus
-    if resources.accelerator == "CPU":
+    if resources.accelerator == CPU:
         return 0.0
-    if resources.accelerator == "any":
+    if resources.kinds is None:
         return {"cpu": 0.0, "cuda": 1.0, "auto": None}[config.device]
     # also with `device: cpu`, which is how a simulated cluster with imagined cards is run
-    return 1.0
+    return None if CPU in resources.kinds else 1.0
 
 
 def broken_rules(values: dict[str, Any]) -> list[BrokenRule]:
@@ -68,16 +69,20 @@ def in_words(error: ValidationError) -> list[BrokenRule]:
 
 
 def _rules_of_placement(config: TrialConfig, resources: ResourcesConfig) -> Iterator[str]:
-    kind, wanted = resources.accelerator, resources.gpus
-    if kind == "CPU" and wanted:
+    kinds, wanted = resources.kinds, resources.gpus
+    named = kinds_in_words(resources.kinds_text)
+    with_and_without = kinds is not None and CPU in kinds and len(kinds) > 1
+    if with_and_without and wanted is not None:
+        yield f"`resources.gpus` must be left out where `resources.accelerator` is {named}, but got {wanted:g}"
+    elif resources.accelerator == CPU and wanted:
         yield f"`resources.gpus` must be 0 where `resources.accelerator` is CPU, but got {wanted:g}"
-    if kind not in ("CPU", "any") and wanted == 0:
-        yield f"`resources.gpus` must be above 0 where `resources.accelerator` is {kind}, but got 0"
+    elif kinds is not None and resources.accelerator != CPU and wanted == 0:
+        yield f"`resources.gpus` must be above 0 where `resources.accelerator` is {named}, but got 0"
     if resources.cpus is not None and config.num_threads > math.ceil(resources.cpus):
         yield f"`num_threads` must be at most `resources.cpus`, but got {config.num_threads} and {resources.cpus:g}"
-    if config.device == "cuda" and gpus_of(config, resources) == 0:
-        yield f"`device` cuda needs a GPU, but its `resources.accelerator` is {kind}"
-    if config.device == "cpu" and wanted and kind == "any":
+    if config.device == "cuda" and (gpus_of(config, resources) == 0 or with_and_without):
+        yield f"`device` cuda needs a GPU, but its `resources.accelerator` is {named}"
+    if config.device == "cpu" and wanted and kinds is None:
         yield f"`device` cpu would leave a GPU idle: `resources.gpus` is {wanted:g} wherever the trial runs"
 
 

@@ -249,7 +249,7 @@ class SweepSpec:
             "replicates": self._replicates(),
             "confirm": {"configs": self.num_confirmed, "seeds": self.confirm.seeds},
             "admission": self.admission.model_dump(),
-            "resources": self.resources.model_dump(),
+            "resources": self.resources.model_dump(mode="json"),
             "base": self.base,
             "space": _plain_space(self.space),
             "cases": [

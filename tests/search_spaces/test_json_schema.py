@@ -69,6 +69,7 @@ def test_mistakes_are_flagged(text: str) -> None:
         "base: {artifact: {bits_by_pattern: {blocks.*.down: 4}}, freeze: null}",
         "seeds: 3\nspace:\nnotes: why",
         "seeds: [1, 2]\nresources: {accelerator: H100, gpus: 0.5}",
+        "resources: {accelerator: [A40, H100]}\nspace: {resources.accelerator: {choice: [[A40, H100], CPU]}}",
     ],
 )
 def test_right_files_are_not(text: str) -> None:

@@ -8,8 +8,9 @@ from orchestrator.cluster.diagnosis import Demands, through_the_driver
 from orchestrator.errors import UsageError
 from orchestrator.ray_backend.nodes.doctor import check_cluster
 from orchestrator.run_context import RunContext
-from orchestrator.scheduling.placement import ANY, Pool, unplaceable
+from orchestrator.scheduling.placement import Pool, unplaceable
 from orchestrator.search.planner import PlannedTrial
+from search_spaces.spec.sections.accelerators import kinds_in_words
 from trainer.versions import own_versions
 
 
@@ -51,9 +52,9 @@ def check_nodes(pool: Pool, trials: Sequence[PlannedTrial], run: RunContext) -> 
 def cuda_kinds(pool: Pool, trials: Sequence[PlannedTrial]) -> frozenset[str]:
     """The kinds of nodes on whose GPUs some of the trials will run."""
     users = [trial for trial in trials if trial.config.device != "cpu" and trial.gpus != 0]
-    return frozenset(kind for kind in pool.kinds if any(trial.accelerator in (ANY, kind) for trial in users))
+    return frozenset(kind for kind in pool.kinds if any(trial.allows(kind) for trial in users))
 
 
 def _need(trial: PlannedTrial) -> str:
     gpus = "" if trial.gpus is None else f", {trial.gpus:g} GPUs"
-    return f"accelerator {trial.accelerator} with {trial.cpus:g} CPUs{gpus}"
+    return f"accelerator {kinds_in_words(trial.accelerator)} with {trial.cpus:g} CPUs{gpus}"

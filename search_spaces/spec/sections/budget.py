@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, field_validator
 
-from search_spaces.spec.sections.resources import spelt_as_ray_does
+from search_spaces.spec.sections.accelerators import PATTERN, spelt_as_ray_does
 from trainer.config.section import Section
 
 MAX_TRIALS = 1_000_000
@@ -71,7 +71,7 @@ def read_until(text: str, now: datetime) -> datetime:
 
 
 Price = Annotated[float, Field(ge=0, le=MAX_USD)]
-Kind = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$"), AfterValidator(spelt_as_ray_does)]
+Kind = Annotated[str, Field(pattern=PATTERN), AfterValidator(spelt_as_ray_does)]
 
 
 class OnFinishConfig(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +198,15 @@ def test_without_anything_to_confirm_it_is_the_other_search(tmp_path: Path) -> N
     run = Run(spec_of(tmp_path, "random", configs=0), tmp_path)
     run.finish()
     assert len(run.rows) == 30 and run.search.end is not None and not run.log.path.exists()
+
+
+def test_in_a_mixed_pool_all_that_is_confirmed_goes_to_one_kind(tmp_path: Path) -> None:
+    """To the kind on which most trials ran, of those that a trial may run on: pairs are compared on one kind only."""
+    trial = Run(spec_of(tmp_path, "random"), tmp_path).search.trials[0]
+    rows = [{"accelerator": kind} for kind in ["CPU", "CPU", "CPU", "A40", "H100", "H100", None]]
+    given = {
+        accelerator: ConfirmingSearch._with_seed(dataclasses.replace(trial, accelerator=accelerator), 1001, rows)
+        for accelerator in ("any", "A40,H100", "A40", "L4,A40")
+    }
+    found = {accelerator: one.accelerator for accelerator, one in given.items()}
+    assert found == {"any": "CPU", "A40,H100": "H100", "A40": "A40", "L4,A40": "L4,A40"}

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.ray_backend.nodes.cluster_status import cluster_nodes
-from orchestrator.scheduling.placement import ANY, CPU, Node, Pool, Slot, choose, unplaceable
+from orchestrator.scheduling.placement import CPU, Node, Pool, Slot, choose, unplaceable
 from orchestrator.search.planner import PlannedTrial
+from search_spaces.spec.sections.accelerators import ANY
 from trainer.config.trial import TrialConfig
 
 CONFIG = TrialConfig()
@@ -65,6 +66,40 @@ def test_needs_that_no_node_meets_are_found() -> None:
     assert unplaceable([*lost, trial("fine", "A40", gpus=2)], Pool(NODES)) == lost
 
 
+def test_a_trial_of_a_list_runs_on_any_of_its_kinds_and_on_no_other() -> None:
+    """Of three trials for the A40s or the H100, and one for a card or a CPU, none goes where it may not."""
+    placed = place_all([trial(f"cards{i}", "A40,H100", gpus=1) for i in range(4)], Pool(NODES))
+    assert sorted(placed.values()) == ["A40", "A40", "H100"]
+    assert place_all([trial("either", "A40,CPU")], Pool(NODES[2:])) == {"either": CPU}
+    assert unplaceable([trial("cards", "A40,H100", gpus=1)], Pool(NODES[2:]))
+    assert not unplaceable([trial("cards", "A40,H100", gpus=1)], Pool(NODES[:1]))
+
+
+def test_the_trial_with_the_fewest_kinds_goes_first() -> None:
+    """The H100 is kept for the trial that can run nowhere else, then for those of a list, then for any."""
+    waiting = [trial("any"), trial("list", "H100,L4"), trial("one", "H100")]
+    pool = Pool(NODES[:1])
+    order = []
+    while waiting:
+        choice = choose(waiting, pool)
+        assert choice is not None
+        order.append(choice[0].trial_id)
+        waiting.remove(choice[0])
+    assert order == ["one", "list", "any"]
+
+
+def test_a_trial_is_placed_on_the_kinds_that_it_is_held_to() -> None:
+    """Beside those that it names; where the two exclude each other, what it names counts."""
+    held_to = {"replicate": ["A40"], "named": ["A40"]}
+    pool = Pool(NODES)
+    choice = choose([trial("replicate")], pool, kinds_of=lambda one: held_to.get(one.trial_id))
+    assert choice is not None and choice[1].kind == "A40"
+    choice = choose([trial("named", "H100")], pool, kinds_of=lambda one: held_to.get(one.trial_id))
+    assert choice is not None and choice[1].kind == "H100"
+    pool.set_nodes(node for node in NODES if node.kind != "A40")
+    assert choose([trial("replicate")], pool, kinds_of=lambda one: held_to.get(one.trial_id)) is None
+
+
 def test_two_halves_of_two_nodes_are_no_node() -> None:
     """What is left over on several nodes does not add up: one 2-CPU trial a 3-CPU node, one of 0.6 GPUs a card."""
     cpus = [Node(node_id=name, kind=CPU, cpus=3, gpus=0) for name in "ab"]
@@ -91,7 +126,9 @@ def test_nothing_waits_or_nothing_is_there() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from([ANY, "H100", "A40", CPU]), st.sampled_from([0.25, 0.5, 1.0, 2.0]), st.integers(1, 4)
+            st.sampled_from([ANY, "H100", "A40", "A40,H100", CPU]),
+            st.sampled_from([0.25, 0.5, 1.0, 2.0]),
+            st.integers(1, 4),
         ),
         max_size=30,
     )
@@ -112,7 +149,7 @@ def test_no_kind_is_ever_overbooked_and_none_is_idle_while_its_trials_wait(
         assert sum(slot.gpus for slot in held) <= node.gpus + 1e-6
     for left in (t for t in waiting if t.trial_id not in placed):
         assert pool.free_slot(left) is None
-    assert all(t.accelerator in (ANY, placed[t.trial_id]) for t in waiting if t.trial_id in placed)
+    assert all(t.allows(placed[t.trial_id]) for t in waiting if t.trial_id in placed)
 
 
 def entry(name: str, *, cpus: float, gpus: float = 0, label: str = "", **resources: float) -> dict[str, object]:
