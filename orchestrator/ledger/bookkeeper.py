@@ -7,12 +7,13 @@ import dataclasses
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from orchestrator.errors import UsageError
 from orchestrator.ledger.events import MICRO_USD, MICROSECONDS, Event, Kind, Log, Machine, Start, Stop
 from orchestrator.ledger.ledger import LOST, WHOLE, Attempt, Ledger
+from orchestrator.ledger.neighbours import most_neighbours
 from orchestrator.scheduling.placement import CPU, Slot
 
 # A driver that is killed is known to have lived until its last event.
@@ -50,6 +51,7 @@ class Bookkeeper:
         except (TypeError, KeyError, ValueError) as error:
             raise UsageError(f"{log.path} is damaged ({error}): restore it, or choose another --out") from error
         self._here: frozenset[str] = frozenset()
+        self._neighbours: dict[int, int] = {}  # of attempts that have ended
         self._unwritten: deque[Event] = deque()
         self._one_at_a_time = threading.Lock()
 
@@ -91,6 +93,12 @@ class Bookkeeper:
         made = Start(attempt=attempt, trial_id=trial_id, node=slot.node_id, millionths=millionths, devices=devices)
         self._add("start", dataclasses.asdict(made))
 
+    def runs_on(self, attempt: int, node: str) -> None:
+        """Its worker says on which node it runs; of several equal ones Ray may have chosen another."""
+        known = self.ledger.attempts.get(attempt)
+        if known is not None and known.end is None and node in self.ledger.leases and node != known.start.node:
+            self._add("move", {"attempt": attempt, "node": node})
+
     def stopped(
         self, attempt: int, outcome: str | None, *, node: str | None = None, checkpoint_seconds: float | None = None
     ) -> None:
@@ -117,14 +125,28 @@ class Bookkeeper:
         self._add("finish", {"end": end})
 
     def columns(self, trial_id: str) -> dict[str, Any]:
-        """What the table says of a trial's cost."""
+        """What the table says of a trial's cost, and of the trials beside it."""
         # before this driver begins, what an earlier one left open ended with its last sign of life
         seconds, micro_usd = self.ledger.of_trial(trial_id, self.clock() if self._has_begun else self.ledger.now)
         attempts = self.ledger.by_trial.get(trial_id, [])
         if not attempts:
-            return {"device_seconds": None, "usd": None, "num_attempts": None}
+            return dict.fromkeys(("device_seconds", "usd", "num_attempts", "num_neighbours"))
         usd = None if micro_usd is None else micro_usd / MICRO_USD
-        return {"device_seconds": seconds, "usd": usd, "num_attempts": len(attempts)}
+        found = {"device_seconds": seconds, "usd": usd, "num_attempts": len(attempts)}
+        return {**found, "num_neighbours": self._most_neighbours(attempts)}
+
+    def _most_neighbours(self, attempts: Sequence[Attempt]) -> int:
+        """Of all attempts at one trial. What is found out of others that have ended is kept for their rows."""
+        unknown = [one.begin for one in attempts if one.start.attempt not in self._neighbours]
+        if not unknown:
+            return max(self._neighbours[one.start.attempt] for one in attempts)
+        # before a driver begins the rows of all trials are asked for: one sweep finds them all
+        since = min(unknown) if self._has_begun else 0
+        late = [one for one in self.ledger.attempts.values() if one.end is None or max(one.begin, one.end - 1) >= since]
+        found = most_neighbours(late, {node: lease.machine.host for node, lease in self.ledger.leases.items()})
+        whole = (one for one in late if one.end is not None and one.begin >= since)
+        self._neighbours |= {one.start.attempt: found[one.start.attempt] for one in whole}
+        return max((found | self._neighbours)[one.start.attempt] for one in attempts)
 
     @property
     def spent_usd(self) -> float:

@@ -14,8 +14,9 @@ from typing import Any, Literal, Protocol, get_args
 
 from orchestrator.errors import UsageError
 
-# begin, alive, end: of a driver; join, leave: a machine; start, stop: of an attempt at a trial; finish: of `on_finish`
-Kind = Literal["begin", "alive", "end", "join", "leave", "start", "stop", "finish"]
+# begin, alive, end: of a driver; join, leave: a machine; start, move, stop: of an attempt at a trial, which is moved to
+# the node where its worker says that it runs; finish: of `on_finish`
+Kind = Literal["begin", "alive", "end", "join", "leave", "start", "move", "stop", "finish"]
 MICROSECONDS = 1_000_000
 MICRO_USD = 1_000_000
 

@@ -133,6 +133,8 @@ class Ledger:
         elif event.kind == "start":
             self._start(Start(**event.values), now)
             self.last_micro_usd_per_hour = self.micro_usd_per_hour()
+        elif event.kind == "move" and event.values["attempt"] in self.attempts:
+            self._move(self.attempts[event.values["attempt"]], event.values["node"])
         elif event.kind == "stop":
             self._stop(Stop(**event.values), now)
         elif event.kind == "finish":
@@ -239,14 +241,19 @@ class Ledger:
         attempt = self.attempts.get(stop.attempt)
         if attempt is None:
             return
-        if stop.node in self.leases and stop.node != attempt.start.node:
-            if attempt.end is not None and attempt.begin >= self._driver_began:  # the other machine went, not its own
-                attempt.end = None
-            attempt.start = dataclasses.replace(attempt.start, node=stop.node)
-            attempt.machine = self.leases[stop.node].machine
+        self._move(attempt, stop.node)
         if attempt.end is None:
             attempt.end = self._last_moment(attempt.start.node, attempt.begin, now)
         attempt.outcome, attempt.lost_from = stop.outcome, stop.lost_from
+
+    def _move(self, attempt: Attempt, node: str | None) -> None:
+        """Ray may have chosen another of several equal nodes."""
+        if node not in self.leases or node == attempt.start.node:
+            return
+        if attempt.end is not None and attempt.begin >= self._driver_began:  # the other machine went, not its own
+            attempt.end = None
+        attempt.start = dataclasses.replace(attempt.start, node=node)
+        attempt.machine = self.leases[node].machine
 
     def _last_moment(self, node: str, begin: int, now: int) -> int:
         """Now, or when the machine left."""

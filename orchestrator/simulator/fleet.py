@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from orchestrator.errors import UsageError
 from orchestrator.ledger.events import Machine
 from orchestrator.scheduling.placement import CPU, Node
-from search_spaces.spec.sections.resources import spelt_as_ray_does
+from search_spaces.spec.sections.accelerators import spelt_as_ray_does
 
 CPUS_OF_A_GPU_MACHINE = 16.0
 MAX_MACHINES = 10_000

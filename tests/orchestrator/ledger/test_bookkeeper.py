@@ -61,9 +61,9 @@ def test_a_row_has_what_its_trial_cost(tmp_path: Path, clock: Clock) -> None:
     clock.seconds += HOUR
     kept.stopped(1, "completed")
     kept.stopped(2, "completed")
-    assert kept.columns("t") == {"device_seconds": 1_800.0, "usd": 1.5, "num_attempts": 1}
-    assert kept.columns("u") == {"device_seconds": 900.0, "usd": 0.1, "num_attempts": 1}
-    assert kept.columns("never") == {"device_seconds": None, "usd": None, "num_attempts": None}
+    assert kept.columns("t") == {"device_seconds": 1_800.0, "usd": 1.5, "num_attempts": 1, "num_neighbours": 0}
+    assert kept.columns("u") == {"device_seconds": 900.0, "usd": 0.1, "num_attempts": 1, "num_neighbours": 0}
+    assert set(kept.columns("never").values()) == {None} and kept.columns("never").keys() == kept.columns("t").keys()
     assert kept.spent_usd == 6.4 and kept.usd_per_hour == 6.4 and kept.driver_seconds == HOUR
 
 
