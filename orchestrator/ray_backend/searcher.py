@@ -51,7 +51,8 @@ class PlanSearcher(Searcher):
     def __init__(self, run: RunContext, waiting: Sequence[PlannedTrial], pool: Pool, control: DriverEnd) -> None:
         super().__init__()
         self.run, self.pool, self.control = run, pool, control
-        self.dispatcher = Dispatcher(run, pool, waiting)
+        self.dispatcher = Dispatcher(run, pool, waiting, run.display.note)
+        self.dispatcher.one_kind.remember(run.trials, run.recorder.rows)
         self.running: dict[str, tuple[PlannedTrial, Job]] = {}  # by Tune's own trial id
         self.pausing = Pausing(run, self.dispatcher)
         self.faults: dict[str, Fault] = {}  # by trial id
@@ -113,8 +114,7 @@ class PlanSearcher(Searcher):
                 return
         except OSError as fault:  # a full or lost disk is no trial's fault: what is finished stays, the rest waits
             self.run.status.stop(f"the run folder cannot be written ({fault})", kind="fault")
-        # it goes first: its checkpoint is the furthest on
-        self.dispatcher.waiting.add(trial, is_first=True)
+        self.dispatcher.send_again(trial)
 
     def _outcome(self, trial: PlannedTrial, job: Job, *, died: bool) -> TrialResult | None:
         """The result of a trial, or its state if it is not to go on in this call; None: it is sent out again."""
@@ -171,6 +171,7 @@ class PlanSearcher(Searcher):
         self.run.status.finished(row)
         self.run.search.tell(row)
         self.run.timed.ended(row, trial)
+        self.dispatcher.recorded(trial, row)
         if self.run.stopper is not None:
             self.run.stopper.ended(row, trial.config, read_looks(job.folder.curve_file))
         keep_after(self.run, row, {*self.dispatcher.waiting.ids, *self.dispatcher.running})

@@ -6,12 +6,13 @@ The driver asks it for every free slot, and the simulator of a night asks the sa
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 from orchestrator.ledger.timed_budget import TimedBudget
 from orchestrator.progress.sweep_status import SweepStatus
-from orchestrator.scheduling.placement import CPU, Node, Pool, Slot, choose, unplaceable
+from orchestrator.scheduling.one_kind import OneKind
+from orchestrator.scheduling.placement import CPU, Node, Pool, Slot, choose, open_kinds, unplaceable
 from orchestrator.scheduling.retries import Retries
 from orchestrator.scheduling.waiting import Waiting, need_of
 from orchestrator.search.planner import PlannedTrial
@@ -53,10 +54,17 @@ class Dispatcher:
 
     Args:
         waiting: trials that are to be run, those that go first in front.
+        note: is given a line for the user.
     """
 
-    def __init__(self, sweep: Sweep, pool: Pool, waiting: Sequence[PlannedTrial]) -> None:
-        self.sweep, self.pool, self.retries = sweep, pool, Retries()
+    def __init__(
+        self,
+        sweep: Sweep,
+        pool: Pool,
+        waiting: Sequence[PlannedTrial],
+        note: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.sweep, self.pool, self.retries, self.one_kind = sweep, pool, Retries(), OneKind(note)
         self.waiting = Waiting(waiting, self._work_of)
         self.running: dict[str, PlannedTrial] = {}
         self._counted: tuple[tuple[Node, ...], int] | None = None
@@ -67,14 +75,15 @@ class Dispatcher:
     def next(self, now_seconds: float) -> Start | Literal["over"] | None:
         """The next trial to start; None while no slot is free for any; `over` when nothing runs and nothing can."""
         paused = self.retries.paused_kinds(now_seconds)
-        start = None if self.sweep.status.is_stopping else self._choose(paused)
+        start = None if self.sweep.status.is_stopping else self._choose(paused, now_seconds)
         if start is None and not self.sweep.status.is_stopping and self._take_more(paused):
-            start = self._choose(paused)
+            start = self._choose(paused, now_seconds)
         if start is None:
             return "over" if not self.running and self._is_over() else None
         self.waiting.pop(start.trial.trial_id)
         self.running[start.trial.trial_id] = start.trial
         self.pool.acquire(start.trial.trial_id, start.slot)
+        self.one_kind.placed(start.trial, start.slot.kind)
         return start
 
     def ended(self, trial_id: str) -> PlannedTrial:
@@ -82,22 +91,33 @@ class Dispatcher:
         self.pool.release(trial_id)
         return self.running.pop(trial_id)
 
+    def send_again(self, trial: PlannedTrial) -> None:
+        """An attempt has ended without a row: the trial goes first, as its checkpoint is the furthest on."""
+        self.one_kind.ended(trial, None)
+        self.waiting.add(trial, is_first=True)
+
+    def recorded(self, trial: PlannedTrial, row: Mapping[str, Any]) -> None:
+        """A trial has ended with this row."""
+        self.one_kind.ended(trial, row)
+
     def is_under_way(self, trial_id: str) -> bool:
         """Whether a trial waits or runs."""
         return trial_id in self.waiting or trial_id in self.running
 
-    def _choose(self, paused: frozenset[str]) -> Start | None:
+    def _choose(self, paused: frozenset[str], now_seconds: float) -> Start | None:
         """Of every need for which a slot is free, the first trial; and of these, the one that is to start."""
-        found = []
+        found, kinds_of = [], self.one_kind.at(self.pool, now_seconds)
         for need in self.waiting.needs:
             for trial in self.waiting.of_need(need, self._num_slots()):
-                slot = self.pool.free_slot(trial, paused)
-                if slot is None:
+                slot = self.pool.free_slot(trial, paused, open_kinds(trial, kinds_of(trial)))
+                if slot is None and self.pool.free_slot(trial, paused) is None:
                     break
+                if slot is None:  # its other seeds ran on a kind that is in use
+                    continue
                 if trial.config.recipe not in self.held_recipes and self.sweep.timed.is_in_time(trial, slot.kind):
                     found.append(trial)
                     break
-        placed = choose(found, self.pool, paused=paused)
+        placed = choose(found, self.pool, paused=paused, kinds_of=kinds_of)
         return None if placed is None else Start(*placed)
 
     def _take_more(self, paused: frozenset[str]) -> bool:

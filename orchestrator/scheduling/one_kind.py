@@ -43,10 +43,15 @@ class OneKind:
 
     Args:
         note: is told once of each kind that has gone while seeds were held to it.
+        config_of: names the config that a trial is a seed of.
     """
 
-    def __init__(self, note: Callable[[str], None] = lambda line: None) -> None:
-        self.note = note
+    def __init__(
+        self,
+        note: Callable[[str], None] = lambda line: None,
+        config_of: Callable[[PlannedTrial], str] = lambda trial: trial.config.config_id,
+    ) -> None:
+        self.note, self.config_of = note, config_of
         self._ran_on: dict[Config, dict[str, str]] = {}  # the kind of each seed by trial id
         self._configs: dict[str, Config] = {}  # by trial id: an id of a config takes 0.1 ms to make
         self._used: set[str] = set()
@@ -107,5 +112,5 @@ class OneKind:
 
     def _config(self, trial: PlannedTrial) -> Config:
         if trial.trial_id not in self._configs:
-            self._configs[trial.trial_id] = trial.config.config_id, trial.accelerator, trial.cpus, trial.gpus
+            self._configs[trial.trial_id] = self.config_of(trial), trial.accelerator, trial.cpus, trial.gpus
         return self._configs[trial.trial_id]

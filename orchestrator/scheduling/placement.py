@@ -150,7 +150,7 @@ def choose(
     fewest = math.inf
     tried: set[tuple[str, frozenset[str] | None, float, float | None]] = set()
     for trial in waiting:
-        kinds = _kinds(trial, kinds_of(trial))
+        kinds = open_kinds(trial, kinds_of(trial))
         need = (trial.accelerator, kinds, trial.cpus, trial.gpus)
         number = math.inf if kinds is None else len(kinds)
         if need in tried or (found is not None and number >= fewest):
@@ -164,7 +164,7 @@ def choose(
     return found
 
 
-def _kinds(trial: PlannedTrial, held_to: Collection[str] | None) -> frozenset[str] | None:
+def open_kinds(trial: PlannedTrial, held_to: Collection[str] | None) -> frozenset[str] | None:
     """The kinds that a trial may be placed on; what it names counts where it may not run on what it is held to."""
     if held_to is None:
         return trial.kinds

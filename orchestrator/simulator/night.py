@@ -88,6 +88,7 @@ class Night:
         self.examples: Sequence[PlannedTrial] = setting.trials.planned or setting.trials.drawn
         self.machines = {one.node: one for one in setting.machines}
         self.dispatcher = Dispatcher(self, Pool(nodes_of(setting.machines)), list(self.search.trials))
+        self.dispatcher.one_kind.config_of = self.search.config_of
         self.slow = {one.node: self._speed() for one in setting.machines}
         self.attempts: dict[str, _Attempt] = {}  # that hold a slot, by trial id
         self.fates: dict[str, tuple[float, str]] = {}  # by trial id: the share of its steps at which it ends, and how
@@ -177,6 +178,7 @@ class Night:
         self.status.already_finished(row)
         self.search.tell(row)
         self.timed.ended(row, trial)
+        self.dispatcher.recorded(trial, row)
         if outcome == "completed":
             self.first_result_seconds = min(self.first_result_seconds, self.now)
 
@@ -257,7 +259,7 @@ class Night:
         self.books.stopped(attempt.number, None, checkpoint_seconds=checkpoint_at if num_checkpoints else None)
         self.status.lost(trial_id, died=True)
         if self.dispatcher.retries.worker_died(trial_id, attempt.machine.accelerator, self.now):
-            self.dispatcher.waiting.add(attempt.trial, is_first=True)
+            self.dispatcher.send_again(attempt.trial)
             return
         row = {"trial_id": trial_id, "status": "failed"}
         self.status.already_finished(row)

@@ -37,7 +37,8 @@ class SimulatedSearch:
         self.trials: list[PlannedTrial] = list(source.planned or ())
         self.ended: set[str] = set()
         self.confirming: set[str] = set()
-        self._repeatable: list[tuple[PlannedTrial, int]] = []  # and the seeds that it has had
+        self._configs: dict[str, str] = {}  # by trial id: one that is drawn twice stands for two configs
+        self._repeatable: list[tuple[PlannedTrial, int, str]] = []  # the seeds that it has had, and its config
         self._num_to_search = source.num_to_search if source.planned is None else len(self.trials)
         self._num_searched = len(self.trials)
         self._num_repeated = 0
@@ -95,20 +96,20 @@ class SimulatedSearch:
     def _next(self, kinds: Collection[str] | None) -> list[PlannedTrial]:
         if self._is_repeat_due():
             place = self.rng.randrange(len(self._repeatable))
-            trial, num_seeds = self._repeatable[place]
-            self._repeatable[place] = trial, num_seeds + 1
+            trial, num_seeds, config = self._repeatable[place]
+            self._repeatable[place] = trial, num_seeds + 1, config
             if num_seeds + 1 >= len(self.spec.seeds):
                 del self._repeatable[place]
             self._num_repeated += 1
-            return [self._named(trial, self.spec.seeds[num_seeds])]
+            return [self._named(trial, self.spec.seeds[num_seeds], config)]
         fitting = [one for one in self.source.drawn if kinds is None or one.accelerator in ("any", *kinds)]
         if not fitting:
             return []
         chosen = self.rng.choice(fitting)
-        near_front = self.spec.replicating == "near_front"
+        near_front, config = self.spec.replicating == "near_front", f"config-{self._num_searched}"
         if near_front and len(self.spec.seeds) > 1:
-            self._repeatable.append((chosen, 1))
-        return [self._named(chosen, seed) for seed in (self.spec.seeds[:1] if near_front else self.spec.seeds)]
+            self._repeatable.append((chosen, 1, config))
+        return [self._named(chosen, seed, config) for seed in (self.spec.seeds[:1] if near_front else self.spec.seeds)]
 
     def _is_repeat_due(self) -> bool:
         """As `search/replicates.py` has it: few at the beginning, `replicates.share` of the trials in the end."""
@@ -117,9 +118,15 @@ class SimulatedSearch:
         most = self.spec.replicates.share * (self._num_searched + 1) ** 2 / self._num_to_search
         return self._num_repeated + 1 <= most
 
-    def _named(self, like: PlannedTrial, seed: int) -> PlannedTrial:
+    def config_of(self, trial: PlannedTrial) -> str:
+        """Names the config that a trial is a seed of."""
+        return self._configs.get(trial.trial_id) or trial.config.config_id
+
+    def _named(self, like: PlannedTrial, seed: int, config: str) -> PlannedTrial:
         self._num_searched += 1
-        return self._copy(like, f"search-{self._num_searched}", seed)
+        name = f"search-{self._num_searched}"
+        self._configs[name] = config
+        return self._copy(like, name, seed)
 
     def _to_confirm(self) -> list[PlannedTrial]:
         """Fresh seeds of drawn configs: which will be the best is not known."""
@@ -130,6 +137,7 @@ class SimulatedSearch:
             for seed in self.spec.fresh_seeds[: self._num_to_confirm]:
                 name = f"confirm-{len(self.confirming) + 1}"
                 self.confirming.add(name)
+                self._configs[name] = f"confirm-{id(like)}"
                 found.append(self._copy(like, name, seed))
         if not pool:
             self.confirming = {f"confirm-{number}" for number in range(self.spec.num_to_confirm)}

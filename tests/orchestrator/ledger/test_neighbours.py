@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator.ledger import bookkeeper
 from orchestrator.ledger.bookkeeper import Bookkeeper
-from orchestrator.ledger.events import MICROSECONDS, Machine, Start
+from orchestrator.ledger.events import MICROSECONDS, LedgerLog, Machine, Start
 from orchestrator.ledger.ledger import Attempt
 from orchestrator.ledger.neighbours import most_neighbours
 from orchestrator.scheduling.placement import Slot
@@ -104,7 +104,7 @@ class Clock:
 
 def run_of(folder: Path, clock: Clock, num_trials: int, num_slots: int = 3) -> tuple[Bookkeeper, dict[str, int]]:
     """Trials one after another in some slots of a machine, each with its number as it is recorded at its end."""
-    books = Bookkeeper(folder / "ledger.jsonl", {}, clock=clock)
+    books = Bookkeeper(LedgerLog(folder / "ledger.jsonl"), {}, clock=clock)
     books.begin(lambda trial: None)
     books.saw([PLAIN])
     recorded, running = {}, list[int]()
@@ -124,7 +124,7 @@ def test_a_row_that_is_recorded_early_is_the_row_that_is_made_later(tmp_path: Pa
     """What a trial's neighbours did after its end changes nothing; a second driver finds the same numbers."""
     _, recorded = run_of(tmp_path, Clock(), 40)
     assert recorded["t20"] == 2 and len(recorded) == 40
-    again = Bookkeeper(tmp_path / "ledger.jsonl", {})
+    again = Bookkeeper(LedgerLog(tmp_path / "ledger.jsonl"), {})
     assert {trial: again.columns(trial)["num_neighbours"] for trial in sorted(recorded)} == recorded
 
 
@@ -138,7 +138,7 @@ def test_all_rows_at_once_take_one_sweep(tmp_path: Path, monkeypatch: pytest.Mon
         return most_neighbours(attempts, hosts)
 
     monkeypatch.setattr(bookkeeper, "most_neighbours", counted)
-    again = Bookkeeper(tmp_path / "ledger.jsonl", {})
+    again = Bookkeeper(LedgerLog(tmp_path / "ledger.jsonl"), {})
     assert {trial: again.columns(trial)["num_neighbours"] for trial in sorted(recorded)} == recorded
     assert seen == [300]
     books.started(1000, "late", Slot(kind="CPU", cpus=1, gpus=0, node_id="c"))
@@ -149,7 +149,7 @@ def test_all_rows_at_once_take_one_sweep(tmp_path: Path, monkeypatch: pytest.Mon
 def test_it_counts_where_a_trial_runs_and_not_where_it_was_meant_to(tmp_path: Path) -> None:
     """Ray may choose another of two equal nodes: the worker says so, and an older line stays readable."""
     clock, other = Clock(), Machine(node="d", host="d", accelerator="CPU", cpus=4, gpus=0)
-    books = Bookkeeper(tmp_path / "ledger.jsonl", {}, clock=clock)
+    books = Bookkeeper(LedgerLog(tmp_path / "ledger.jsonl"), {}, clock=clock)
     books.begin(lambda trial: None)
     books.saw([PLAIN, other])
     for number, node in ((1, "c"), (2, "d")):
@@ -161,6 +161,6 @@ def test_it_counts_where_a_trial_runs_and_not_where_it_was_meant_to(tmp_path: Pa
     clock.seconds += 5
     books.stopped(1, "completed")
     assert books.columns("t1")["num_neighbours"] == 1
-    again = Bookkeeper(tmp_path / "ledger.jsonl", {})
+    again = Bookkeeper(LedgerLog(tmp_path / "ledger.jsonl"), {})
     assert again.columns("t1")["num_neighbours"] == 1
     assert (tmp_path / "ledger.jsonl").read_text().count('"move"') == 1
