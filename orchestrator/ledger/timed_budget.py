@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -17,7 +16,7 @@ from orchestrator.scheduling.durations import Durations, Expected
 from orchestrator.search.planner import PlannedTrial
 from search_spaces.spec.sections.budget import BudgetConfig, read_until
 
-SECONDS_BESIDE_TRAINING = 3.0  # to pack and score, before any trial has shown it
+SECONDS_BESIDE_TRAINING = 3.0  # to pack and score, where nothing is known of the accelerator
 
 
 def local_now() -> datetime:
@@ -87,8 +86,7 @@ class TimedBudget:
 
     def expected(self, trial: PlannedTrial, accelerator: str) -> Expected | None:
         """How long a trial takes, without what it has done already."""
-        cost, done = self.costs.of(trial), self.done.get(trial.trial_id, 0.0)
-        return self.durations.expected(dataclasses.replace(cost, work=cost.work * (1 - done)), accelerator)
+        return self.durations.expected(self.costs.of(trial).left(self.done.get(trial.trial_id, 0.0)), accelerator)
 
     def may_ask(self, accelerators: Iterable[str]) -> bool:
         """Whether another trial like the last one would be in time: else no search need choose it."""
@@ -124,6 +122,6 @@ class TimedBudget:
     def _remaining_seconds(self, running: Running, cost: Cost | None) -> float | None:
         if cost is None or not running.tokens_per_s:
             return None
-        expected: Expected | None = self.durations.expected(cost, running.accelerator)
+        expected = self.durations.expected(cost, running.accelerator)
         steps = (1 - running.share) * cost.tokens / running.tokens_per_s
-        return steps + (SECONDS_BESIDE_TRAINING if expected is None else expected.high - expected.middle)
+        return steps + (SECONDS_BESIDE_TRAINING if expected is None else expected.beside)

@@ -58,7 +58,7 @@ class Left:
     def may_start(self, expected: Expected | None) -> bool:
         """Whether a trial is expected to finish in time; one of which nothing is known may try."""
         seconds = self.seconds - self.seconds_to_end
-        return seconds > 0 if expected is None else expected.high <= seconds
+        return seconds > 0 if expected is None else expected.to_start <= seconds
 
     def must_end(self, remaining_seconds: float | None) -> bool:
         """Whether a running trial is to checkpoint and end now. `remaining_seconds`: None if not known."""

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.scheduling.cost_model import Cost
 from orchestrator.scheduling.deadline import (
     MOST_GRACE_SECONDS,
     SECONDS_TO_END,
@@ -19,7 +18,7 @@ from orchestrator.scheduling.deadline import (
     time_left,
     to_end,
 )
-from orchestrator.scheduling.durations import Durations, Expected
+from orchestrator.scheduling.durations import Expected
 from search_spaces.spec.sections.budget import BudgetConfig, read_until
 
 NOW = datetime(2026, 11, 27, 22, 30).astimezone()
@@ -64,9 +63,14 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 
 def test_what_would_not_be_finished_does_not_start() -> None:
-    """By what nine in ten such trials take; a smaller one still may, and one of which nothing is known."""
+    """By what nine in ten such trials take; a smaller one still may, and one of which nothing is known.
+
+    Where no trial of the accelerator has ended, half as long again as expected counts.
+    """
     left = Left(seconds=100.0, limit="hours", grace_seconds=5.0)
     assert not left.may_start(Expected(middle=80, high=95)) and left.may_start(Expected(middle=80, high=90))
+    prior = Expected(middle=60, high=150, is_prior=True)
+    assert left.may_start(prior) and not left.may_start(Expected(middle=60, high=150))
     assert left.may_start(None) and not Left(seconds=SECONDS_TO_END, limit="hours").may_start(None)
 
 
@@ -105,41 +109,6 @@ def test_the_reason_names_limit_and_value() -> None:
     assert text_of(Left(seconds=0, limit="usd"), budget) == "the budget of 40 USD is used"
     said = text_of(Left(seconds=99, limit="hours"), budget)
     assert said == "nothing that waits would be finished in the 99 s that are left of 8 hours"
-
-
-def row(train: float, total: float, **values: object) -> dict[str, object]:
-    return {"status": "completed", "accelerator": "A40", "train_seconds": train, "total_seconds": total, **values}
-
-
-def test_durations_are_learned_by_accelerator() -> None:
-    """Twice the work takes twice the steps' time and the same time beside; of another accelerator nothing is known."""
-    durations = Durations()
-    for _ in range(8):
-        durations.ended(row(10.0, 12.0), Cost(100.0, 1))
-    found = durations.expected(Cost(200.0, 1), "A40")
-    assert found == Expected(middle=22.0, high=22.0)
-    assert durations.expected(Cost(200.0, 1), "H100") is None
-
-
-def test_few_trials_leave_doubt() -> None:
-    """Before there are eight, half as long again is expected; after, what nine in ten took."""
-    durations = Durations()
-    durations.ended(row(10.0, 12.0), Cost(100.0, 1))
-    assert durations.expected(Cost(100.0, 1), "A40") == Expected(middle=12.0, high=18.0)
-    for seconds in (10.0,) * 17 + (20.0,) * 2:
-        durations.ended(row(seconds, seconds + 2), Cost(100.0, 1))
-    found = durations.expected(Cost(100.0, 1), "A40")
-    assert found is not None and found.high == pytest.approx(22.0)
-
-
-@pytest.mark.parametrize(
-    "odd", [{"status": "failed"}, {"steps_repeated": 3}, {"train_seconds": None}, {"accelerator": None}]
-)
-def test_what_was_not_whole_teaches_nothing(odd: dict[str, object]) -> None:
-    """A trial that failed, one that repeated steps, one without times."""
-    durations = Durations()
-    durations.ended({**row(10.0, 12.0), **odd}, Cost(100.0, 1))
-    assert durations.expected(Cost(100.0, 1), "A40") is None
 
 
 def test_a_day_later_is_not_now() -> None:

@@ -1,0 +1,1 @@
+"""What trials are expected to take: operations, seconds and bytes of memory, from configs and from devices. Pure."""
