@@ -35,3 +35,14 @@ def test_a_kind_is_paused_for_a_while_after_a_death() -> None:
     retries.worker_died("a", "A40", 200.0)
     retries.worker_died("b", "H100", 200.0)
     assert retries.paused_kinds(201.0) == {"A40", "H100"}
+
+
+def test_a_trial_that_ran_out_of_memory_goes_once_to_devices_with_more() -> None:
+    """And on those alone; where none has more, and the second time, its row stands."""
+    retries = Retries()
+    assert not retries.ran_out_of_memory("a", ()) and retries.kinds_of("a") is None
+    assert retries.ran_out_of_memory("a", ["H100", "H200"]) and retries.kinds_of("a") == {"H100", "H200"}
+    assert not retries.ran_out_of_memory("a", ["H200"]) and retries.kinds_of("a") == {"H100", "H200"}
+    assert retries.kinds_of("b") is None and retries.ran_out_of_memory("b", ["H200"])
+    retries.forget("a")
+    assert retries.kinds_of("a") is None
