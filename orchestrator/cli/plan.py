@@ -19,6 +19,8 @@ from orchestrator.cli.run import Overrides
 if TYPE_CHECKING:
     from orchestrator.plan_table import PlanRow, PlanTable
     from orchestrator.scheduling.disk_use import DiskUse
+    from orchestrator.simulator.forecast import Forecast
+    from orchestrator.simulator.options import ForecastOptions
     from search_spaces.spec.sweep_spec import SweepSpec
 
 HEADERS = ("config", "params", "learned", "seeded", "stored", "frozen", "artifact MB", "trials")
@@ -32,6 +34,7 @@ def register(app: typer.Typer) -> None:
         "plan search_spaces/seed_paper/section2_fineweb.yaml",
         "plan my.yaml --scale cpu --json",
         "plan my.yaml budget.trials=40 'space.model.dim.choice=[64,96]'",
+        "plan search_spaces/overnight.yaml --fleet H100:2,A40:6",
     )
     epilog = "Examples:\n\n" + "\n\n".join(f"- `frostline {example}`" for example in examples)
     app.command("plan", no_args_is_help=True, epilog=epilog)(plan)
@@ -45,45 +48,71 @@ def plan(
     everything: Annotated[bool, typer.Option("--all", help="list every config")] = False,
     count: Annotated[bool, typer.Option("--count", help="count every config, also those that are not listed")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object with the configs")] = False,
+    fleet: Annotated[
+        str | None, typer.Option(metavar="KIND:NUMBER,…", help="forecast a run on these machines, or local: this one")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="forecast a run on this Ray cluster, HOST:PORT")] = None,
+    like: Annotated[str | None, typer.Option(metavar="RUN", help="a run whose trials say how long they take")] = None,
+    nights: Annotated[int, typer.Option(min=5, max=10_000, help="how many to simulate for the forecast")] = 100,
+    losses: Annotated[float, typer.Option(min=0, help="of one machine in a day, for the forecast")] = 0.0,
 ) -> None:
     """List what a sweep would train: weights by kind, phases, the artifact's size, what cannot fit; nothing is trained.
 
     learned and stored (frozen at trained values) weights cost bytes, seeded ones none. artifact MB: ≈ expected
     (≤ never more). Of a long plan the first configs are found without the rest.
+
+    With --fleet or --address it forecasts what a run would bring: trials, hours, dollars, how busy each kind of device
+    is, and what the budget cuts, by simulated nights that use the driver's own decisions.
     """
     from orchestrator.plan_table import disk_of, plan_table
+    from orchestrator.search.planner import most_trials
+    from orchestrator.simulator.options import ForecastOptions
     from search_spaces.spec.load import load_sweep
 
     sweep = load_sweep(spec, scale, tuple(overrides or ()))
-    with _progress(sweep, count or everything) as advance:
+    with _bar("planning trials", most_trials(sweep), is_long=count or everything) as advance:
         found = plan_table(sweep, None if everything else rows, count=count, advance=advance)
     notes, disk = _notes(sweep, found), disk_of(sweep, found, os.cpu_count() or 1)
+    options = ForecastOptions(fleet=fleet, address=address, like=like, num_nights=nights, losses_per_day=losses)
+    forecast = _forecast(sweep, options)
     if as_json:
         scaled = None if sweep.scaled is None else sweep.scaled.name
         totals = {"num_configs": found.num_configs, "num_trials": found.num_trials, "most_trials": found.most_trials}
         used = {**dataclasses.asdict(disk), "slot_bytes": disk.slot_bytes, "total_bytes": disk.total_bytes}
         values = {"sweep": sweep.name, "scale": scaled, "notes": notes, **totals, "disk": used}
+        values["forecast"] = None if forecast is None else forecast.as_dict()
         typer.echo(json.dumps({**values, "configs": [row.as_dict() for row in found.rows]}, indent=1))
-    else:
-        typer.echo(
-            "\n".join([f"{sweep.name}: {_counts(sweep, found)}", *notes, *_disk_lines(disk), *table(found.rows)])
-        )
+        return
+    lines = [f"{sweep.name}: {_counts(sweep, found)}", *notes, *_disk_lines(disk), *table(found.rows)]
+    if forecast is not None:
+        from orchestrator.simulator.forecast_text import lines_of
+
+        lines += ["", *lines_of(forecast)]
+    typer.echo("\n".join(lines))
+
+
+def _forecast(sweep: SweepSpec, options: ForecastOptions) -> Forecast | None:
+    """With a progress bar on stderr; None where none is wanted."""
+    if not options.is_wanted:
+        return None
+    from orchestrator.simulator.options import planned_forecast
+
+    with _bar("simulating nights", options.num_nights, is_long=True) as advance:
+        return planned_forecast(sweep, options, advance)
 
 
 @contextmanager
-def _progress(sweep: SweepSpec, is_long: bool) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr while every config of a plan is looked at."""
+def _bar(what: str, total: int, is_long: bool) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr, where that is a terminal."""
     if not is_long or not sys.stderr.isatty():
-        yield lambda num_trials: None
+        yield lambda number: None
         return
     from rich.console import Console
     from rich.progress import Progress
 
-    from orchestrator.search.planner import most_trials
-
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("planning trials", total=most_trials(sweep))
-        yield lambda num_trials: bar.advance(task, num_trials)
+        task = bar.add_task(what, total=total)
+        yield lambda number: bar.advance(task, number)
 
 
 def _notes(sweep: SweepSpec, found: PlanTable) -> list[str]:

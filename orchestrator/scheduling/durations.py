@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.estimates.log_ratio import Doubt, LogRatio, Posterior
-from orchestrator.estimates.speeds import CARDS, MEASURED_CPU, Speed, card_speed, speed_of
+from orchestrator.estimates.speeds import CARDS, CPU, MEASURED_CPU, Speed, card_speed, speed_of
 from orchestrator.scheduling.cost_model import Cost, Seconds
 
 # Before any trial of an accelerator has ended, at most so much longer than expected counts for a start: what is
@@ -110,6 +110,21 @@ class Durations:
     def knows(self, accelerator: str) -> bool:
         """Whether anything is expected of it: by its kind, or as a trial of it has completed."""
         return accelerator in self._beside or speed_of(accelerator, self.cpu) is not None
+
+    def basis(self, accelerator: str) -> str:
+        """In words, where what is expected of it comes from."""
+        ratio = self._steps.get(accelerator)
+        if ratio is not None:
+            return f"{accelerator}: {ratio.count} trials that ended there"
+        if accelerator == CPU:
+            return f"{CPU}: how fast this machine multiplies matrices; no trial has ended yet"
+        return f"{accelerator}: figures of its maker, right within a factor of two; no trial has ended there yet"
+
+    def copy(self) -> Durations:
+        """Of its own: what one learns the other does not."""
+        found = Durations(self.cpu)
+        found._steps, found._beside = dict(self._steps), dict(self._beside)
+        return found
 
     def draw_world(self, rng: random.Random) -> World:
         """One of the nights that may come, as far as is known now; see `World`."""

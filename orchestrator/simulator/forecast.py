@@ -15,13 +15,14 @@ from orchestrator.ledger.bookkeeper import priced
 from orchestrator.ledger.events import Machine
 from orchestrator.scheduling.admission import byte_limits, refusals
 from orchestrator.scheduling.cost_model import Costs
+from orchestrator.scheduling.durations import Durations
 from orchestrator.scheduling.placement import Pool, unplaceable
 from orchestrator.search import planner
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.simulator.chances import Chances
 from orchestrator.simulator.fleet import nodes_of
 from orchestrator.simulator.night import Night
-from orchestrator.simulator.setting import Knowledge, NightResult, Setting
+from orchestrator.simulator.setting import NightResult, Setting
 from orchestrator.simulator.simulated_search import Trials
 from search_spaces.spec.sections.replicates import ConfirmConfig
 from search_spaces.spec.sweep_spec import SweepSpec
@@ -120,7 +121,7 @@ def _admitted(spec: SweepSpec, trials: Sequence[PlannedTrial]) -> tuple[tuple[Pl
 
 
 def setting_of(
-    spec: SweepSpec, trials: Trials, machines: Sequence[Machine], knowledge: Knowledge, chances: Chances
+    spec: SweepSpec, trials: Trials, machines: Sequence[Machine], durations: Durations, chances: Chances
 ) -> tuple[Setting, list[str]]:
     """The setting of a forecast, and what no machine of it can run, in words.
 
@@ -142,7 +143,7 @@ def setting_of(
         spec=spec,
         trials=kept,
         machines=prices,
-        knowledge=knowledge,
+        durations=durations,
         chances=chances,
         costs=Costs(),
         begin=datetime.now().astimezone(),

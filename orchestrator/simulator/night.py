@@ -81,8 +81,8 @@ class Night:
         self.timed = TimedBudget(
             spec.budget, lambda budget: budget, self.books, lambda: setting.begin + timedelta(seconds=self.now)
         )
-        self.timed.durations, self.timed.costs = setting.knowledge.copy(), setting.costs
-        self.world = setting.knowledge.draw_world(self.rng)
+        self.timed.durations, self.timed.costs = setting.durations.copy(), setting.costs
+        self.world = setting.durations.draw_world(self.rng)
         self.search = SimulatedSearch(spec, setting.trials, setting.costs, self.rng)
         self.status = SweepStatus(num_trials=0, objective=("ce", "min"), started_seconds=0.0)
         self.examples: Sequence[PlannedTrial] = setting.trials.planned or setting.trials.drawn
@@ -127,7 +127,8 @@ class Night:
         if trial.trial_id not in self.fates:
             self.fates[trial.trial_id] = self._fate(trial)
         last_share, outcome = self.fates[trial.trial_id]
-        train, beside = self.world.seconds(self.setting.costs.of(trial), kind, self.rng)
+        takes = self.world.seconds(self.setting.costs.of(trial), kind, self.rng)
+        assert takes is not None, f"nothing is known of {kind}"  # `forecast_of` has asked
         first_share = min(self.timed.done.get(trial.trial_id, 0.0), last_share)
         slow = self.slow[node]
         attempt = _Attempt(
@@ -135,8 +136,8 @@ class Night:
             trial=trial,
             machine=self.machines[node],
             begin=self.now + self._start_seconds(node),
-            train=train * slow * (last_share - first_share),
-            beside=beside * slow if outcome == "completed" else 1.0,
+            train=takes.steps * slow * (last_share - first_share),
+            beside=takes.beside * slow if outcome == "completed" else 1.0,
             first_share=first_share,
             last_share=last_share,
             outcome=outcome,

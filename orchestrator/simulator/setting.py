@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import random
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
 
 from orchestrator.ledger.events import MICRO_USD, Machine
 from orchestrator.ledger.ledger import Totals
-from orchestrator.scheduling.cost_model import Cost, Costs
+from orchestrator.scheduling.cost_model import Costs
+from orchestrator.scheduling.durations import Durations
 from orchestrator.simulator.chances import Chances
 from orchestrator.simulator.simulated_search import Trials
 from search_spaces.spec.sweep_spec import SweepSpec
-
-
-class World(Protocol):
-    """How long trials take in one night."""
-
-    def seconds(self, cost: Cost, accelerator: str, rng: random.Random) -> tuple[float, float]:
-        """In training steps, and beside them."""
-        ...
-
-
-class Knowledge(Protocol):
-    """What is known of durations before the night: the driver's `Durations`, of which each night has a copy."""
-
-    def copy(self) -> Any: ...
-
-    def draw_world(self, rng: random.Random) -> World: ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,13 +20,14 @@ class Setting:
     """What all nights of one forecast have in common.
 
     Args:
+        durations: what is known of how long trials take before the night.
         begin: local time at which the driver starts.
     """
 
     spec: SweepSpec
     trials: Trials
     machines: tuple[Machine, ...]
-    knowledge: Knowledge
+    durations: Durations
     chances: Chances
     costs: Costs
     begin: datetime

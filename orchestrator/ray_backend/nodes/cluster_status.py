@@ -10,6 +10,7 @@ import ray
 
 from orchestrator.cluster.node_table import plain_table
 from orchestrator.cluster.ray_start import ACCELERATOR_LABEL, PRICE_LABEL, VERSION_LABEL
+from orchestrator.errors import UsageError
 from orchestrator.ledger.events import MICRO_USD, Machine
 from orchestrator.ray_backend.session import ray_session
 from orchestrator.scheduling.placement import CPU, Node
@@ -60,6 +61,20 @@ def cluster_status(address: str) -> list[NodeStatus]:
     """
     with ray_session(address):
         return living_nodes()
+
+
+def cluster_machines(address: str) -> list[Machine]:
+    """The machines of the cluster at `address` that run trials.
+
+    Raises:
+        UsageError: if no cluster answers there, or none of its nodes runs trials.
+    """
+    with ray_session(address):
+        entries = ray.nodes()
+    found = [one for one in machines_of(entries) if one.cpus > 0]
+    if not found:
+        raise UsageError(f"no node of the cluster at {address} runs trials: join one with `frostline cluster join`")
+    return found
 
 
 def living_nodes() -> list[NodeStatus]:
