@@ -6,20 +6,15 @@ import dataclasses
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from orchestrator.errors import UsageError
 from orchestrator.ledger.bookkeeper import priced
-from orchestrator.ledger.events import Machine
 from orchestrator.scheduling.admission import byte_limits, refusals
-from orchestrator.scheduling.cost_model import Costs
-from orchestrator.scheduling.durations import Durations
 from orchestrator.scheduling.placement import Pool, unplaceable
 from orchestrator.search import planner
 from orchestrator.search.planner import PlannedTrial
-from orchestrator.simulator.chances import Chances
 from orchestrator.simulator.fleet import nodes_of
 from orchestrator.simulator.night import Night
 from orchestrator.simulator.setting import NightResult, Setting
@@ -101,14 +96,18 @@ def trials_of(spec: SweepSpec) -> Trials:
     A plan that is too long to be made is drawn from as well.
     """
     if not spec.is_adaptive and planner.most_trials(spec) <= MAX_PLANNED:
-        trials = planner.plan(spec)
-        admitted, share = _admitted(spec, trials)
-        return Trials(planned=admitted, drawn=(), refused_share=share)
+        given, share = _admitted(spec, planner.plan(spec))
+        return Trials(given=given, num_to_confirm=spec.num_to_confirm, refused_share=share)
+    drawn, share = drawn_of(spec)
+    number = spec.num_to_search if spec.is_adaptive else planner.most_trials(spec)
+    return Trials(drawn=drawn, num_more=number, num_to_confirm=spec.num_to_confirm, refused_share=share)
+
+
+def drawn_of(spec: SweepSpec) -> tuple[tuple[PlannedTrial, ...], float]:
+    """Random draws from the space that may keep the limits in bytes, and the share of the others."""
     budget, confirm = spec.budget.model_copy(update={"trials": NUM_DRAWN}), ConfirmConfig(configs=0)
     one_seed = dataclasses.replace(spec, method="random", seeds_given=spec.seeds[:1], budget=budget, confirm=confirm)
-    admitted, share = _admitted(spec, planner.plan(one_seed))
-    number = spec.num_to_search if spec.is_adaptive else planner.most_trials(spec)
-    return Trials(planned=None, drawn=admitted, num_to_search=number, refused_share=share)
+    return _admitted(spec, planner.plan(one_seed))
 
 
 def _admitted(spec: SweepSpec, trials: Sequence[PlannedTrial]) -> tuple[tuple[PlannedTrial, ...], float]:
@@ -120,66 +119,64 @@ def _admitted(spec: SweepSpec, trials: Sequence[PlannedTrial]) -> tuple[tuple[Pl
     return admitted, 1 - len(admitted) / len(trials) if trials else 0.0
 
 
-def setting_of(
-    spec: SweepSpec, trials: Trials, machines: Sequence[Machine], durations: Durations, chances: Chances
-) -> tuple[Setting, list[str]]:
-    """The setting of a forecast, and what no machine of it can run, in words.
-
-    Raises:
-        UsageError: if nothing is left to run.
-    """
-    prices = tuple(priced(machine, spec.prices) for machine in machines)
-    pool = Pool(nodes_of(prices))
-    lost = {id(trial) for trial in unplaceable([*(trials.planned or ()), *trials.drawn], pool)}
-    kept = dataclasses.replace(
-        trials,
-        planned=None if trials.planned is None else tuple(one for one in trials.planned if id(one) not in lost),
-        drawn=tuple(one for one in trials.drawn if id(one) not in lost),
-    )
-    words = _cannot_run([*(trials.planned or ()), *trials.drawn], lost)
-    if not kept.planned and not kept.drawn:
-        raise UsageError("; ".join(words) or "no config can keep the limits in bytes: nothing would be trained")
-    setting = Setting(
-        spec=spec,
-        trials=kept,
-        machines=prices,
-        durations=durations,
-        chances=chances,
-        costs=Costs(),
-        begin=datetime.now().astimezone(),
-    )
-    return setting, words
-
-
-def _cannot_run(trials: Sequence[PlannedTrial], lost: set[int]) -> list[str]:
-    needs = Counter(
-        f"{one.accelerator}, {one.cpus:g} CPUs" + ("" if one.gpus is None else f", {one.gpus:g} GPUs")
-        for one in trials
-        if id(one) in lost
-    )
-    return [f"{number} of {len(trials)} trials need {need}, which no machine has" for need, number in needs.items()]
-
-
-def forecast(
-    setting: Setting,
-    *,
-    num_nights: int = NUM_NIGHTS,
-    most_seconds: float = math.inf,
-    advance: Callable[[int], None] = lambda number: None,
-) -> Forecast:
-    """Simulate nights with the seeds 0, 1, 2, … and put them together.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How much is computed.
 
     Args:
         most_seconds: of computing; fewer nights are simulated then, but never fewer than `LEAST_NIGHTS`.
         advance: called after each night.
     """
+
+    num_nights: int = NUM_NIGHTS
+    most_seconds: float = math.inf
+    advance: Callable[[int], None] = lambda number: None
+
+
+def forecast(setting: Setting, effort: Effort) -> Forecast:
+    """Simulate nights with the seeds 0, 1, 2, … and put them together.
+
+    Raises:
+        UsageError: if nothing would run, or nothing is known of how long trials take on some machine.
+    """
+    setting, cannot_run = _what_runs(setting)
     began, nights = time.monotonic(), []
-    for seed in range(num_nights):
+    for seed in range(effort.num_nights):
         nights.append(Night(setting, seed).run())
-        advance(1)
-        if len(nights) >= LEAST_NIGHTS and time.monotonic() - began > most_seconds:
+        effort.advance(1)
+        if len(nights) >= LEAST_NIGHTS and time.monotonic() - began > effort.most_seconds:
             break
-    return together(setting, nights)
+    return dataclasses.replace(together(setting, nights), cannot_run=tuple(cannot_run))
+
+
+def _what_runs(setting: Setting) -> tuple[Setting, list[str]]:
+    """The setting with prices and without what no machine can run, and that in words."""
+    machines = tuple(priced(machine, setting.spec.prices) for machine in setting.machines)
+    kinds = sorted({one.accelerator for one in machines if not setting.durations.knows(one.accelerator)})
+    if kinds:
+        raise UsageError(
+            f"nothing is known of how long trials take on {', '.join(kinds)}: give --like RUN, a run that has used it"
+        )
+    trials = setting.trials
+    lost = {trial.trial_id for trial in unplaceable(trials.all, Pool(nodes_of(machines)))}
+    kept = dataclasses.replace(
+        trials,
+        given=tuple(trial for trial in trials.given if trial.trial_id not in lost),
+        drawn=tuple(trial for trial in trials.drawn if trial.trial_id not in lost),
+    )
+    words = _cannot_run(trials.all, lost)
+    if not kept.all:
+        raise UsageError("; ".join(words) or "no config can keep the limits in bytes: nothing would be trained")
+    return dataclasses.replace(setting, trials=kept, machines=machines), words
+
+
+def _cannot_run(trials: Sequence[PlannedTrial], lost: Collection[str]) -> list[str]:
+    needs = Counter(
+        f"{one.accelerator}, {one.cpus:g} CPUs" + ("" if one.gpus is None else f", {one.gpus:g} GPUs")
+        for one in trials
+        if one.trial_id in lost
+    )
+    return [f"{number} of {len(trials)} trials need {need}, which no machine has" for need, number in needs.items()]
 
 
 def together(setting: Setting, nights: Sequence[NightResult]) -> Forecast:
@@ -200,4 +197,5 @@ def together(setting: Setting, nights: Sequence[NightResult]) -> Forecast:
         busy={kind: sum(night.busy.get(kind, 0.0) for night in nights) / len(nights) for kind in kinds},
         ends={end: number / len(nights) for end, number in ends.most_common()},
         refused_share=setting.trials.refused_share,
+        basis=tuple(setting.durations.basis(kind) for kind in kinds),
     )

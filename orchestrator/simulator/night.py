@@ -79,13 +79,14 @@ class Night:
         spec = setting.spec
         self.books = Bookkeeper(_NoLog(), spec.prices, clock=lambda: round(self.now * MICROSECONDS))
         self.timed = TimedBudget(
-            spec.budget, lambda budget: budget, self.books, lambda: setting.begin + timedelta(seconds=self.now)
+            setting.budget, lambda budget: budget, self.books, lambda: setting.begin + timedelta(seconds=self.now)
         )
         self.timed.durations, self.timed.costs = setting.durations.copy(), setting.costs
+        self.timed.done = dict(setting.done)
         self.world = setting.durations.draw_world(self.rng)
         self.search = SimulatedSearch(spec, setting.trials, setting.costs, self.rng)
         self.status = SweepStatus(num_trials=0, objective=("ce", "min"), started_seconds=0.0)
-        self.examples: Sequence[PlannedTrial] = setting.trials.planned or setting.trials.drawn
+        self.examples: Sequence[PlannedTrial] = setting.trials.all
         self.machines = {one.node: one for one in setting.machines}
         self.dispatcher = Dispatcher(self, Pool(nodes_of(setting.machines)), list(self.search.trials))
         self.dispatcher.one_kind.config_of = self.search.config_of

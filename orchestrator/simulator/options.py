@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from orchestrator.errors import UsageError
 from orchestrator.estimates.cpu_speed import measured_cpu
 from orchestrator.ledger.events import Machine
+from orchestrator.scheduling.cost_model import Costs, training_cost
 from orchestrator.scheduling.durations import Durations
+from orchestrator.search.warm_start import config_of_row
 from orchestrator.simulator.chances import Chances
 from orchestrator.simulator.fleet import read_fleet
-from orchestrator.simulator.forecast import NUM_NIGHTS, Forecast
-from orchestrator.simulator.of_sweep import Effort, durations_of, forecast_of
+from orchestrator.simulator.forecast import NUM_NIGHTS, Effort, Forecast, forecast, trials_of
+from orchestrator.simulator.setting import Setting
 from search_spaces.spec.sweep_spec import SweepSpec
 
 # Computing ends then, with fewer nights: a forecast is asked for at a terminal.
@@ -48,14 +52,26 @@ def planned_forecast(spec: SweepSpec, options: ForecastOptions, advance: Callabl
         UsageError: if the machines or the rows cannot be read, or nothing would run.
     """
     durations, rows = Durations(measured_cpu()), _rows(options.like)
-    durations_of(rows, durations)
-    return forecast_of(
-        spec,
-        _machines(options),
-        durations,
+    learn(rows, durations)
+    setting = Setting(
+        spec=spec,
+        trials=trials_of(spec),
+        machines=tuple(_machines(options)),
+        durations=durations,
         chances=Chances(losses_per_day=options.losses_per_day).with_stopping(spec, rows),
-        effort=Effort(num_nights=options.num_nights, most_seconds=MOST_SECONDS, advance=advance),
+        costs=Costs(),
+        budget=spec.budget,
+        begin=datetime.now().astimezone(),
     )
+    return forecast(setting, Effort(num_nights=options.num_nights, most_seconds=MOST_SECONDS, advance=advance))
+
+
+def learn(rows: Iterable[Mapping[str, Any]], durations: Durations) -> None:
+    """Learn how long trials take from rows of the table of trials, of this sweep or another."""
+    for row in rows:
+        config = config_of_row(row)
+        if config is not None:
+            durations.ended(row, training_cost(config))
 
 
 def _machines(options: ForecastOptions) -> list[Machine]:
@@ -69,7 +85,7 @@ def _machines(options: ForecastOptions) -> list[Machine]:
     return cluster_machines(options.address)
 
 
-def _rows(run: str | None) -> Sequence[dict[str, object]]:
+def _rows(run: str | None) -> Sequence[Mapping[str, Any]]:
     if run is None:
         return ()
     import results

@@ -12,6 +12,7 @@ from orchestrator.scheduling.cost_model import Costs
 from orchestrator.scheduling.durations import Durations
 from orchestrator.simulator.chances import Chances
 from orchestrator.simulator.simulated_search import Trials
+from search_spaces.spec.sections.budget import BudgetConfig
 from search_spaces.spec.sweep_spec import SweepSpec
 
 
@@ -21,6 +22,8 @@ class Setting:
 
     Args:
         durations: what is known of how long trials take before the night.
+        budget: what of it is left.
+        done: by trial id, the share of its steps that a checkpoint has.
         begin: local time at which the driver starts.
     """
 
@@ -30,7 +33,9 @@ class Setting:
     durations: Durations
     chances: Chances
     costs: Costs
+    budget: BudgetConfig
     begin: datetime
+    done: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

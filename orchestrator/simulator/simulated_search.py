@@ -17,29 +17,35 @@ class Trials:
     """What a night may train.
 
     Args:
-        planned: all trials of a grid or random search that are to be trained; None: a method chooses.
-        drawn: trials such as would be chosen, one of each config, to draw from.
-        num_to_search: how many of these, at most; None: no limit in number.
-        refused_share: of all draws, those that cannot keep the limits.
+        given: trials that are known: of a plan, or chosen before and not ended.
+        drawn: trials such as a method would choose, one of each config, to draw from.
+        num_more: how many trials the method still chooses, at most; None: no limit in number.
+        num_to_confirm: trials that confirm configs in the end.
+        refused_share: of all configs, those that cannot keep the limits.
     """
 
-    planned: tuple[PlannedTrial, ...] | None
-    drawn: tuple[PlannedTrial, ...]
-    num_to_search: int | None = None
+    given: tuple[PlannedTrial, ...] = ()
+    drawn: tuple[PlannedTrial, ...] = ()
+    num_more: int | None = 0
+    num_to_confirm: int = 0
     refused_share: float = 0.0
+
+    @property
+    def all(self) -> tuple[PlannedTrial, ...]:
+        return self.given + self.drawn
 
 
 class SimulatedSearch:
-    """Gives planned trials at once, or drawn ones when asked; then, as the driver's search, those of confirmation."""
+    """Gives known trials at once, and drawn ones when asked; then, as the driver's search, those of confirmation."""
 
     def __init__(self, spec: SweepSpec, source: Trials, costs: Costs, rng: random.Random) -> None:
         self.spec, self.source, self.costs, self.rng = spec, source, costs, rng
-        self.trials: list[PlannedTrial] = list(source.planned or ())
+        self.trials: list[PlannedTrial] = list(source.given)
         self.ended: set[str] = set()
         self.confirming: set[str] = set()
         self._configs: dict[str, str] = {}  # by trial id: one that is drawn twice stands for two configs
         self._repeatable: list[tuple[PlannedTrial, int, str]] = []  # the seeds that it has had, and its config
-        self._num_to_search = source.num_to_search if source.planned is None else len(self.trials)
+        self._num_to_search = None if source.num_more is None else len(self.trials) + source.num_more
         self._num_searched = len(self.trials)
         self._num_repeated = 0
 
@@ -49,7 +55,7 @@ class SimulatedSearch:
 
     @property
     def _num_to_confirm(self) -> int:
-        return self.spec.num_to_confirm - len(self.confirming)
+        return self.source.num_to_confirm - len(self.confirming)
 
     @property
     def end(self) -> str | None:
@@ -130,17 +136,15 @@ class SimulatedSearch:
 
     def _to_confirm(self) -> list[PlannedTrial]:
         """Fresh seeds of drawn configs: which will be the best is not known."""
-        pool = list(self.source.planned or self.source.drawn)
+        pool = self.source.all
         found = []
-        while pool and self._num_to_confirm > 0:
+        while self._num_to_confirm > 0:
             like = self.rng.choice(pool)
             for seed in self.spec.fresh_seeds[: self._num_to_confirm]:
                 name = f"confirm-{len(self.confirming) + 1}"
                 self.confirming.add(name)
                 self._configs[name] = f"confirm-{id(like)}"
                 found.append(self._copy(like, name, seed))
-        if not pool:
-            self.confirming = {f"confirm-{number}" for number in range(self.spec.num_to_confirm)}
         return found
 
     def _copy(self, like: PlannedTrial, name: str, seed: int) -> PlannedTrial:
