@@ -53,7 +53,7 @@ class OneKind:
     ) -> None:
         self.note, self.config_of = note, config_of
         self._ran_on: dict[Config, dict[str, str]] = {}  # the kind of each seed by trial id
-        self._configs: dict[str, Config] = {}  # by trial id: an id of a config takes 0.1 ms to make
+        self._configs: dict[str, Config] = {}  # by trial id: asked for each time that a slot is free
         self._used: set[str] = set()
         self._missing_since: dict[Need, float] = {}
         self._told: set[str] = set()

@@ -121,7 +121,7 @@ def test_a_kind_whose_nodes_are_too_small_has_gone() -> None:
 
 
 def test_on_one_kind_nothing_is_decided() -> None:
-    """No id of a config is made, which would take a tenth of a millisecond for each of many trials."""
+    """No id of a config is made for trials that wait, of which there may be thousands."""
     kinds = OneKind()
     kinds.placed(trial(0, 1), CPU)
     bare = PlannedTrial(config=None, accelerator="any", cpus=1, gpus=None, trial_id="t")  # type: ignore[arg-type]
