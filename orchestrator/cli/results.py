@@ -118,10 +118,12 @@ def _print(info: ParetoInfo, everything: bool) -> None:
 
     groups = formatting.table_groups(info, everything=everything)
     title = f"{', '.join(info.sweeps)}: {formatting.objectives_text(info)} under {formatting.constraints_text(info)}"
-    if sys.stdout.isatty():
-        _print_rich(title, groups)
-    else:
-        typer.echo("\n".join([title, *plain_table([formatting.HEADERS, *map(formatting.group_cells, groups)])]))
+    for heading, part in formatting.by_front(info, groups) or [("", [])]:
+        above = f"{title}, {heading}" if heading else title
+        if sys.stdout.isatty():
+            _print_rich(above, part)
+        else:
+            typer.echo("\n".join([above, *plain_table([formatting.HEADERS, *map(formatting.group_cells, part)])]))
     typer.echo("* on the front; P(fr): the probability that it stays there with other seeds")
     typer.echo("vs untuned: CE against the equal baseline, which was not tuned itself, paired by seed; decides nothing")
     if left_out := len(info.groups) - len(groups):

@@ -76,9 +76,10 @@ def status_lines(run: str, facts: dict[str, Any], now: datetime) -> list[str]:
     if facts["remaining_seconds"] is not None:
         seconds = facts["remaining_seconds"]
         lines.append(f"expected end: {_clock(now + timedelta(seconds=seconds))}, in {_duration(seconds)}")
-    if best := facts["best"]:
+    for best in facts["bests"] if "bests" in facts else filter(None, [facts["best"]]):  # as older drivers wrote it
         size = "" if best["artifact_bytes"] is None else f" in {best['artifact_bytes']:,} bytes"
-        lines.append(f"best: {best['column']} {best['value']:.4f}{size} ({best['trial_id']})")
+        where = f" on {best['accelerator']}" if best.get("accelerator") else ""
+        lines.append(f"best{where}: {best['column']} {best['value']:.4f}{size} ({best['trial_id']})")
     lines += facts["notes"]
     lines += _running(facts["running"]) if facts["state"] == "running" else []
     return lines

@@ -15,6 +15,7 @@ import numpy as np
 
 from results.analysis.front_probability import seed_model, shrunken_means
 from results.analysis.pareto import pareto_mask
+from results.analysis.per_device import are_per_device
 from results.analysis.replicate_groups import by_key
 from results.tables.schema import CONTROL_RECIPE
 from search_spaces.spec.sweep_spec import SIZES, SweepSpec, score_column
@@ -73,7 +74,7 @@ def choose(spec: SweepSpec, rows: Iterable[Row], confirmed: Collection[str] = ()
 
 
 def _front(found: Sequence[Found], directions: Sequence[Any]) -> Iterator[Found]:
-    """Of each text that was scored: losses on other tokens do not compare."""
+    """Of each text that was scored, as losses on other tokens do not compare, and of each device where it counts."""
     for scored_on in dict.fromkeys(one.scored_on for one in found):
         alike = [one for one in found if one.scored_on == scored_on]
         mask = pareto_mask([[one.score, *one.others] for one in alike], directions)
@@ -81,11 +82,15 @@ def _front(found: Sequence[Found], directions: Sequence[Any]) -> Iterator[Found]
 
 
 def believed(spec: SweepSpec, rows: Iterable[Row]) -> list[Found]:
-    """Every config whose trials were all scored and keep the limits; scores are shrunken means over seeds."""
+    """Every config whose trials were all scored and keep the limits; scores are shrunken means over seeds.
+
+    Where an objective depends on the device, a config counts once for each accelerator.
+    """
     column, others = score_column(spec.objectives), _others(spec)
+    by_device = ["accelerator"] if are_per_device(spec.objectives) else []
     groups = [
         group
-        for group in by_key([dict(row) for row in rows], ["config_id"]).values()
+        for group in by_key([dict(row) for row in rows], ["config_id", *by_device]).values()
         if all(row["status"] == "completed" and row["feasible"] is not False for row in group)
         and all(row.get(name) is not None for row in group for name in (column, "artifact_bytes", *others))
     ]
@@ -104,7 +109,7 @@ def believed(spec: SweepSpec, rows: Iterable[Row]) -> list[Found]:
             is_learned=group[0]["recipe"] == CONTROL_RECIPE,
             score=float(mean),
             artifact_bytes=float(size),
-            scored_on=(group[0]["data_sha256"], group[0]["eval_tokens"]),
+            scored_on=(group[0]["data_sha256"], group[0]["eval_tokens"], *(group[0][name] for name in by_device)),
             others=tuple(_together(group, name) for name in others),
         )
         for group, mean, size in zip(groups, means, sizes, strict=True)

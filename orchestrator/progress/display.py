@@ -78,10 +78,11 @@ def headline(status: SweepStatus, now_seconds: float) -> str:
     if status.num_deaths:
         counts.append(f"{status.num_deaths} sent out again after a worker died")
     parts = [", ".join(counts)]
-    if status.best:
-        parts.append(f"best {status.objective[0]} {status.best.value:.4f} ({status.best.trial_id})")
+    for best in status.bests.values():
+        where = f" on {best.accelerator}" if best.accelerator else ""
+        parts.append(f"best {status.objective[0]}{where} {best.value:.4f} ({best.trial_id})")
     if status.front is not None and status.front.is_shown and status.front.points:
-        parts.append(f"hypervolume {status.front.hypervolume:.3f}")
+        parts.append(status.front.short_text())
     parts += status.details
     parts.append(f"{duration(now_seconds - status.started_seconds)} gone")
     remaining = status.remaining_seconds()

@@ -42,7 +42,7 @@ class StatusFile:
         """All that is known now, as plain values; times are UTC, seconds and US dollars where the name says so."""
         run, status = self.run, self.run.status
         left = run.timed.reached or run.timed.left()
-        best, now = status.best, datetime.now(UTC)
+        now = datetime.now(UTC)
         since = now - timedelta(seconds=time.monotonic() - status.started_seconds)
         return {
             "sweep": run.spec.name,
@@ -59,7 +59,8 @@ class StatusFile:
             },
             "running": [_running(one) for one in status.running.values()],
             "remaining_seconds": status.remaining_seconds() if state == "running" else None,
-            "best": None if best is None else {**vars(best), "column": status.objective[0]},
+            "best": None if status.best is None else {**vars(status.best), "column": status.objective[0]},
+            "bests": [{**vars(best), "column": status.objective[0]} for best in status.bests.values()],
             "notes": list(status.details) + ([status.front.text()] if status.front and status.front.is_shown else []),
             "spent_usd": run.books.spent_usd or None,
             "usd_per_hour": run.books.usd_per_hour or None,

@@ -12,6 +12,7 @@ from orchestrator.progress.front_so_far import FrontSoFar
 from orchestrator.progress.running_trial import Running
 from orchestrator.progress.time_left import TimeLeft
 from orchestrator.scheduling.cost_model import Cost
+from results.analysis.per_device import comparable, is_per_device
 
 # Statuses in the order they are shown; `waiting` and `running` are those of trials without a result.
 OUTCOMES = ("completed", "failed", "diverged", "out_of_memory", "infeasible", "stopped_early", "deadline")
@@ -23,11 +24,15 @@ StopKind = Literal["interrupt", "fault", "pause", "budget"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Best:
-    """The best completed trial that holds the constraints, by the first objective."""
+    """The best completed trial that holds the constraints, by the first objective.
+
+    `accelerator`: only where that objective depends on the device; then there is a best one on each.
+    """
 
     trial_id: str
     value: float
     artifact_bytes: int | None
+    accelerator: str | None = None
 
 
 class SweepStatus:
@@ -54,7 +59,7 @@ class SweepStatus:
         self.varied = dict(varied or {})
         self.counts: Counter[str] = Counter()
         self.running: dict[str, Running] = {}
-        self.best: Best | None = None
+        self.bests: dict[str | None, Best] = {}  # by accelerator, or under None
         self.num_deaths = 0
         self.stop_reason: str | None = None
         self.stop_kind: StopKind | None = None
@@ -63,6 +68,11 @@ class SweepStatus:
         self.time_left = TimeLeft(costs or {})
         self.front: FrontSoFar | None = None
         self.details: list[str] = []  # of the search and of early stopping, for the headline
+
+    @property
+    def best(self) -> Best | None:
+        """The best of all; None where each accelerator has its own."""
+        return self.bests.get(None)
 
     @property
     def is_stopping(self) -> bool:
@@ -136,9 +146,13 @@ class SweepStatus:
         value = row.get(column)
         if row["status"] != "completed" or not row.get("feasible") or value is None or math.isnan(value):
             return
+        if not comparable([row], column):
+            return
         sign = 1 if direction == "min" else -1
-        if self.best is None or sign * value < sign * self.best.value:
-            self.best = Best(trial_id=row["trial_id"], value=value, artifact_bytes=row.get("artifact_bytes"))
+        kind = str(row.get("accelerator") or "unknown") if is_per_device(column) else None
+        if kind not in self.bests or sign * value < sign * self.bests[kind].value:
+            size = row.get("artifact_bytes")
+            self.bests[kind] = Best(trial_id=row["trial_id"], value=value, artifact_bytes=size, accelerator=kind)
 
 
 def _line(row: Mapping[str, Any], varied: str) -> str:

@@ -15,8 +15,9 @@ from results.analysis.claims import Claim, claims_of, confirmed_configs
 from results.analysis.config_labels import config_labels
 from results.analysis.front_probability import with_front_probabilities
 from results.analysis.objectives import BUDGET, DEFAULT_OBJECTIVES, Constraint, Direction, nearest, parse_constraint
+from results.analysis.per_device import are_per_device, comparable, is_per_device, left_out_text
 from results.analysis.replicate_groups import Control, Group, Replicate, Row
-from results.analysis.standing import PER_TOKEN, group_columns, is_per_device, is_scored, largest, ranks, standing_of
+from results.analysis.standing import PER_TOKEN, group_columns, is_scored, largest, ranks, standing_of
 from results.errors import ResultsError
 from results.tables.load import Tables
 from results.tables.schema import CONTROL_RECIPE, STATUSES, TRIALS
@@ -43,6 +44,13 @@ class ParetoInfo:
         return tuple(group for group in self.groups if group.on_front)
 
     @property
+    def kinds(self) -> tuple[str | None, ...]:
+        """The accelerators with a front of their own; empty where the objectives do not depend on the device."""
+        if not are_per_device(self.objectives):
+            return ()
+        return tuple(sorted({group.kind for group in self.groups}, key=str))
+
+    @property
     def feasible(self) -> tuple[Group, ...]:
         return tuple(group for group in self.groups if group.feasible)
 
@@ -51,6 +59,7 @@ class ParetoInfo:
         return {
             "sweeps": list(self.sweeps),
             "objectives": dict(self.objectives),
+            "front_per_accelerator": are_per_device(self.objectives),
             "constraints": [str(constraint).replace(",", "") for constraint in self.constraints],
             "num_trials": self.num_trials,
             "status_counts": dict(self.status_counts),
@@ -93,7 +102,7 @@ def pareto_info(
         num_trials=len(rows),
         status_counts={status: counts[status] for status in sorted(counts, key=_status_order)},
         not_counted=not_counted,
-        notes=tuple(_notes(groups, goals)),
+        notes=tuple(_notes(groups, goals, counted)),
         claims=claims_of(rows, test_column),
     )
 
@@ -151,9 +160,11 @@ def _groups(
             controls.setdefault(key, []).append(row)
     context = dataclasses.replace(context, controls=controls)
     groups = list(of.by_key(counted, columns).values())
-    # The accelerator is part of a config's name only where groups are split by it.
-    named = [{**members[0], **({} if by_device else {"accelerator": None})} for members in groups]
-    return [_group(label, members, context) for label, members in zip(config_labels(named), groups, strict=True)]
+    # The accelerator is part of a config's name only where groups are split by it, and then of every name.
+    labels = config_labels([{**members[0], "accelerator": None} for members in groups])
+    is_split = by_device and len({members[0]["accelerator"] for members in groups}) > 1
+    tails = [f" {members[0]['accelerator'] or 'unknown device'}" if is_split else "" for members in groups]
+    return [_group(a + b, members, context) for a, b, members in zip(labels, tails, groups, strict=True)]
 
 
 def _group(label: str, members: Sequence[Row], context: _Context) -> Group:
@@ -162,7 +173,9 @@ def _group(label: str, members: Sequence[Row], context: _Context) -> Group:
         row for row in context.siblings[first["config_id"],] if row["data_sha256"] in (first["data_sha256"], None)
     ]
     standing = standing_of(members, siblings, context.goals, context.bounds)
-    estimates = {name: of.over_seeds(members, itemgetter(name)) for name in ("ce", "bpb", *context.goals)}
+    estimates = {
+        name: of.over_seeds(comparable(members, name), itemgetter(name)) for name in ("ce", "bpb", *context.goals)
+    }
     return Group(
         label=label,
         config_id=first["config_id"],
@@ -205,13 +218,18 @@ def _with_ranks(groups: Sequence[Group], goals: Mapping[str, Direction]) -> list
     return [dataclasses.replace(group, rank=rank) for group, rank in zip(groups, ranks(groups, goals), strict=True)]
 
 
-def _notes(groups: Sequence[Group], goals: Mapping[str, Direction]) -> Iterable[str]:
+def _notes(groups: Sequence[Group], goals: Mapping[str, Direction], counted: Sequence[Row]) -> Iterable[str]:
     if len({group.scored_on for group in groups}) > 1:
         why = "; ".join(
             (["losses per token compare on the same scored tokens only"] if PER_TOKEN & goals.keys() else [])
-            + (["speed and memory compare within one accelerator only"] if any(map(is_per_device, goals)) else [])
+            + (["speed and memory compare within one accelerator only"] if are_per_device(goals) else [])
         )
         yield f"{len({group.scored_on for group in groups})} fronts: {why}"
+    if groups and are_per_device(goals):
+        kinds = ", ".join(sorted({group.kind or "unknown" for group in groups}))
+        yield f"each front is of one accelerator, as {', '.join(filter(is_per_device, goals))} depends on it: {kinds}"
+    if text := left_out_text(counted):
+        yield text
     if partial := sum(group.num_not_completed > 0 for group in groups):
         yield f"{partial} of {len(groups)} groups have replicates that gave no score: their means are of the others"
     if unknown := sum(group.feasible is None for group in groups):

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from results.analysis.objectives import Constraint
+from results.analysis.per_device import comparable
 from results.analysis.statistics import Estimate, estimate
 from results.tables.schema import RECIPE_SECTIONS, TRIALS
 
@@ -73,13 +74,18 @@ class Group:
     values: Mapping[str, float | None]  # of each objective: mean over seeds, or the largest for a size in bytes
     artifact_bytes: int | None  # largest of the replicates
     code_bytes: int | None  # of the code that scores them; the same, unless they come from several versions
-    tokens_per_s: Mapping[str, float]  # mean by accelerator
+    tokens_per_s: Mapping[str, float]  # mean by accelerator, of trials that were alone on their device
     feasible: bool | None  # all artifacts keep all constraints; None if unknown
     scored_on: tuple[Any, ...]  # groups are only compared where this is equal
     rank: int | None = None  # layer of non-dominated sorting among the feasible; 0 is the front
     control: Control | None = None
     front_probability: float | None = None  # None where the spread between seeds is unknown, or it is not feasible
     confirmed: Confirmed | None = None
+
+    @property
+    def kind(self) -> str | None:
+        """The one accelerator of its trials; None where it is not known, or there are several."""
+        return self.accelerators[0] if len(self.accelerators) == 1 else None
 
     @property
     def on_front(self) -> bool:
@@ -115,10 +121,10 @@ def over_seeds(rows: Sequence[Row], value: Callable[[Row], float | None]) -> Est
     return estimate([sum(numbers) / len(numbers) for numbers in seeds.values()])
 
 
-def throughput(rows: Iterable[Row]) -> dict[str, float]:
-    """Mean tokens per second by accelerator: kinds of device are never mixed."""
+def throughput(rows: Sequence[Row]) -> dict[str, float]:
+    """Mean tokens per second by accelerator, of trials that were alone on their device: kinds are never mixed."""
     speeds: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
+    for row in comparable(rows, "tokens_per_s"):
         if row["tokens_per_s"] is not None:
             speeds[row["accelerator"] or "unknown"].append(row["tokens_per_s"])
     return {kind: sum(numbers) / len(numbers) for kind, numbers in sorted(speeds.items())}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from results.analysis.pareto import hypervolume
-from results.analysis.replicate_groups import Row
+from results.analysis.replicate_groups import Row, by_key
 from results.errors import ResultsError
 
 FILE_NAME = "suggestions.jsonl"
@@ -30,6 +30,7 @@ class Suggested:
     predicted_bytes: int | None
     ce: float | None
     artifact_bytes: int | None
+    by_accelerator: Mapping[str | None, tuple[float, float]] = dataclasses.field(default_factory=dict)  # ce and bytes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,17 @@ class SearchHistory:
     def rejected_share(self) -> float:
         """Of all proposals, those that could not keep the limits in bytes."""
         return self.num_rejected / max(1, len(self.suggested) + self.num_rejected + self.num_duplicates)
+
+    def points(self, *, per_accelerator: bool) -> Mapping[str | None, list[tuple[float, float]]]:
+        """ce and bytes of every config with a result: of all together under None, or by accelerator."""
+        found: dict[str | None, list[tuple[float, float]]] = {}
+        for one in self.suggested:
+            if per_accelerator:
+                for kind, point in one.by_accelerator.items():
+                    found.setdefault(kind, []).append(point)
+            elif one.ce and one.artifact_bytes:
+                found.setdefault(None, []).append((one.ce, float(one.artifact_bytes)))
+        return found
 
     @property
     def known(self) -> list[Suggested]:
@@ -97,7 +109,12 @@ def _suggested(line: Mapping[str, Any], arm: Mapping[str, Any], completed: Mappi
         predicted_bytes=predicted.get("artifact_bytes"),
         ce=sum(row["ce"] for row in found) / len(found) if found else None,
         artifact_bytes=max(row["artifact_bytes"] for row in found) if found else None,
+        by_accelerator={kind: _point(rows) for (kind,), rows in by_key(found, ["accelerator"]).items()},
     )
+
+
+def _point(rows: Sequence[Row]) -> tuple[float, float]:
+    return sum(row["ce"] for row in rows) / len(rows), float(max(row["artifact_bytes"] for row in rows))
 
 
 def front_hypervolume(points: Sequence[tuple[float, float]], reference: tuple[float, float]) -> float:

@@ -13,12 +13,11 @@ import numpy as np
 from results.analysis import replicate_groups as of
 from results.analysis.objectives import Constraint, Direction
 from results.analysis.pareto import pareto_rank
+from results.analysis.per_device import are_per_device, comparable
 from results.analysis.replicate_groups import Row
 
 # Losses per token compare only where the same tokens were scored.
 PER_TOKEN = frozenset({"ce", "ce_raw", "train_ce"})
-# What depends on the device compares only within one kind of it.
-_PER_DEVICE = frozenset({"tokens_per_s", "peak_memory_bytes"})
 
 
 class Placed(Protocol):
@@ -43,7 +42,8 @@ class Standing:
 
     Args:
         members: on one dataset, and on one accelerator if an objective depends on the device.
-        values: of each objective: mean over seeds, or the largest for a size in bytes.
+        values: of each objective: mean over seeds, or the largest for a size in bytes; see `per_device.py` for those
+            that depend on the device.
         feasible: all artifacts keep all constraints; None if unknown.
         num_stopped: trials of the config that were stopped early: a mean of the others would be too good for the front.
         scored_on: configs are only compared where this is equal.
@@ -62,13 +62,9 @@ def is_scored(row: Row) -> bool:
     return row["status"] == "completed" and row["config_id"] is not None and ce is not None and math.isfinite(ce)
 
 
-def is_per_device(column: str) -> bool:
-    return column in _PER_DEVICE or column.endswith("_seconds")
-
-
 def group_columns(goals: Iterable[str]) -> tuple[str, ...]:
     """The columns whose values make the trials of one config."""
-    return ("config_id", "data_sha256", *(["accelerator"] if any(map(is_per_device, goals)) else []))
+    return ("config_id", "data_sha256", *(["accelerator"] if are_per_device(goals) else []))
 
 
 def standings(rows: Sequence[Row], goals: Mapping[str, Direction], bounds: Sequence[Constraint]) -> Iterator[Standing]:
@@ -117,13 +113,13 @@ def _value(objective: str, rows: Sequence[Row]) -> float | None:
     if objective.endswith("_bytes"):
         size: float | None = largest(objective, rows)
         return size
-    found = of.over_seeds(rows, itemgetter(objective))
+    found = of.over_seeds(comparable(rows, objective), itemgetter(objective))
     return found.mean if found else None
 
 
 def _scored_on(row: Row, goals: Mapping[str, Direction]) -> tuple[Any, ...]:
     text = [row["data"], row["data_sha256"], row["cfg_eval_tokens"]] if PER_TOKEN & goals.keys() else []
-    return (*text, *([row["accelerator"]] if any(map(is_per_device, goals)) else []))
+    return (*text, *([row["accelerator"]] if are_per_device(goals) else []))
 
 
 def _number(value: float | None) -> float:

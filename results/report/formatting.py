@@ -80,7 +80,8 @@ def headline(info: ParetoInfo) -> str:
     best: dict[tuple[object, ...], Group] = {}
     for group in info.feasible:
         best.setdefault(group.scored_on, group)  # losses on other tokens do not compare
-    text = "; ".join(_best(group) + (f" on {group.data}" if len(best) > 1 else "") for group in best.values())
+    several = len(best) > max(1, len(info.kinds))
+    text = "; ".join(_best(group) + (f" on {group.data}" if several else "") for group in best.values())
     return f"Best CE under {constraints_text(info)}: {text}{_confirmation(info, list(best.values()))}."
 
 
@@ -126,6 +127,17 @@ def not_counted_text(info: ParetoInfo) -> str:
         return f"all {info.num_trials} trials are counted" if info.num_trials != 1 else "the one trial is counted"
     reasons = ", ".join(f"{number} {reason.replace('_', ' ')}" for reason, number in info.not_counted.items())
     return f"{lost} of {info.num_trials} trials {'is' if lost == 1 else 'are'} not counted: {reasons}"
+
+
+def by_front(info: ParetoInfo, groups: Sequence[Group]) -> list[tuple[str, list[Group]]]:
+    """Groups to list, split where each accelerator has a front of its own, each part with its heading.
+
+    One part with an empty heading where the objectives do not depend on the device.
+    """
+    if not info.kinds:
+        return [("", list(groups))]
+    parts = ((kind, [group for group in groups if group.kind == kind]) for kind in info.kinds)
+    return [(f"on {kind or 'an unknown device'}", part) for kind, part in parts if part]
 
 
 def table_groups(info: ParetoInfo, most: int = 20, everything: bool = False) -> Sequence[Group]:

@@ -11,6 +11,7 @@ from results.analysis.control_comparison import study_table
 from results.analysis.early_stopping import stopping_summary
 from results.analysis.objectives import read_goals, read_sweep
 from results.analysis.pareto_info import ParetoInfo, pareto_info
+from results.analysis.per_device import comparable, left_out_text
 from results.analysis.published_figures import FIGURES, load_published, scale_of
 from results.analysis.replicate_groups import Row, by_key, to_rows
 from results.analysis.search_history import read_search_history
@@ -107,7 +108,10 @@ def _front(info: ParetoInfo) -> Iterator[str]:
         yield "No config is on it."
         yield ""
         return
-    yield from markdown_table(formatting.HEADERS[1:], (formatting.group_cells(group)[1:] for group in info.front))
+    for heading, part in formatting.by_front(info, info.front):
+        if heading:
+            yield from (f"### {escape(heading[0].upper() + heading[1:])}", "")
+        yield from markdown_table(formatting.HEADERS[1:], (formatting.group_cells(group)[1:] for group in part))
     yield "CE is in nats per token of the reloaded artifact, mean over seeds ± 95 % interval (Student's t); bytes are"
     yield "those of the largest artifact among the seeds. `P(fr)` is the probability that it stays on the front with"
     yield "other seeds. `vs untuned` is the difference of CE from the baseline that is equal in all but the"
@@ -193,7 +197,7 @@ def _devices(rows: Sequence[Row]) -> Iterator[str]:
     yield "## Devices"
     yield ""
     ran = [row for row in rows if row["accelerator"] is not None]
-    headers = ("accelerator", "device", "torch", "compiled", "trials", "hours", "tokens/s, median")
+    headers = ("accelerator", "device", "torch", "compiled", "trials", "hours", "tokens/s, median of those alone")
     keyed = by_key(ran, ("accelerator", "device_name", "torch_version", "compiled"))
     yield from markdown_table(
         headers,
@@ -202,14 +206,18 @@ def _devices(rows: Sequence[Row]) -> Iterator[str]:
             for key, members in sorted(keyed.items(), key=lambda item: tuple(map(str, item[0])))
         ),
     )
+    if text := left_out_text(ran):
+        yield f"{escape(text)}."
+        yield ""
 
 
 def _hours(rows: Iterable[Row]) -> str:
     return f"{sum(sorted(row['total_seconds'] or 0.0 for row in rows)) / 3600:.2f}"
 
 
-def _median_speed(rows: Iterable[Row]) -> str:
-    speeds = sorted(row["tokens_per_s"] for row in rows if row["tokens_per_s"] is not None)
+def _median_speed(rows: Sequence[Row]) -> str:
+    measured = comparable(rows, "tokens_per_s")
+    speeds = sorted(row["tokens_per_s"] for row in measured if row["tokens_per_s"] is not None)
     return f"{speeds[(len(speeds) - 1) // 2]:,.0f}" if speeds else "–"
 
 

@@ -21,14 +21,23 @@ def search_section(info: ParetoInfo, history: SearchHistory | None) -> Iterator[
     yield f"{history.num_duplicates} repeated an earlier one."
     if history.num_learned:
         yield f"It began with {history.num_learned} configs of earlier runs."
-    points = [(one.ce, float(one.artifact_bytes)) for one in history.suggested if one.ce and one.artifact_bytes]
-    if points:
-        reference = max(ce for ce, _ in points), max(size for _, size in points)
-        area = front_hypervolume(points, reference)
-        yield f"The hypervolume is {area:.3f} nats × ln bytes, up to the worst that was measured: ce {reference[0]:.4f}"
-        yield f"and {reference[1]:,.0f} bytes."
+    yield from _hypervolumes(history, per_accelerator=bool(info.kinds))
     yield ""
     yield from _predictions(info, history)
+
+
+def _hypervolumes(history: SearchHistory, *, per_accelerator: bool) -> Iterator[str]:
+    """How far the front came, in ce and bytes; one for each accelerator where the objectives depend on it."""
+    points = history.points(per_accelerator=per_accelerator)
+    if not points:
+        return
+    every = [point for of_kind in points.values() for point in of_kind]
+    reference = max(ce for ce, _ in every), max(size for _, size in every)
+    for kind, of_kind in sorted(points.items(), key=str):
+        where = f" on {kind or 'an unknown device'}" if per_accelerator else ""
+        area = front_hypervolume(of_kind, reference)
+        yield f"The hypervolume{where} is {area:.3f} nats × ln bytes, up to the worst that was measured:"
+        yield f"ce {reference[0]:.4f} and {reference[1]:,.0f} bytes."
 
 
 def _predictions(info: ParetoInfo, history: SearchHistory) -> Iterator[str]:

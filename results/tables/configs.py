@@ -22,7 +22,8 @@ FILE_NAME = "configs.parquet"
 def configs_frame(tables: Tables) -> pd.DataFrame:
     """One row per config with a score, best first; the objectives and limits are those of the runs' `sweep.yaml`.
 
-    Columns: `config_id, label, recipe, data, num_seeds, ce, ce_half_width, bpb, artifact_bytes, feasible, rank,
+    Columns: `config_id, label, recipe, data, accelerator` (only where an objective depends on the device: then a config
+    has a row, and a rank, for each), `num_seeds, ce, ce_half_width, bpb, artifact_bytes, feasible, rank,
     on_front, front_probability`; of what was confirmed `ce_test, ce_test_half_width, num_fresh_seeds`; and of claims
     `claim_against` (config_id), `claim_difference, claim_half_width, claim_p` (by Holm) and `claim_decided`. Half
     widths are of 95 % intervals. With bpb as an objective `ce_test` and the differences are in bits per byte.
@@ -37,7 +38,10 @@ def configs_frame(tables: Tables) -> pd.DataFrame:
 def frame_of(info: ParetoInfo) -> pd.DataFrame:
     """See `configs_frame`."""
     claims = {claim.config_id: claim for claim in info.claims}
-    rows = [_row(group, claims.get(group.config_id)) for group in info.groups]
+    rows = [
+        {**_row(group, claims.get(group.config_id)), "accelerator": group.kind if info.kinds else None}
+        for group in info.groups
+    ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
@@ -51,7 +55,7 @@ def write_configs(folder: Path, info: ParetoInfo) -> Path:
 
 # Columns and their types: a table without a row has them too.
 COLUMNS: dict[str, str] = {
-    **dict.fromkeys(("config_id", "label", "recipe", "data"), "string"),
+    **dict.fromkeys(("config_id", "label", "recipe", "data", "accelerator"), "string"),
     "num_seeds": "Int64",
     **dict.fromkeys(("ce", "ce_half_width", "bpb"), "float64"),
     "artifact_bytes": "Int64",

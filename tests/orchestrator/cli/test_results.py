@@ -99,6 +99,30 @@ def test_table_under_the_sweeps_budget(app: typer.Typer, run: Path) -> None:
     assert max(map(len, lines[:6])) <= 100
 
 
+def test_with_a_goal_of_the_device_there_is_a_table_for_each_accelerator(app: typer.Typer, run: Path) -> None:
+    """Never one front across two kinds; with goals that do not depend on the device there is one table as before."""
+    rows = [
+        trial("baseline", 2 if kind == "A40" else 4, seed, 5.0, accelerator=kind, config_id=kind)
+        for kind in ("A40", "H100")
+        for seed in (1, 2)
+    ]
+    pq.write_table(schema.trials_table(rows), run / "tables" / "trials" / "trials-000000.parquet")
+    lines = invoke(app, "pareto", run, "-o", "ce=min", "-o", "tokens_per_s=max").splitlines()
+    title = "demo: ce min, tokens_per_s max under artifact_bytes <= 1,000,000"
+    assert [line for line in lines if line.startswith(title)] == [f"{title}, on A40", f"{title}, on H100"]
+    assert [line.split()[:4] for line in lines if line.startswith("*  ")] == [
+        ["*", "baseline", "2L64d", "A40"],
+        ["*", "baseline", "4L64d", "H100"],
+    ]
+    assert "note: each front is of one accelerator, as tokens_per_s depends on it: A40, H100" in lines
+    assert sum(line.startswith("demo: ") for line in invoke(app, "pareto", run).splitlines()) == 1
+    page = Path(invoke(app, "report", run).splitlines()[0].removeprefix("report: ")).read_text()
+    assert "### On" not in page
+    (run / "sweep.yaml").write_text(SWEEP.replace("artifact_bytes: min", "tokens_per_s: max"))
+    page = Path(invoke(app, "report", run).splitlines()[0].removeprefix("report: ")).read_text()
+    assert page.index("### On A40") < page.index("### On H100") and "each front is of one accelerator" in page
+
+
 def test_limit_and_all(app: typer.Typer, run: Path) -> None:
     """--limit replaces the sweep's constraints; --all lists what breaks them, marked."""
     assert "* baseline 12L64d" in " ".join(invoke(app, "pareto", run, "--limit", 1_260_000).split())

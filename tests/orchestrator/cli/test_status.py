@@ -71,6 +71,17 @@ def test_a_running_sweep(folder: Path) -> None:
     assert lines[7].split() == ["selective-1", "A40", "training", "1,200", "of", "5,000", "3.5000", "1,000,000"]
 
 
+def test_each_accelerator_has_its_best_where_the_goal_depends_on_it(folder: Path) -> None:
+    """A line for each; a file of an older driver, which holds one, is shown as before (see above)."""
+    bests = [
+        {"trial_id": kind, "value": 9.5, "artifact_bytes": None, "column": "tokens_per_s", "accelerator": kind}
+        for kind in ("A40", "H100")
+    ]
+    (folder / "status.json").write_text(json.dumps({**FACTS, "best": None, "bests": bests}))
+    lines = [line for line in status(folder).stdout.splitlines() if line.startswith("best")]
+    assert lines == ["best on A40: tokens_per_s 9.5000 (A40)", "best on H100: tokens_per_s 9.5000 (H100)"]
+
+
 def test_a_driver_that_ended_without_a_word(folder: Path) -> None:
     """It says that it runs, and nobody holds the lock of the folder."""
     assert "lost: its driver ended without a word, and the same command goes on" in status(folder).stdout

@@ -210,3 +210,12 @@ def test_in_a_mixed_pool_all_that_is_confirmed_goes_to_one_kind(tmp_path: Path) 
     }
     found = {accelerator: one.accelerator for accelerator, one in given.items()}
     assert found == {"any": "CPU", "A40,H100": "H100", "A40": "A40", "L4,A40": "L4,A40"}
+
+
+def test_what_depends_on_the_device_is_compared_on_one_accelerator(tmp_path: Path) -> None:
+    """The best of the slower kind is on a front of its own; by cross-entropy and bytes it would be behind."""
+    fast, slow = {"accelerator": "H100", "tokens_per_s": 9.0}, {"accelerator": "A40", "tokens_per_s": 1.0}
+    rows = [table_row("f1", 3.0, 1000, **fast), table_row("f2", 3.1, 1000, **slow)]
+    spec = spec_of(tmp_path, "random", objectives={"ce": "min", "tokens_per_s": "max"})
+    assert {one.config_id for one in choose(spec, rows)} == {"f1", "f2"}
+    assert {one.config_id for one in choose(spec_of(tmp_path, "random"), rows)} == {"f1"}

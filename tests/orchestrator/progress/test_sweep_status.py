@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import io
 import math
+import re
+from pathlib import Path
 
 import pytest
 from rich.console import Console
+from sweeps import tiny_sweep
 
 from orchestrator.progress.display import Display, duration, headline, render
+from orchestrator.progress.front_so_far import FrontSoFar
 from orchestrator.progress.running_trial import TRAINING_SHARE
 from orchestrator.progress.sweep_status import SweepStatus
 from orchestrator.progress.time_left import SECONDS_BESIDE_TRAINING
 from orchestrator.scheduling.cost_model import Cost
+from orchestrator.search.planner import plan
 
 
 def row(
@@ -129,3 +134,39 @@ def test_a_stopping_sweep_says_so() -> None:
     status = new_status()
     status.stop("interrupted")
     assert "stopping (interrupted): running trials checkpoint" in headline(status, 1.0)
+
+
+def test_with_an_objective_of_the_device_each_accelerator_has_its_best() -> None:
+    """The display names the kind; a trial that shared its device is no best, and there is no best of all."""
+    status = SweepStatus(num_trials=4, objective=("tokens_per_s", "max"), started_seconds=0.0)
+    for name, kind, speed, beside in (("a", "A40", 9.0, 0), ("h", "H100", 90.0, None), ("c", "H100", 99.0, 1)):
+        status.finished({**row(name), "accelerator": kind, "tokens_per_s": speed, "num_neighbours": beside})
+    assert status.best is None
+    assert {kind: one.trial_id for kind, one in status.bests.items()} == {"A40": "a", "H100": "h"}
+    line = headline(status, 1.0)
+    assert "best tokens_per_s on A40 9.0000 (a) · best tokens_per_s on H100 90.0000 (h)" in line
+
+
+@pytest.mark.parametrize(
+    ("objectives", "text"),
+    [
+        ({"ce": "min", "artifact_bytes": "min"}, r"^hypervolume \d+\.\d{3}$"),
+        (
+            {"ce": "min", "artifact_bytes": "min", "tokens_per_s": "max"},
+            r"^hypervolume \d+\.\d{3} on A40, \d+\.\d{3} on H100$",
+        ),
+    ],
+)
+def test_the_hypervolume_is_of_one_accelerator_where_an_objective_depends_on_it(
+    tmp_path: Path, objectives: dict[str, str], text: str
+) -> None:
+    """Else it is of all trials together."""
+    spec = tiny_sweep(tmp_path, objectives=objectives)
+    front = FrontSoFar(spec, plan(spec))
+    assert front.short_text() == "hypervolume 0.000"
+    for kind, ce in (("H100", 3.0), ("A40", 4.0)):
+        front.add({**row("t", ce=ce), "accelerator": kind})
+    assert re.match(text, front.short_text())
+    assert front.text().startswith(front.short_text() + " nats × ln bytes (up to ce 6.24")
+    values = front.hypervolumes
+    assert len(values) == 1 or values["A40"] < values["H100"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from typing import Any
 
 import pytest
 from trial_builder import CODE_BYTES, make_tables, make_trial, quickstart_trials
@@ -180,6 +181,46 @@ def test_speed_as_objective_splits_by_accelerator() -> None:
         "baseline 6L192d A40": True,
         "baseline 6L192d H100": True,
     }
+
+
+def test_a_front_of_speed_says_of_which_accelerator_it_is() -> None:
+    """In every name and in a note, also where all trials ran on one kind; the slower kind's front stays a front."""
+    goals: dict[str, Any] = {"ce": "min", "tokens_per_s": "max"}
+    speeds = {("A40", 6): 100.0, ("A40", 8): 90.0, ("H100", 6): 1000.0, ("H100", 8): 1100.0}
+    trials = [
+        make_trial(layers=layers, ce=3.0 + layers / 100, accelerator=kind, tokens_per_s=speed)
+        for (kind, layers), speed in speeds.items()
+    ]
+    info = pareto_info(make_tables(trials), goals)
+    assert {group.label for group in info.front} == {
+        "baseline 6L192d A40",
+        "baseline 6L192d H100",
+        "baseline 8L192d H100",
+    }
+    assert info.kinds == ("A40", "H100") and info.as_dict()["front_per_accelerator"]
+    assert "each front is of one accelerator, as tokens_per_s depends on it: A40, H100" in info.notes
+    alone = pareto_info(make_tables(trials[:2]), goals)
+    assert "each front is of one accelerator, as tokens_per_s depends on it: A40" in alone.notes
+    assert pareto_info(make_tables(trials)).kinds == () and not pareto_info(make_tables(trials)).notes
+
+
+def test_speeds_of_trials_with_neighbours_are_left_out() -> None:
+    """Of means and of fronts, with a note that says how many; rows of older versions, which do not say, count."""
+    trials = [
+        make_trial(seed=1, tokens_per_s=100.0, num_neighbours=0),
+        make_trial(seed=2, tokens_per_s=200.0, num_neighbours=None),
+        make_trial(seed=3, tokens_per_s=10.0, num_neighbours=1),
+        make_trial(layers=8, tokens_per_s=10.0, num_neighbours=3, peak_memory_bytes=5),
+    ]
+    goals: dict[str, Any] = {"ce": "min", "tokens_per_s": "max"}
+    info = pareto_info(make_tables(trials), goals)
+    groups = {group.label: group for group in info.groups}
+    six, eight = groups["baseline 6L192d"], groups["baseline 8L192d"]
+    assert (six.values["tokens_per_s"], six.rank, dict(six.tokens_per_s), six.ce.num) == (150.0, 0, {"CPU": 150.0}, 3)
+    assert (eight.values["tokens_per_s"], eight.rank, dict(eight.tokens_per_s)) == (None, None, {})
+    assert any(note.startswith("2 of 4 trials shared their device with other trials") for note in info.notes)
+    memory = pareto_info(make_tables(trials[3:]), {"ce": "min", "peak_memory_bytes": "min"})
+    assert only(memory).values["peak_memory_bytes"] == 5 and only(memory).on_front
 
 
 def test_missing_objective_is_never_on_the_front() -> None:

@@ -31,6 +31,15 @@ def test_page_holds_the_run(tmp_path: Path) -> None:
     assert all((page.parent / link).exists() for link in links)
 
 
+def test_speeds_are_of_trials_that_were_alone(tmp_path: Path) -> None:
+    """The median of a device leaves out trials with neighbours, and the page says how many."""
+    trials = [make_trial(seed=seed, tokens_per_s=100.0, num_neighbours=0) for seed in (1, 2)]
+    trials += [make_trial(seed=3, tokens_per_s=1.0, num_neighbours=2)]
+    page = write_report(write_run(tmp_path / "run", trials)).read_text()
+    devices = page[page.index("## Devices") :]
+    assert "| 100 |" in devices and "1 of 3 trials shared their device with other trials" in devices
+
+
 def test_tables_have_equal_columns(tmp_path: Path) -> None:
     """Every row of a table has as many cells as its head, whatever its texts hold."""
     trials = [make_trial(data="a|b", error="x | y"), make_trial(seed=2, status="failed", ce=None, error="||\n|")]

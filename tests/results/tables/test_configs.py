@@ -39,6 +39,14 @@ def test_a_claim_stands_in_the_row_of_its_config() -> None:
     assert frame.num_fresh_seeds.tolist() == [3, 3] and pd.isna(frame.claim_against[rival])
 
 
+def test_with_a_goal_of_the_device_a_config_has_a_row_for_each_accelerator() -> None:
+    """With its rank there; else the column is empty, as one row is of all accelerators."""
+    trials = [make_trial(accelerator=kind, seed=seed) for seed, kind in ((1, "A40"), (2, "H100"))]
+    frame = frame_of(pareto_info(make_tables(trials), {"ce": "min", "tokens_per_s": "max"}))
+    assert sorted(frame.accelerator) == ["A40", "H100"] and frame.on_front.all() and frame.config_id.nunique() == 1
+    assert frame_of(pareto_info(make_tables(trials))).accelerator.isna().all()
+
+
 def test_no_config_is_an_empty_frame_with_all_columns() -> None:
     """Nothing has completed: the columns and their types are there."""
     frame = frame_of(pareto_info(make_tables([make_trial(ce=None, status="failed")])))
