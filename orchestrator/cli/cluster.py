@@ -155,6 +155,7 @@ def _options(
 ) -> NodeOptions:
     from importlib.metadata import version
 
+    from orchestrator.cluster.machine import device_memory_bytes
     from orchestrator.cluster.ray_start import NodeOptions
 
     return NodeOptions(
@@ -164,6 +165,7 @@ def _options(
         num_gpus=gpus,
         accelerator=accelerator,
         usd_per_hour=usd_per_hour,
+        device_memory_bytes=None if gpus == 0 else device_memory_bytes(),
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.cluster.node_facts import Disk, Memory, TorchFacts
@@ -12,6 +14,8 @@ from orchestrator.cluster.node_facts import Disk, Memory, TorchFacts
 SHM = Path("/dev/shm")
 NVIDIA = Path("/proc/driver/nvidia/version")
 CGROUP = Path("/sys/fs/cgroup")
+NVIDIA_SMI = ("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits")
+SECONDS_TO_ANSWER = 20.0
 
 
 def memory(proc: Path = Path("/proc/meminfo"), cgroup: Path = CGROUP) -> Memory:
@@ -45,6 +49,16 @@ def gpu_driver(file: Path = NVIDIA) -> str:
     """Version of NVIDIA's driver; empty if there is none."""
     found = re.search(r"Kernel Module.*?(\d+\.\d+(?:\.\d+)?)", _text(file))
     return found[1] if found else ""
+
+
+def device_memory_bytes(command: Sequence[str] = NVIDIA_SMI) -> int | None:
+    """Memory of the smallest GPU, by NVIDIA's own tool; None if there is none, or it does not answer."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_TO_ANSWER, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    mebibytes = [int(line) for line in done.stdout.split() if line.isdigit()]
+    return min(mebibytes) * 2**20 if mebibytes else None
 
 
 def torch_facts(num_gpus: float | None) -> TorchFacts:

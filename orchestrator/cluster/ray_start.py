@@ -27,6 +27,7 @@ FIRST_WORKER_PORT = 20  # counted from the first one
 ACCELERATOR_LABEL = "ray.io/accelerator-type"
 PRICE_LABEL = "frostline.usd-per-hour"
 VERSION_LABEL = "frostline.version"
+MEMORY_LABEL = "frostline.device-memory-gb"  # of one of its GPUs, in 10^9 bytes
 OBJECT_STORE_BYTES = 128 * 2**20  # trials pass nothing through it
 SECONDS_TO_DRAIN = 30
 
@@ -54,6 +55,7 @@ class NodeOptions:
         num_cpus, num_gpus: None: all that Ray finds.
         accelerator: a kind as Ray names it; None: what Ray finds.
         usd_per_hour: its price; None: unknown.
+        device_memory_bytes: of the smallest of its GPUs; None: it has none, or does not say.
         first_port: of its own ports; a second node on one machine needs others.
         object_store_bytes: shared memory for Ray's objects.
     """
@@ -64,6 +66,7 @@ class NodeOptions:
     num_gpus: float | None = None
     accelerator: str | None = None
     usd_per_hour: float | None = None
+    device_memory_bytes: int | None = None
     first_port: int = FIRST_PORT
     object_store_bytes: int = OBJECT_STORE_BYTES
 
@@ -99,6 +102,8 @@ def labels(options: NodeOptions) -> dict[str, str]:
         found[ACCELERATOR_LABEL] = options.accelerator
     if options.usd_per_hour is not None:
         found[PRICE_LABEL] = f"{options.usd_per_hour:g}"
+    if options.device_memory_bytes is not None:
+        found[MEMORY_LABEL] = f"{options.device_memory_bytes / 1e9:.1f}"
     return found
 
 

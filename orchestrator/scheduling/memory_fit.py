@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 
+from orchestrator.cluster.ray_start import MEMORY_LABEL
 from orchestrator.estimates.speeds import CARDS
 from orchestrator.scheduling.memory_model import MemoryModel
 from orchestrator.scheduling.placement import CPU
 from trainer.config.trial import TrialConfig
 
 GB = 1e9
-MEMORY_LABEL = "frostline.device-memory-gb"
 # Of a device's memory, what trials may take: what an allocator keeps beside its tensors needs the rest.
 USABLE_SHARE = 0.92
 # What every process takes on a card beside its tensors: CUDA's context and the libraries' buffers. A usual figure, not

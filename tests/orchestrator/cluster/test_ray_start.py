@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import socket
@@ -16,6 +17,7 @@ from orchestrator.cluster.address import head_address, own_address, require_answ
 from orchestrator.cluster.ray_start import (
     FIRST_PORT,
     HEAD_PORT,
+    MEMORY_LABEL,
     NodeOptions,
     head_command,
     join_command,
@@ -68,6 +70,8 @@ def test_a_worker_says_what_it_is() -> None:
     bare = join_command(NodeOptions(address="a", version="1"), "h:1")
     assert not any(one.startswith(("--num-cpus", "--num-gpus")) for one in bare)
     assert "--labels=frostline.version=1" in bare
+    with_card = dataclasses.replace(OPTIONS, device_memory_bytes=46_068 * 2**20)
+    assert labels(with_card) == {**labels(OPTIONS), MEMORY_LABEL: "48.3"}
 
 
 def test_the_environment_asks_for_the_token() -> None:

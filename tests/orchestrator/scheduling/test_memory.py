@@ -7,11 +7,11 @@ import math
 import pytest
 from tiny import STUDY, tiny_config
 
+from orchestrator.cluster.ray_start import MEMORY_LABEL
 from orchestrator.estimates.speeds import CARDS
 from orchestrator.scheduling import memory_fit
 from orchestrator.scheduling.memory_fit import (
     CARD_CONTEXT_BYTES,
-    MEMORY_LABEL,
     USABLE_SHARE,
     Place,
     card_bytes,
