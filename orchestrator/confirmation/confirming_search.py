@@ -57,8 +57,13 @@ class ConfirmingSearch:
     def waits_for_results(self) -> bool:
         return self.end is None and self.inner.end is not None and not self._all_ended
 
-    def ask(self) -> Sequence[PlannedTrial]:
-        if self.inner.end is None and (trials := self.inner.ask()):
+    @property
+    def used_up(self) -> Collection[str]:
+        return self.inner.used_up
+
+    def ask(self, kinds: Collection[str] | None = None) -> Sequence[PlannedTrial]:
+        """Those to confirm come whatever is free: they need what was chosen for them."""
+        if self.inner.end is None and (trials := self.inner.ask(kinds)):
             return trials
         if self.inner.end is None or self.end is not None or not self._all_ended:
             return ()

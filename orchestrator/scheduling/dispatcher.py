@@ -123,26 +123,41 @@ class Dispatcher:
     def _take_more(self, paused: frozenset[str]) -> bool:
         """Ask the search for its next trials, where a slot is free that nothing waits for; whether any came."""
         search, status = self.sweep.search, self.sweep.status
-        if search.end is not None or self._num_in_time() >= MAX_WAITING or not self._may_ask:
+        if search.end is not None:
             return False
-        if not any(self.pool.free_slot(example, paused) for example in self.needs):
+        kinds = self._kinds_to_ask_for(paused)
+        if kinds == frozenset() or self._num_in_time(kinds) >= MAX_WAITING:
             return False
-        trials = search.ask()
+        trials = search.ask(kinds)
         for trial in trials:
             status.planned(trial.trial_id, self.sweep.timed.costs.of(trial), search.settings_of(trial.trial_id))
             self.waiting.add(trial)
         status.num_trials = len(search.trials) + search.num_to_come
         return bool(trials)
 
+    def _kinds_to_ask_for(self, paused: frozenset[str]) -> frozenset[str] | None:
+        """The kinds of device with a slot that is free, and that nothing which waits can take; may be empty.
+
+        None: no matter which kind, as all trials of the search can run on the same ones.
+        """
+        free, used_up = self.pool.free_kinds(self.needs, paused), self.sweep.search.used_up
+        if len({self.pool.kinds_for(need) for need in self.needs}) <= 1:
+            return None if free and self._may_ask else frozenset()
+        if free and free <= set(used_up) and not self.running and not len(self.waiting):
+            return None  # what is left may need a kind that is not here: it waits then, and the sweep ends
+        return frozenset(kind for kind in free.difference(used_up) if self.sweep.timed.may_ask([kind]))
+
     @property
     def _may_ask(self) -> bool:
-        return self.sweep.timed.may_ask(self.pool.kinds)
+        used_up = self.sweep.search.used_up
+        return self.sweep.timed.may_ask(kind for kind in self.pool.kinds if kind not in used_up)
 
-    def _num_in_time(self) -> int:
-        """Of the trials that wait; how many more than `MAX_WAITING` is of no interest."""
+    def _num_in_time(self, kinds: frozenset[str] | None) -> int:
+        """Of the trials that wait for one of the kinds; how many more than `MAX_WAITING` is of no interest."""
         if len(self.waiting) < MAX_WAITING:
             return len(self.waiting)
-        return sum(1 for _ in zip(range(MAX_WAITING), self._candidates(), strict=False))
+        able = (one for one in self._candidates() if kinds is None or kinds & self.pool.kinds_for(one))
+        return sum(1 for _ in zip(range(MAX_WAITING), able, strict=False))
 
     def _candidates(self) -> Iterator[PlannedTrial]:
         """Trials that wait, are not held back, and would be finished in time on some kind of device."""

@@ -104,6 +104,18 @@ class Pool:
             fitting.sort(key=lambda node: (node.kind == CPU, node.kind))
             self._fitting[need] = [(node, self.slot_for(trial, node)) for node in fitting]
         return self._fitting[need]
+    def kinds_for(self, trial: PlannedTrial) -> frozenset[str]:
+        """The kinds of device on which `trial` could run if nothing else did."""
+        return frozenset(node.kind for node, _ in self._nodes_for(trial))
+
+    def free_kinds(self, trials: Sequence[PlannedTrial], paused: Container[str] = ()) -> frozenset[str]:
+        """The kinds of device on which one of these trials could start now."""
+        found: set[str] = set()
+        for trial in trials:
+            for node, slot in self._nodes_for(trial):
+                if node.kind not in found and node.kind not in paused and self.is_free(slot, node):
+                    found.add(node.kind)
+        return frozenset(found)
 
     def acquire(self, holder: str, slot: Slot) -> None:
         self.release(holder)

@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator.search.history import BROKEN, LATE, Arm, History, Suggestion, Told
 from orchestrator.search.planner import PlannedTrial
+from orchestrator.search.replicates import is_due
 from orchestrator.search.suggest import Exhausted, Suggester
 from search_spaces.spec.sweep_spec import SweepSpec
 
@@ -29,6 +30,7 @@ class AdaptiveSearch:
         self.suggester = Suggester(spec)
         self.trials: list[PlannedTrial] = [trial for arm in history.arms for trial in arm.trials]
         self.end: str | None = None
+        self.used_up: set[str] = set()
         self._arms: dict[str, Arm] = {trial.trial_id: arm for arm in history.arms for trial in arm.trials}
         self._told = {one.trial_id: one for one in history.told}
 
@@ -45,14 +47,17 @@ class AdaptiveSearch:
         """The trials that it was told of."""
         return self._told.keys()
 
-    def ask(self) -> Sequence[PlannedTrial]:
-        return self._take(self.suggester.suggest(self.history))
+    def ask(self, kinds: Collection[str] | None = None) -> Sequence[PlannedTrial]:
+        left = self._left(kinds)
+        return () if left == [] else self._take(self.suggester.suggest(self.history, kinds=left))
 
     def tell(self, row: Mapping[str, Any]) -> None:
         told = Told.of_row(row)
         if told.trial_id in self._arms and self._told.get(told.trial_id) != told:
             self._told[told.trial_id] = told
             self.history = dataclasses.replace(self.history, told=(*self.history.told, told))
+            if self.used_up and is_due(self.spec, self.history):  # a config may get a further seed
+                self.used_up.clear()
 
     def tell_all(self, rows: Iterable[Mapping[str, Any]]) -> None:
         for row in rows:
@@ -88,9 +93,16 @@ class AdaptiveSearch:
             if one.key not in said
         )  # fmt: skip
 
+    def _left(self, kinds: Collection[str] | None) -> list[str] | None:
+        """Of the kinds of device, in order, those that are not used up: finding that out again takes long."""
+        return None if kinds is None else sorted(set(kinds) - self.used_up)
+
     def _take(self, answer: Suggestion | Exhausted) -> Sequence[PlannedTrial]:
         if isinstance(answer, Exhausted):
-            self.end = answer.reason
+            if answer.kinds is None:
+                self.end = answer.reason
+            else:
+                self.used_up |= set(answer.kinds)
             return ()
         self.record(answer)
         self.history = self.history.with_suggestion(answer)
@@ -110,7 +122,7 @@ def differences(spec: SweepSpec, history: History) -> Iterator[tuple[int, str]]:
         told = tuple(one for suggestion in history.suggestions[: number + 1] for one in suggestion.told)
         before = History(learned=history.learned, suggestions=history.suggestions[:number], told=told)
         instead = recorded.method if recorded.method in (LATE, BROKEN) else None
-        answer = suggester.suggest(before, instead)
+        answer = suggester.suggest(before, instead, recorded.kinds)
         names = [] if isinstance(answer, Exhausted) else list(map(_named, answer.arms))
         wanted = list(map(_named, recorded.arms))
         yield number, "" if names == wanted else ", ".join(names) or "nothing"

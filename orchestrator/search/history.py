@@ -81,7 +81,8 @@ class Suggestion:
     """One answer of a search: the configs to run next (several where `grid` parameters are crossed).
 
     `method` says how it came about. `told` is what the search had learned since the suggestion before, and `rejected`
-    and `num_duplicates` what it proposed before this.
+    and `num_duplicates` what it proposed before this. `kinds` are the kinds of device, in order, of which it was to
+    need one; None: no matter which.
     """
 
     number: int
@@ -90,6 +91,7 @@ class Suggestion:
     rejected: tuple[Rejected, ...] = ()
     num_duplicates: int = 0
     told: tuple[Told, ...] = ()
+    kinds: tuple[str, ...] | None = None
 
     @property
     def trials(self) -> tuple[PlannedTrial, ...]:

@@ -23,7 +23,8 @@ class Question:
         observations: every config so far in the order of the suggestions, those of earlier runs first.
         pinned: settings of the trial that are given.
         known: names of the configs that are not to be proposed again.
-        drawn: a random draw, for what the method does not choose.
+        drawn: a random draw, for what the method does not choose; kept to `kinds` where it can be.
+        kinds: the kinds of device of which the config is to need one; None: no matter which.
     """
 
     number: int
@@ -33,6 +34,7 @@ class Question:
     pinned: Mapping[str, Any]
     known: Collection[str]
     drawn: Options
+    kinds: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

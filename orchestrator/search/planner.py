@@ -8,10 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from search_spaces.configs.valid_configs import Candidate, candidates, candidates_of_space, num_combinations
+from search_spaces.configs.agreeing import agreeing
+from search_spaces.configs.combinations import Combination
+from search_spaces.configs.device_kinds import accelerators_of
+from search_spaces.configs.valid_configs import (
+    MAX_ATTEMPTS,
+    Candidate,
+    arms_of,
+    candidates,
+    candidates_of_space,
+    num_combinations,
+    options_of_draw,
+)
 from search_spaces.spec.cross_field_rules import gpus_of
 from search_spaces.spec.sections.accelerators import kinds_of_text
 from search_spaces.spec.sections.replicates import ConfirmConfig
@@ -74,9 +85,26 @@ def planned_configs(spec: SweepSpec) -> Iterator[tuple[Candidate, tuple[int, ...
 
 
 def examples(spec: SweepSpec) -> list[PlannedTrial]:
-    """Trials such as an adaptive search gives: the first that a random search of the same space would."""
+    """Trials such as an adaptive search gives: the first that a random search of the same space would.
+
+    What the space says of where a trial runs is there at least once, however rare.
+    """
     budget, confirm = spec.budget.model_copy(update={"trials": NUM_EXAMPLES}), ConfirmConfig(configs=0)
-    return plan(dataclasses.replace(spec, method="random", budget=budget, confirm=confirm))
+    found = plan(dataclasses.replace(spec, method="random", budget=budget, confirm=confirm))
+    seen = [trial.accelerator for trial in found]
+    rare = (_first_on(spec, accelerator) for accelerator in accelerators_of(spec) if accelerator not in seen)
+    return [*found, *(planned_trial(one, spec.seeds[0]) for one in rare if one is not None)]
+
+
+def _first_on(spec: SweepSpec, accelerator: str | Sequence[str]) -> Candidate | None:
+    """The first draw that names this accelerator; None where hardly any does."""
+    wanted = {"resources": {"accelerator": accelerator}}
+    for attempt in range(MAX_ATTEMPTS):
+        arms = arms_of(spec, agreeing(wanted, options_of_draw(spec.search.seed, 0, attempt)))
+        for arm in () if isinstance(arms, Combination) else arms:
+            if arm.resources.accelerator == accelerator:
+                return arm
+    return None
 
 
 def most_trials(spec: SweepSpec) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from orchestrator.search.history import Arm, History, Told
 from results.analysis.front_probability import front_probabilities
 from results.analysis.pareto import pareto_mask
+from search_spaces.configs.device_kinds import Kinds, one_runs_on
 from search_spaces.configs.valid_configs import Candidate
 from search_spaces.spec.sweep_spec import SIZES, SweepSpec, score_column
 
@@ -45,11 +46,11 @@ def is_due(spec: SweepSpec, history: History) -> bool:
     return history.num_replicates + 1 <= share * (history.num_trials + 1) ** 2 / budget
 
 
-def most_doubtful(spec: SweepSpec, found: Sequence[tuple[Trained, float]]) -> Arm | None:
-    """The config that is to be trained with its next seed; None where a new config is better."""
+def most_doubtful(spec: SweepSpec, found: Sequence[tuple[Trained, float]], kinds: Kinds | None = None) -> Arm | None:
+    """The config, of those that can run on `kinds`, that gets its next seed; None where a new config is better."""
     for config, _ in sorted(found, key=lambda one: abs(one[1] - 0.5)):
         seed = next((seed for seed in spec.seeds if seed not in config.seeds), None)
-        if seed is not None and not config.is_running:
+        if seed is not None and not config.is_running and one_runs_on([config.candidate], kinds):
             return Arm(candidate=config.candidate, seeds=(seed,))
     return None
 

@@ -5,7 +5,7 @@ Free of Ray and of any clock. Methods that learn are in `adaptive.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from orchestrator.search.planner import PlannedTrial, planned_configs, planned_trial
@@ -35,8 +35,17 @@ class Search(Protocol):
         """Whether no more trials come before those that were given have ended."""
         ...
 
-    def ask(self) -> Sequence[PlannedTrial]:
-        """The trials of the next config, each once; empty at the end, and while none is ready."""
+    @property
+    def used_up(self) -> Collection[str]:
+        """The kinds of device for which it has no more configs, as far as it was asked for them."""
+        ...
+
+    def ask(self, kinds: Collection[str] | None = None) -> Sequence[PlannedTrial]:
+        """The trials of the next config, each once; empty at the end, while none is ready, and where none fits.
+
+        Args:
+            kinds: the kinds of device that are free: the config is to need one of them. None: no matter which.
+        """
         ...
 
     def tell(self, row: Mapping[str, Any]) -> None:
@@ -72,9 +81,11 @@ class PlannedSearch:
         self.end: str | None = None
         self.num_to_come = 0  # all are given before anything runs
         self.waits_for_results = False
+        self.used_up: Collection[str] = ()
         self._configs = planned_configs(spec)
 
-    def ask(self) -> Sequence[PlannedTrial]:
+    def ask(self, kinds: Collection[str] | None = None) -> Sequence[PlannedTrial]:
+        """Whatever is free: the plan knows no results, so that all of it may wait from the start."""
         candidate, seeds = next(self._configs, (None, ()))
         if candidate is None:
             self.end = "the plan ends here"

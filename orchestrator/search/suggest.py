@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.scheduling.admission import byte_limits, expected_violations, refusal
@@ -29,6 +29,7 @@ from orchestrator.search.replicates import MIN_PROBABILITY, doubts, is_due, most
 from results.tables.schema import CONTROL_RECIPE
 from search_spaces.configs.agreeing import agreeing
 from search_spaces.configs.combinations import Combination
+from search_spaces.configs.device_kinds import kept_to, one_runs_on
 from search_spaces.configs.first_configs import first_values
 from search_spaces.configs.valid_configs import Candidate, arms_of, options_of_draw
 from search_spaces.spec.sweep_spec import SweepSpec
@@ -41,9 +42,10 @@ MAX_DRAWS = 1_000  # in a row that bring nothing new: the space is used up, or a
 
 @dataclasses.dataclass(frozen=True)
 class Exhausted:
-    """There is no further suggestion, and why."""
+    """There is no further suggestion, and why. `kinds`: only for these kinds of device; None: for any."""
 
     reason: str
+    kinds: tuple[str, ...] | None = None
 
 
 class Suggester:
@@ -70,30 +72,27 @@ class Suggester:
 
         return Ehvi(self.spec)
 
-    def suggest(self, history: History, instead: str | None = None) -> Suggestion | Exhausted:
+    def suggest(
+        self, history: History, instead: str | None = None, kinds: Collection[str] | None = None
+    ) -> Suggestion | Exhausted:
         """The suggestion that follows a history.
 
         Args:
             instead: why a random draw is wanted in place of the method's answer; the suggestion says so.
+            kinds: of device, of which the config is to need one; a config that the file names comes in its turn,
+                whatever it needs. None: no matter which.
         """
         if self.num_trials_left(history) <= 0:
             return Exhausted(BUDGET_USED)
-        if instead is None and (arm := self._replicate(history)) is not None:
+        wanted = None if kinds is None else tuple(sorted(kinds))
+        if instead is None and (arm := self._replicate(history, wanted)) is not None:
             number = len(history.suggestions)
-            return Suggestion(number=number, method=REPLICATE, arms=(arm,), told=told_since(history))
-        search = _Attempt(self.spec, history)
-        arms: Sequence[Arm] = ()
-        by = self._by(history) if instead is None else instead
-        if by == FIRST:
-            arms = search.first()
-            by = RANDOM if not arms else by
-        if by not in (FIRST, RANDOM, instead):
-            arms = search.by_method(self.method)
-            by = RANDOM if not arms else by
+            return Suggestion(number=number, method=REPLICATE, arms=(arm,), told=told_since(history), kinds=wanted)
+        search = _Attempt(self.spec, history, wanted)
+        by, arms = self._chosen(search, self._by(history) if instead is None else instead, instead)
         if not arms:
-            arms = search.by_draws()
-        if not arms:
-            return Exhausted(search.why_nothing())
+            is_left = wanted is not None and self._is_left(history)
+            return Exhausted(search.why_nothing(), wanted if is_left else None)
         return Suggestion(
             number=search.number,
             method=by,
@@ -101,14 +100,30 @@ class Suggester:
             rejected=tuple(search.rejected),
             num_duplicates=search.num_duplicates,
             told=told_since(history),
+            kinds=wanted,
         )
 
-    def _replicate(self, history: History) -> Arm | None:
+    def _chosen(self, search: _Attempt, by: str, instead: str | None) -> tuple[str, Sequence[Arm]]:
+        """The next config, and who chose it: chance, where the others have nothing new."""
+        arms: Sequence[Arm] = ()
+        if by == FIRST:
+            arms = search.first()
+        elif by not in (RANDOM, instead):
+            arms = search.by_method(self.method)
+        if arms:
+            return by, arms
+        return instead or RANDOM, search.by_draws()
+
+    def _replicate(self, history: History, kinds: tuple[str, ...] | None = None) -> Arm | None:
         if not is_due(self.spec, history):
             return None
         found = doubts(self.spec, history)
         self.num_in_doubt = sum(probability < 1 - MIN_PROBABILITY for _, probability in found)
-        return most_doubtful(self.spec, found)
+        return most_doubtful(self.spec, found, kinds)
+
+    def _is_left(self, history: History) -> bool:
+        """Whether something is left for any kind of device."""
+        return self._replicate(history) is not None or bool(_Attempt(self.spec, history).by_draws())
 
     def is_quick(self, history: History) -> bool:
         """Whether the next suggestion does not need the method."""
@@ -166,30 +181,40 @@ def seed_of(seed: int, number: int, attempt: int) -> int:
 class _Attempt:
     """The search for one suggestion: what it proposed, and what of that is new and fits."""
 
-    def __init__(self, spec: SweepSpec, history: History) -> None:
-        self.spec, self.number, self.num_chosen = spec, len(history.suggestions), history.num_chosen
+    def __init__(self, spec: SweepSpec, history: History, kinds: tuple[str, ...] | None = None) -> None:
+        self.spec, self.kinds, self.number, self.num_chosen = spec, kinds, len(history.suggestions), history.num_chosen
         self.observations = history.observations(spec.constraints)
         self.known = {arm.candidate.name for arm in history.arms}
         self.seeds = self.spec.seeds[:1] if self.spec.replicating == "near_front" else self.spec.seeds
         self.pinned = self._pinned(history)
+        self.has_new = kinds is None or self._has_new(self.pinned)
+        if not self.has_new and self.pinned:  # the controls need other kinds of device
+            self.pinned, self.has_new = {}, self._has_new({})
         self.rejected: list[Rejected] = []
         self.num_duplicates = 0
         self.last_refusal = ""
 
     def first(self) -> list[Arm]:
-        """The config that the file names; what it leaves out is drawn."""
+        """The config that the file names; what it leaves out is drawn, for the kinds of device if it can be."""
         values = first_values(self.spec.search.first[self.num_chosen])
-        return self._new(self._drawn(attempt, values) for attempt in range(MAX_DRAWS))
+        arms = self._new(self._drawn(attempt, values, self.kinds) for attempt in range(MAX_DRAWS))
+        if arms or self.kinds is None:
+            return arms
+        return self._new(self._drawn(attempt, values, None) for attempt in range(MAX_DRAWS))
 
     def by_method(self, method: Method) -> list[Arm]:
+        if not self.has_new:  # each attempt would cost as much as an answer
+            return []
         return self._new(tuple(method.propose(self._question(attempt))) for attempt in range(MAX_ATTEMPTS))
 
     def by_draws(self) -> list[Arm]:
         """Random draws until one is new; where the controls are used up, of any recipe."""
-        arms = self._new(self._drawn(attempt, self.pinned) for attempt in range(MAX_DRAWS))
+        if not self.has_new:
+            return []
+        arms = self._new(self._drawn(attempt, self.pinned, self.kinds) for attempt in range(MAX_DRAWS))
         if arms or not self.pinned:
             return arms
-        return self._new(self._drawn(attempt, {}) for attempt in range(MAX_DRAWS))
+        return self._new(self._drawn(attempt, {}, self.kinds) for attempt in range(MAX_DRAWS))
 
     def why_nothing(self) -> str:
         if self.rejected and not self.num_duplicates:
@@ -215,13 +240,21 @@ class _Attempt:
             observations=[*self.observations, *map(rejected_observation, self.rejected)],
             pinned=self.pinned,
             known=self.known,
-            drawn=options_of_draw(seed, self.number, attempt),
+            drawn=kept_to(self.kinds, options_of_draw(seed, self.number, attempt)),
+            kinds=self.kinds,
         )
 
-    def _drawn(self, attempt: int, values: Mapping[str, Any]) -> tuple[Proposal, ...]:
-        options = agreeing(dict(values), options_of_draw(self.spec.search.seed, self.number, attempt))
-        arms = arms_of(self.spec, options)
-        return () if isinstance(arms, Combination) else tuple(map(Proposal, arms))
+    def _has_new(self, values: Mapping[str, Any]) -> bool:
+        """Whether a draw for the kinds of device brings a config that was not suggested yet."""
+        draws = (self._drawn(attempt, values, self.kinds) for attempt in range(MAX_DRAWS))
+        return any(proposal.candidate.name not in self.known for draw in draws for proposal in draw)
+
+    def _drawn(self, attempt: int, values: Mapping[str, Any], kinds: tuple[str, ...] | None) -> tuple[Proposal, ...]:
+        draw = kept_to(kinds, options_of_draw(self.spec.search.seed, self.number, attempt))
+        arms = arms_of(self.spec, agreeing(dict(values), draw))
+        if isinstance(arms, Combination) or not one_runs_on(arms, kinds):
+            return ()
+        return tuple(map(Proposal, arms))
 
     def _new(self, draws: Iterator[tuple[Proposal, ...]]) -> list[Arm]:
         """Of the first draw that brings any, the configs that are new and can keep the limits in bytes."""

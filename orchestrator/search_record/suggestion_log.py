@@ -81,6 +81,7 @@ def _suggestion_to(suggestion: Suggestion) -> dict[str, Any]:
         "number": suggestion.number,
         "method": suggestion.method,
         "num_duplicates": suggestion.num_duplicates,
+        **({} if suggestion.kinds is None else {"kinds": suggestion.kinds}),
         "told": [dataclasses.asdict(one) for one in suggestion.told],
         "rejected": [{**_candidate_to(one.candidate), "violations": one.violations} for one in suggestion.rejected],
         "arms": [_arm_to(arm) for arm in suggestion.arms],
@@ -92,6 +93,7 @@ def _suggestion_from(spec: SweepSpec, line: Mapping[str, Any]) -> Suggestion:
         number=line["number"],
         method=line["method"],
         num_duplicates=line["num_duplicates"],
+        kinds=tuple(line["kinds"]) if "kinds" in line else None,
         told=tuple(Told(**one) for one in line["told"]),
         rejected=tuple(
             Rejected(candidate=_candidate_from(spec, one), violations=one["violations"]) for one in line["rejected"]

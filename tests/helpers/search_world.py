@@ -33,6 +33,23 @@ SPACE: dict[str, Any] = {
     ],
 }
 
+# The same on a mixed pool: some recipes need one kind of device, some configs run anywhere.
+MIXED: dict[str, Any] = {
+    "resources": {"cpus": 1},
+    "space": SPACE["space"],
+    "cases": [
+        {"when": {"recipe": "baseline"}, "space": {"resources.accelerator": {"choice": ["H100", "A40", "any"]}}},
+        {
+            "when": {"recipe": "selective"},
+            "space": {**SPACE["cases"][0]["space"], "resources.accelerator": {"choice": ["A40"]}},
+        },
+        {
+            "when": {"recipe": "full_adapter"},
+            "space": {**SPACE["cases"][1]["space"], "resources.accelerator": {"choice": ["H100"]}},
+        },
+    ],
+}
+
 
 def load(folder: Path, values: Mapping[str, Any]) -> SweepSpec:
     """A spec of plain values, by way of a file."""

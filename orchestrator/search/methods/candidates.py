@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from orchestrator.search.method import Question, parameter_name
 from search_spaces.configs.agreeing import agreeing
 from search_spaces.configs.combinations import Combination, Option, Options, all_options
+from search_spaces.configs.device_kinds import kept_to, one_runs_on
 from search_spaces.configs.draws import draw, takes_whole_numbers
 from search_spaces.configs.valid_configs import Candidate, arms_of, options_of_draw
 from search_spaces.spec.sweep_spec import Parameter, SweepSpec
@@ -17,6 +19,7 @@ Draw = tuple[Candidate, ...]
 
 NUM_RANDOM = 300  # in a window that moves by NUM_NEW with every suggestion, so that most are known already
 NUM_NEW = 30
+MAX_TRIED = 3_000  # draws for as many that can run on the kinds of device which are asked for
 NUM_PARENTS = 12
 NUM_NEIGHBOURS = 8  # of each parent
 SHARE_CHANGED = 0.2  # of the parameters of a neighbour, and at least one
@@ -28,25 +31,33 @@ class CandidatePool:
 
     def __init__(self, spec: SweepSpec) -> None:
         self.spec = spec
-        self._drawn: dict[int, Draw] = {}
+        self._drawn: dict[tuple[int, tuple[str, ...] | None], Draw] = {}
 
     def draws(self, question: Question, parents: Sequence[Candidate]) -> list[Draw]:
-        """Valid draws, each with its arms. `parents`: the best first."""
+        """Valid draws that can run on the kinds of the question, each with its arms. `parents`: the best first."""
         first = NUM_NEW * question.number + NUM_RANDOM * question.attempt
-        found = [self._random(number) for number in range(first, first + NUM_RANDOM)]
+        found = self._window(first, question.kinds)
         pinned = dict(question.pinned)
         fitting = [one for one in found if one and all(getattr(one[0].config, key) == pinned[key] for key in pinned)]
         if pinned:
             numbers = range(first, first + NUM_RANDOM // 3)
-            fitting += [self._arms(agreeing(pinned, self._options(number))) for number in numbers]
+            options = (kept_to(question.kinds, self._options(number)) for number in numbers)
+            fitting += [self._arms(agreeing(pinned, one)) for one in options]
         fitting += self._neighbours(question, parents)
-        unique = {one[0].name: one for one in fitting if one}
+        unique = {one[0].name: one for one in fitting if one and one_runs_on(one, question.kinds)}
         return list(unique.values())
 
-    def _random(self, number: int) -> Draw:
-        if number not in self._drawn:
-            self._drawn[number] = self._arms(self._options(number))
-        return self._drawn[number]
+    def _window(self, first: int, kinds: tuple[str, ...] | None) -> list[Draw]:
+        """`NUM_RANDOM` draws; for some kinds as many that fit, also where these are rare."""
+        if kinds is None:
+            return [self._random(number, None) for number in range(first, first + NUM_RANDOM)]
+        found = (self._random(number, kinds) for number in range(first, first + MAX_TRIED))
+        return list(islice((one for one in found if one and one_runs_on(one, kinds)), NUM_RANDOM))
+
+    def _random(self, number: int, kinds: tuple[str, ...] | None) -> Draw:
+        if (number, kinds) not in self._drawn:
+            self._drawn[number, kinds] = self._arms(kept_to(kinds, self._options(number)))
+        return self._drawn[number, kinds]
 
     def _options(self, number: int) -> Options:
         """A draw of its own kind: not one that a random suggestion gives."""
@@ -54,9 +65,11 @@ class CandidatePool:
 
     def _neighbours(self, question: Question, parents: Sequence[Candidate]) -> Iterator[Draw]:
         pinned = dict(question.pinned)
-        fitting = [one for one in parents if all(getattr(one.config, key) == pinned[key] for key in pinned)]
+        able = [one for one in parents if one_runs_on([one], question.kinds)]
+        fitting = [one for one in able if all(getattr(one.config, key) == pinned[key] for key in pinned)]
         for number, parent in enumerate([*fitting, *parents][:NUM_PARENTS] * NUM_NEIGHBOURS):
-            yield self._arms(agreeing(pinned, neighbour_options(parent, question.seed, number)))
+            near = kept_to(question.kinds, neighbour_options(parent, question.seed, number))
+            yield self._arms(agreeing(pinned, near))
 
     def _arms(self, options: Options) -> Draw:
         """Empty where a combination breaks a rule."""

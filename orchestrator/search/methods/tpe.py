@@ -26,12 +26,16 @@ from orchestrator.search.history import Observation
 from orchestrator.search.method import Proposal, Question, is_learned, parameter_name
 from search_spaces.configs.agreeing import agreeing
 from search_spaces.configs.combinations import Combination, Option, Options
+from search_spaces.configs.device_kinds import deciding_parameters, kept_to, one_runs_on
 from search_spaces.configs.draws import takes_whole_numbers
-from search_spaces.configs.valid_configs import Candidate, arms_of
+from search_spaces.configs.valid_configs import Candidate, arms_of, options_of_draw
 from search_spaces.spec.sweep_spec import Parameter, SweepSpec
 
 # With fewer trials than this, of those that a pin leaves, the sampler draws at random.
 MIN_TRIALS = 5
+# Attempts at a config for some kinds of device, before what decides on the kind is drawn; and draws for that.
+FREE_ATTEMPTS = 10
+MAX_DRAWS = 1_000
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 # `group` is marked experimental; for the whole process, as filters that come and go are not safe among threads
@@ -172,20 +176,38 @@ class Tpe:
     def propose(self, question: Question) -> Sequence[Proposal]:
         """The configs of one suggestion; none where Optuna's values break a rule between keys.
 
-        What is pinned filters the observations: Optuna does not condition the other parameters on a fixed one.
+        What is pinned filters the observations: Optuna does not condition the other parameters on a fixed one. Where
+        what it proposes needs other kinds of device time and again, what decides on the kind is drawn.
         """
         pinned = dict(question.pinned)
         study = self._studies.setdefault(json.dumps(pinned, sort_keys=True), _Study(self.spec))
         study.follow([one for one in question.observations if _has(one.candidate, pinned)])
+        decided = self._decided(question) if question.attempt >= FREE_ATTEMPTS else {}
         with study.trial(question.seed) as trial:
-            arms = arms_of(self.spec, agreeing(pinned, _options_of(trial, question.drawn)))
-        return [] if isinstance(arms, Combination) else [Proposal(candidate) for candidate in arms]
+            arms = arms_of(self.spec, agreeing(pinned, _options_of(trial, question.drawn, decided)))
+        if isinstance(arms, Combination) or not one_runs_on(arms, question.kinds):
+            return []
+        return [Proposal(candidate) for candidate in arms]
+
+    def _decided(self, question: Question) -> dict[str, Option]:
+        """Of a random draw that can run on the kinds of the question, the options of what decides on the kind."""
+        deciding = {parameter_name(one) for one in deciding_parameters(self.spec)}
+        for number in range(MAX_DRAWS if question.kinds is not None and deciding else 0):
+            draw = kept_to(question.kinds, options_of_draw(question.seed, number, question.attempt))
+            arms = arms_of(self.spec, agreeing(dict(question.pinned), draw))
+            for arm in () if isinstance(arms, Combination) else arms:
+                if one_runs_on([arm], question.kinds):
+                    chosen = {parameter_name(one): (index, value) for one, index, value in arm.chosen}
+                    return {name: option for name, option in chosen.items() if name in deciding}
+        return {}
 
 
-def _options_of(trial: Trial, drawn: Options) -> Options:
-    """What a trial of Optuna suggests for each parameter that is learned."""
+def _options_of(trial: Trial, drawn: Options, decided: Mapping[str, Option]) -> Options:
+    """What a trial of Optuna suggests for each parameter that is learned, and is not decided already."""
 
     def options(parameter: Parameter) -> Sequence[Option]:
+        if parameter.kind != "grid" and parameter_name(parameter) in decided:
+            return [decided[parameter_name(parameter)]]
         if parameter.kind == "grid" or not is_learned(parameter) or parameter.num_values == 1:
             return drawn(parameter)
         name, kind = parameter_name(parameter), distribution(parameter)

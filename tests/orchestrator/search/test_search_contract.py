@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from search_world import load, row_of, with_method
+from search_world import MIXED, load, row_of, with_method
 
 from orchestrator.search.adaptive import AdaptiveSearch
 from orchestrator.search.background import BackgroundSearch
 from orchestrator.search.history import History
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.search.search import PlannedSearch, Search
+from search_spaces.configs.device_kinds import can_run_on
 from search_spaces.spec.sweep_spec import SweepSpec
 
 METHODS = ("grid", "random", "tpe", "ehvi", "background")
@@ -49,9 +50,9 @@ def new_search(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
         search.close()
 
 
-def ask(search: Search) -> list[PlannedTrial]:
+def ask(search: Search, kinds: Collection[str] | None = None) -> list[PlannedTrial]:
     """The next trials, waiting for a search that computes in the background."""
-    while not (trials := search.ask()) and search.end is None:
+    while not (trials := search.ask(kinds)) and search.end is None:
         time.sleep(0.002)
     return list(trials)
 
@@ -73,6 +74,19 @@ def test_every_trial_comes_once_and_the_budget_is_the_end(new_search: Callable[.
     assert len(found) == len(set(found)) == 26
     assert [trial.trial_id for trial in search.trials] == found
     assert search.end and not search.ask()
+
+
+def test_what_is_asked_for_some_kinds_of_device_can_run_there(new_search: Callable[..., Search]) -> None:
+    """Methods that choose answer with what fits; a plan gives all its trials in their order. None comes twice."""
+    search = new_search(**MIXED, budget={"trials": 24})
+    is_planned, found = isinstance(search, PlannedSearch), []
+    while search.end is None:
+        kind = ("H100", "A40", "A40")[len(found) % 3]
+        for trial in ask(search, [kind]):
+            assert is_planned or can_run_on(trial.accelerator, kind)
+            found.append(trial.trial_id)
+            search.tell(row_of(trial))
+    assert len(found) == len(set(found)) == 24 and not search.used_up
 
 
 @timeless
