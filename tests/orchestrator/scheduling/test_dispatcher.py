@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import random
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sweeps import tiny_sweep
 
 from orchestrator.ledger.account import open_account
 from orchestrator.ledger.timed_budget import TimedBudget
 from orchestrator.progress.sweep_status import SweepStatus
-from orchestrator.scheduling.dispatcher import Dispatcher, Start
+from orchestrator.scheduling.dispatcher import MAX_WAITING, Dispatcher, Start
 from orchestrator.scheduling.placement import CPU, Node, Pool
 from orchestrator.scheduling.waiting import WAVES_OF_THE_TAIL, Waiting, need_of
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.search.search import PlannedSearch
 from orchestrator.store.run_folder import RunFolder
+from search_spaces.configs.device_kinds import can_run_on
 
 
 @dataclasses.dataclass
@@ -146,3 +149,128 @@ def test_waiting_keeps_each_trial_once(trial: PlannedTrial, steps: list[tuple[st
             waiting.pop(name)
         assert list(waiting.ids) == expected and len(waiting) == len(expected)
         assert [one.trial_id for one in waiting.of_need(need_of(trial), 1)] == expected
+
+
+class Store:
+    """A search that knows all its trials, and gives the next one that can run on a kind which it is asked for."""
+
+    def __init__(self, trials: list[PlannedTrial]) -> None:
+        self.left, self.trials = list(trials), []
+        self.used_up: set[str] = set()
+        self.end: str | None = None
+        self.waits_for_results = False
+        self.asked: list[frozenset[str] | None] = []
+
+    @property
+    def num_to_come(self) -> int:
+        return len(self.left)
+
+    def ask(self, kinds: frozenset[str] | None = None) -> list[PlannedTrial]:
+        self.asked.append(kinds)
+        assert self.end is None and (kinds is None or (kinds and not kinds & self.used_up)), "it was asked in vain"
+        found = next((one for one in self.left if self.has_for(one, kinds)), None)
+        if found is None:
+            self.used_up |= set(kinds or ()) if self.left else set()
+            self.end = None if self.left else "nothing is left"
+            return []
+        self.left.remove(found)
+        self.trials.append(found)
+        return [found]
+
+    @staticmethod
+    def has_for(trial: PlannedTrial, kinds: Collection[str] | None) -> bool:
+        return kinds is None or any(can_run_on(trial.accelerator, kind) for kind in kinds)
+
+    def settings_of(self, trial_id: str) -> str:
+        return ""
+
+
+def asking(sweep: Sweep, trials: list[PlannedTrial], nodes: list[Node]) -> tuple[Store, Dispatcher]:
+    """A dispatcher whose search gives these."""
+    store = Store(trials)
+    status = SweepStatus(num_trials=len(trials), objective=("ce", "min"), started_seconds=0.0)
+    asked = Sweep(store, status, sweep.timed, trials)  # type: ignore[arg-type]
+    return store, Dispatcher(asked, Pool(nodes), [])
+
+
+ACCELERATORS = st.sampled_from(["any", "H100", "A40", "CPU"])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    accelerators=st.lists(ACCELERATORS, min_size=1, max_size=40),
+    counts=st.dictionaries(st.sampled_from(["H100", "A40", "CPU"]), st.integers(1, 3), min_size=1),
+    order=st.randoms(use_true_random=False),
+)
+def test_no_slot_is_empty_while_the_search_has_a_config_for_it(
+    sweep: Sweep, accelerators: list[str], counts: dict[str, int], order: random.Random
+) -> None:
+    """On any pool: whenever nothing more starts, neither the search nor what waits holds a trial for a free slot.
+
+    So nothing that waits keeps others back, all that can run does run, and what cannot is named at the end.
+    """
+    one = sweep.search.trials[0]
+    trials = [
+        dataclasses.replace(named(one, f"t{index}", name), gpus=0.0 if name == "CPU" else None)
+        for index, name in enumerate(accelerators)
+    ]
+    nodes = [
+        Node(node_id=f"{kind}{index}", kind=kind, cpus=1, gpus=0 if kind == "CPU" else 1)
+        for kind, number in counts.items()
+        for index in range(number)
+    ]
+    store, dispatcher = asking(sweep, trials, nodes)
+    started: set[str] = set()
+    nothing = 0
+    while (start := dispatcher.next(0.0)) != "over":
+        if isinstance(start, Start):
+            started.add(start.trial.trial_id)
+            nothing = 0
+            continue
+        nothing += 1
+        if nothing <= len(counts):  # an answer may be that a kind is used up: the next call asks for the others
+            continue
+        assert dispatcher.running, "it waits for nothing"
+        assert not any(dispatcher.pool.free_slot(trial) for trial in [*store.left, *dispatcher.waiting])
+        dispatcher.ended(order.choice(sorted(dispatcher.running)))
+        nothing = 0
+    able = {trial.trial_id for trial in trials if dispatcher.pool.kinds_for(trial)}
+    assert started == able
+    if len(able) < len(trials):
+        assert "no node is left" in (dispatcher.sweep.status.stop_reason or "")
+    else:
+        assert store.end is not None and not dispatcher.sweep.status.is_stopping
+
+
+def test_where_all_need_the_same_the_search_is_not_told_what_is_free(sweep: Sweep) -> None:
+    """One need, or all of them able to run on every kind there is: None, so that nothing depends on the pool."""
+    one = sweep.search.trials[0]
+    nodes = [Node(node_id=kind, kind=kind, cpus=1, gpus=1) for kind in ("H100", "A40")]
+    same, dispatcher = asking(sweep, [named(one, f"t{index}") for index in range(5)], nodes)
+    while isinstance(dispatcher.next(0.0), Start):
+        pass
+    assert same.asked and set(same.asked) == {None}
+    mixed, dispatcher = asking(sweep, [named(one, "a"), named(one, "b", "H100")], nodes)
+    dispatcher.next(0.0)
+    assert mixed.asked == [frozenset({"H100", "A40"})]
+
+
+def test_a_crossed_suggestion_for_two_kinds_keeps_no_slot_empty(sweep: Sweep) -> None:
+    """However many trials wait for the busy H100, the A40s are asked for."""
+    one = sweep.search.trials[0]
+    trials = [named(one, f"{kind}{index}", kind) for index in range(60) for kind in ("H100", "A40")]
+    nodes = [Node(node_id=name, kind=name[:-1], cpus=1, gpus=1) for name in ("H1001", "A401", "A402")]
+    store, dispatcher = asking(sweep, trials, nodes)
+
+    def both(kinds: frozenset[str] | None = None) -> list[PlannedTrial]:
+        found, store.left = store.left[:2], store.left[2:]
+        store.end = None if store.left else "nothing is left"
+        return found
+
+    store.ask = both  # type: ignore[method-assign]
+    while store.left:
+        while isinstance(dispatcher.next(0.0), Start):
+            pass
+        assert sum(trial.accelerator == "A40" for trial in dispatcher.running.values()) == 2 or not store.left
+        dispatcher.ended(next(name for name, trial in dispatcher.running.items() if trial.accelerator == "A40"))
+    assert len(dispatcher.waiting) > MAX_WAITING
