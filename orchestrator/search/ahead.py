@@ -20,7 +20,7 @@ class Ahead:
     """The thread, and the suggestions that are ready: each was computed as if those before it were given.
 
     Args:
-        num_ahead: how many are kept ready for the kind that was asked for last. For every other one it is the next.
+        num_ahead: how many are kept ready for the kind that got the last one. For every other one it is the next.
         kinds: those that are likely to be asked for.
     """
 
@@ -28,7 +28,7 @@ class Ahead:
         self._suggester, self._num_ahead = suggester, num_ahead
         self._changed = threading.Condition()
         self._history: History | None = None
-        self._kinds = list(kinds)  # the one that was asked for last is first
+        self._kinds = list(kinds)  # in the order in which theirs are computed
         self._stale: set[Kind] = set()  # more was told than their next suggestion knows
         self._ready: dict[Kind, list[Answer]] = {}  # the next suggestion, and those that follow it
         self._is_closed = False
@@ -47,27 +47,30 @@ class Ahead:
         """The history has grown by another suggestion than was ready, or than is computed now."""
         with self._changed:
             self._history = history
+            self._kinds = [*self._kinds[1:], *self._kinds[:1]]  # the first one was waited for, and has got one now
             self._stale.clear()
             self._ready.clear()
             self._changed.notify()
 
     def take(self, kinds: Sequence[Kind]) -> Answer | None:
-        """What is ready for one of the kinds; None where it is computed now, that of the first kind first.
+        """What is ready for one of the kinds; None where it is to be waited for, and that of the first kind comes next.
 
-        The history grows by it in the same moment, and what is ready for other kinds does not follow it: a
+        A kind that got one is likely to be busy for longer than the others, so its next one is computed last. The
+        history grows by the suggestion in the same moment, and what is ready for other kinds does not follow it: a
         suggestion is a function of the history that it follows.
         """
         with self._changed:
             kind = next((one for one in kinds if self._ready.get(one)), kinds[0])
-            self._kinds = [kind, *(one for one in self._kinds if one != kind and (one is None) == (kind is None))]
+            others = [one for one in self._kinds if one != kind and (one is None) == (kind is None)]
             ready = self._ready.get(kind, [])
             answer = ready.pop(0) if ready else None
+            self._kinds = [kind, *others] if answer is None else [*others, kind]
             if isinstance(answer, Suggestion) and self._history is not None:
                 self._history = self._history.with_suggestion(answer)
                 self._ready = {kind: ready}
                 self._busy_until = time.monotonic() + SECONDS_TO_STAND_BACK
             elif isinstance(answer, Exhausted) and kind is not None:
-                self._kinds.remove(kind)
+                self._kinds = others
             self._changed.notify()
             return answer
 
@@ -106,12 +109,12 @@ class Ahead:
             if kind in self._stale or not self._ready.get(kind):
                 self._stale.discard(kind)
                 return kind, history
-        ready = self._ready[self._kinds[0]] if self._kinds else []
+        ready = self._ready[self._kinds[-1]] if self._kinds else []
         for answer in ready:
             if not isinstance(answer, Suggestion):
                 return None
             history = history.with_suggestion(answer)
-        return (self._kinds[0], history) if ready and len(ready) < self._num_ahead else None
+        return (self._kinds[-1], history) if ready and len(ready) < self._num_ahead else None
 
     def _offer(self, kind: Kind, follows: History, answer: Answer) -> None:
         """Keep an answer, unless others were given meanwhile than those that it follows."""

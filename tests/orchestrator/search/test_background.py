@@ -13,8 +13,9 @@ import pytest
 from search_world import load, row_of, with_method
 
 from orchestrator.search.adaptive import differences
+from orchestrator.search.ahead import Ahead
 from orchestrator.search.background import BackgroundSearch
-from orchestrator.search.history import BROKEN, LATE, History
+from orchestrator.search.history import BROKEN, LATE, History, Suggestion
 from orchestrator.search.method import Question
 from orchestrator.search.suggest import NUM_START
 from search_spaces.spec.sweep_spec import SweepSpec
@@ -123,6 +124,39 @@ def test_what_is_taken_is_part_of_the_history_at_once(spec: SweepSpec, made: lis
     while (answer := search._ahead.take([None])) is None:
         time.sleep(0.01)
     assert search._ahead._history is not None and search._ahead._history.suggestions[-1] is answer
+
+
+class Held:
+    """A suggester whose suggestions name the kinds that they follow; one of them is held until it is let go."""
+
+    def __init__(self, held: tuple[str, ...]) -> None:
+        self.held, self.is_held, self.let_go = held, threading.Event(), threading.Event()
+
+    def suggest(self, history: History, instead: str | None = None, kinds: Any = None) -> Suggestion:
+        path = (*(one.method for one in history.suggestions), *kinds)
+        if path == self.held:
+            self.is_held.set()
+            assert self.let_go.wait(20)
+        return Suggestion(number=len(history.suggestions), method=kinds[0], arms=(), kinds=path)
+
+
+def test_what_follows_another_suggestion_than_was_given_is_dropped() -> None:
+    """While the second for an H100 is computed, an A40 gets its first: no answer of the history before it is kept."""
+    suggester = Held(("H100", "H100"))
+    ahead = Ahead(suggester, 2, ["A40", "H100"])  # type: ignore[arg-type]
+    ahead.renew(History())
+    assert suggester.is_held.wait(20)
+    given = ahead.take(["A40"])
+    assert isinstance(given, Suggestion) and given.kinds == ("A40",)
+    suggester.let_go.set()
+    paths = []
+    for kind in ("H100", "A40", "H100"):
+        while (answer := ahead.take([kind])) is None:
+            time.sleep(0.005)
+        assert isinstance(answer, Suggestion)
+        paths.append(answer.kinds)
+    ahead.close()
+    assert paths == [("A40", "H100"), ("A40", "H100", "A40"), ("A40", "H100", "A40", "H100")]
 
 
 def test_any_order_of_results_can_be_replayed(spec: SweepSpec, made: list[BackgroundSearch]) -> None:
