@@ -143,7 +143,8 @@ class Dispatcher:
         free, used_up = self.pool.free_kinds(self.needs, paused), self.sweep.search.used_up
         if len({self.pool.kinds_for(need) for need in self.needs}) <= 1:
             return None if free and self._may_ask else frozenset()
-        if free and free <= set(used_up) and not self.running and not len(self.waiting):
+        is_idle = not self.running and next(self._candidates(), None) is None
+        if free and free <= set(used_up) and is_idle:
             return None  # what is left may need a kind that is not here: it waits then, and the sweep ends
         return frozenset(kind for kind in free.difference(used_up) if self.sweep.timed.may_ask([kind]))
 

@@ -156,7 +156,7 @@ class Suggester:
 
 
 def start_of(spec: SweepSpec) -> Iterator[Arm]:
-    """The configs that an adaptive search begins with, whatever comes of them."""
+    """The configs that an adaptive search begins with, whatever comes of them; on a mixed pool, others as likely."""
     suggester, history = Suggester(spec), History()
     while suggester.is_quick(history):
         answer = suggester.suggest(history)

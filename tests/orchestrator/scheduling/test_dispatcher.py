@@ -242,6 +242,17 @@ def test_no_slot_is_empty_while_the_search_has_a_config_for_it(
         assert store.end is not None and not dispatcher.sweep.status.is_stopping
 
 
+def test_what_is_held_back_hides_no_lost_kind(sweep: Sweep) -> None:
+    """A trial that the circuit breaker holds waits, the A40 is used up, and the rest needs an H100: the sweep ends."""
+    one = sweep.search.trials[0]
+    other = next(trial for trial in sweep.search.trials if trial.config.recipe != one.config.recipe)
+    trials = [named(one, "held", "A40"), named(other, "lost", "H100")]
+    _, dispatcher = asking(sweep, trials, [Node(node_id="n", kind="A40", cpus=1, gpus=1)])
+    dispatcher.held_recipes = {one.config.recipe}
+    assert "over" in [dispatcher.next(0.0) for _ in range(5)]
+    assert dispatcher.sweep.status.stop_reason == "no node is left for 1 trials that need H100"
+
+
 def test_where_all_need_the_same_the_search_is_not_told_what_is_free(sweep: Sweep) -> None:
     """One need, or all of them able to run on every kind there is: None, so that nothing depends on the pool."""
     one = sweep.search.trials[0]
