@@ -104,6 +104,7 @@ class Pool:
             fitting.sort(key=lambda node: (node.kind == CPU, node.kind))
             self._fitting[need] = [(node, self.slot_for(trial, node)) for node in fitting]
         return self._fitting[need]
+
     def kinds_for(self, trial: PlannedTrial) -> frozenset[str]:
         """The kinds of device on which `trial` could run if nothing else did."""
         return frozenset(node.kind for node, _ in self._nodes_for(trial))

@@ -41,6 +41,7 @@ class SimulatedSearch:
     def __init__(self, spec: SweepSpec, source: Trials, costs: Costs, rng: random.Random) -> None:
         self.spec, self.source, self.costs, self.rng = spec, source, costs, rng
         self.trials: list[PlannedTrial] = list(source.given)
+        self.used_up: set[str] = set()
         self.ended: set[str] = set()
         self.confirming: set[str] = set()
         self._configs: dict[str, str] = {}  # by trial id: one that is drawn twice stands for two configs
@@ -108,8 +109,9 @@ class SimulatedSearch:
                 del self._repeatable[place]
             self._num_repeated += 1
             return [self._named(trial, self.spec.seeds[num_seeds], config)]
-        fitting = [one for one in self.source.drawn if kinds is None or one.accelerator in ("any", *kinds)]
+        fitting = [one for one in self.source.drawn if kinds is None or any(map(one.allows, kinds))]
         if not fitting:
+            self.used_up |= set(kinds or ())
             return []
         chosen = self.rng.choice(fitting)
         near_front, config = self.spec.replicating == "near_front", f"config-{self._num_searched}"

@@ -190,7 +190,9 @@ def asking(sweep: Sweep, trials: list[PlannedTrial], nodes: list[Node]) -> tuple
     store = Store(trials)
     status = SweepStatus(num_trials=len(trials), objective=("ce", "min"), started_seconds=0.0)
     asked = Sweep(store, status, sweep.timed, trials)  # type: ignore[arg-type]
-    return store, Dispatcher(asked, Pool(nodes), [])
+    dispatcher = Dispatcher(asked, Pool(nodes), [])
+    dispatcher.one_kind.config_of = lambda trial: trial.trial_id  # each stands for a config of its own
+    return store, dispatcher
 
 
 ACCELERATORS = st.sampled_from(["any", "H100", "A40", "CPU"])
