@@ -50,7 +50,7 @@ def peak_memory_bytes(config: TrialSettings, *, on_card: bool) -> int:
     """The peak that the row of this trial is expected to have as `peak_memory_bytes`.
 
     On a card it is what tensors take, as CUDA's allocator counts them; its context and what it keeps beside them are
-    `memory_fit.CARD_CONTEXT_BYTES`. On a CPU it is all of the process.
+    `memory/fit.CARD_CONTEXT_BYTES`. On a CPU it is all of the process.
     """
     recipe = plan(config)
     compiled = on_card if config.train.compile is None else config.train.compile

@@ -26,7 +26,7 @@ from orchestrator.ray_backend.nodes.cluster_status import cluster_nodes, machine
 from orchestrator.ray_backend.pausing import Pausing
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.dispatcher import Dispatcher
-from orchestrator.scheduling.placement import Pool
+from orchestrator.scheduling.placement import Pool, Slot
 from orchestrator.scheduling.retries import MAX_DEATHS, MAX_HANGS
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.store.keeper import keep_after
@@ -72,6 +72,8 @@ class PlanSearcher(Searcher):
         """The next job, None while no slot is free for any, FINISHED when nothing runs and nothing can."""
         self._look()
         start = self.dispatcher.next(time.monotonic())
+        for trial, reason in self.dispatcher.take_unfit():
+            self._refuse(trial, reason)
         if start is None:
             return None
         if start == "over":
@@ -123,7 +125,7 @@ class PlanSearcher(Searcher):
         fault, silence = self.faults.pop(trial.trial_id, None), self.silent.pop(trial.trial_id, None)
         told_to_end, step = self.stopped.pop(trial.trial_id, None), self.reported.pop(trial.trial_id, 0)
         if result is not None:
-            return result
+            return None if result.status == "out_of_memory" and self._goes_to_a_larger_device(trial, job) else result
         if state is not None and state.status != "interrupted":
             return state
         if told_to_end is not None:  # it ended before it did as it was told
@@ -145,6 +147,23 @@ class PlanSearcher(Searcher):
         elif died:
             return self._after_death(trial, job)
         return None
+
+    def _goes_to_a_larger_device(self, trial: PlannedTrial, job: Job) -> bool:
+        """Whether a trial that ran out of memory is tried once more; its result is kept beside then."""
+        slot = Slot(kind=job.accelerator, cpus=trial.cpus, gpus=job.num_gpus)
+        if not self.dispatcher.goes_to_a_larger_device(trial, slot):
+            return False
+        job.folder.set_aside("out_of_memory")
+        kinds = " or ".join(sorted(self.dispatcher.retries.kinds_of(trial.trial_id) or ()))
+        self.run.display.note(f"{trial.trial_id}: out of memory on {job.accelerator}; tried once more on {kinds}")
+        return True
+
+    def _refuse(self, trial: PlannedTrial, reason: str) -> None:
+        """A trial that fits no device that is there gets its row; a later call judges it anew."""
+        result = self.run.folder.trial(trial.trial_id).write_infeasible(trial.config, trial.accelerator, reason)
+        row = self.run.recorder.record(trial.trial_id, result)
+        self.run.status.finished(row)
+        self.run.search.tell(row)
 
     def _settle(self, job: Job, left: TrialResult | None) -> None:
         """The attempt holds its slot no more. `left`: its result or state, None if it was lost."""

@@ -6,21 +6,24 @@ The driver asks it for every free slot, and the simulator of a night asks the sa
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from orchestrator.ledger.timed_budget import TimedBudget
 from orchestrator.progress.sweep_status import SweepStatus
+from orchestrator.scheduling.memory.room import MemoryRoom, Room
 from orchestrator.scheduling.one_kind import OneKind
 from orchestrator.scheduling.placement import CPU, Node, Pool, Slot, choose, open_kinds, unplaceable
 from orchestrator.scheduling.retries import Retries
-from orchestrator.scheduling.waiting import Waiting, need_of
+from orchestrator.scheduling.waiting import Need, Waiting, need_of
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.search.search import Search
 from search_spaces.spec.sections.accelerators import needs_in_words
 
 # Trials that wait for another kind of device than is free; beyond it no more are asked for.
 MAX_WAITING = 32
+
+KindsOf = Callable[[PlannedTrial], Collection[str] | None]
 
 
 class Sweep(Protocol):
@@ -65,6 +68,8 @@ class Dispatcher:
         note: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.sweep, self.pool, self.retries, self.one_kind = sweep, pool, Retries(), OneKind(note)
+        self.memory = MemoryRoom(pool)
+        self.unfit: list[tuple[PlannedTrial, str]] = []  # taken from what waits: no device has the memory, and why
         self.waiting = Waiting(waiting, self._work_of)
         self.running: dict[str, PlannedTrial] = {}
         self._counted: tuple[tuple[Node, ...], int] | None = None
@@ -99,6 +104,16 @@ class Dispatcher:
     def recorded(self, trial: PlannedTrial, row: Mapping[str, Any]) -> None:
         """A trial has ended with this row."""
         self.one_kind.ended(trial, row)
+        self.memory.ended(row, trial)
+
+    def goes_to_a_larger_device(self, trial: PlannedTrial, slot: Slot) -> bool:
+        """Whether a trial that ran out of memory in this slot is to be sent out once more, from its start."""
+        return self.retries.ran_out_of_memory(trial.trial_id, self.memory.larger_kinds(trial, slot))
+
+    def take_unfit(self) -> list[tuple[PlannedTrial, str]]:
+        """The trials that were found to fit no device since this was last asked."""
+        found, self.unfit = self.unfit, []
+        return found
 
     def is_under_way(self, trial_id: str) -> bool:
         """Whether a trial waits or runs."""
@@ -106,19 +121,44 @@ class Dispatcher:
 
     def _choose(self, paused: frozenset[str], now_seconds: float) -> Start | None:
         """Of every need for which a slot is free, the first trial; and of these, the one that is to start."""
-        found, kinds_of = [], self.one_kind.at(self.pool, now_seconds)
-        for need in self.waiting.needs:
-            for trial in self.waiting.of_need(need, self._num_slots()):
-                slot = self.pool.free_slot(trial, paused, open_kinds(trial, kinds_of(trial)))
-                if slot is None and self.pool.free_slot(trial, paused) is None:
-                    break
-                if slot is None:  # its other seeds ran on a kind that is in use
-                    continue
-                if trial.config.recipe not in self.held_recipes and self.sweep.timed.is_in_time(trial, slot.kind):
-                    found.append(trial)
-                    break
-        placed = choose(found, self.pool, paused=paused, kinds_of=kinds_of)
+        kinds_of = self._kinds_of(now_seconds)
+        firsts = [self._first(need, paused, kinds_of) for need in self.waiting.needs]
+        for trial, _ in self.unfit:
+            self.waiting.pop(trial.trial_id)
+        placed = choose([trial for trial in firsts if trial is not None], self.pool, paused=paused, kinds_of=kinds_of)
         return None if placed is None else Start(*placed)
+
+    def _first(self, need: Need, paused: frozenset[str], kinds_of: KindsOf) -> PlannedTrial | None:
+        """The first trial of a need that can start now; what fits no device on the way is set aside."""
+        for trial in self.waiting.of_need(need, self._num_slots()):
+            if self.pool.free_slot(trial, paused) is None:
+                return None
+            if (refusal := self._room(trial).refusal) is not None:
+                self.unfit.append((trial, refusal))
+                continue
+            slot = self.pool.free_slot(trial, paused, open_kinds(trial, kinds_of(trial)))
+            if slot is None:  # the kinds that it is held to are in use
+                continue
+            if trial.config.recipe not in self.held_recipes and self.sweep.timed.is_in_time(trial, slot.kind):
+                return trial
+        return None
+
+    def _kinds_of(self, now_seconds: float) -> KindsOf:
+        """The kinds to which a trial is held: those with room for it, and of these the one of its other seeds."""
+        of_seeds = self.one_kind.at(self.pool, now_seconds)
+
+        def kinds_of(trial: PlannedTrial) -> Collection[str] | None:
+            held = [self._room(trial).kinds, self.retries.kinds_of(trial.trial_id), of_seeds(trial)]
+            found: frozenset[str] | None = None
+            for kinds in held:  # the last ones give way where nothing would be left
+                both = kinds if found is None or kinds is None else found & frozenset(kinds)
+                found = frozenset(both) if both else found
+            return found
+
+        return kinds_of
+
+    def _room(self, trial: PlannedTrial) -> Room:
+        return self.memory.of(trial, self.sweep.timed.costs.of(trial))
 
     def _take_more(self, paused: frozenset[str]) -> bool:
         """Ask the search for its next trials, where a slot is free that nothing waits for; whether any came."""

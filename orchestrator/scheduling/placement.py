@@ -23,6 +23,7 @@ class Node:
     kind: str
     cpus: float
     gpus: float
+    device_bytes: int | None = None  # memory of one of its cards, where that is known
     is_labelled: bool = False  # Ray knows the kind as a node label, not only as a resource
     spare: bool = False  # the CPUs of a machine with GPUs: only for trials that ask for a CPU, or for no GPU
 

@@ -51,7 +51,7 @@ class Retries:
         """Whether the trial is to be sent out once more, from its start, on a device with more memory.
 
         Args:
-            larger: the kinds of device that have more and that the trial may use, see `memory_fit.larger_kinds`.
+            larger: the kinds of device that have more and that the trial may use, see `memory/fit.larger_kinds`.
 
         Returns:
             False the second time, and where no device has more: then its row stands.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from orchestrator.errors import UsageError
 from orchestrator.ledger.events import Machine
+from orchestrator.scheduling.memory.fit import card_bytes
 from orchestrator.scheduling.placement import CPU, Node
 from search_spaces.spec.sections.accelerators import spelt_as_ray_does
 
@@ -47,7 +48,16 @@ def read_fleet(text: str) -> list[Machine]:
 
 def nodes_of(machines: Sequence[Machine]) -> list[Node]:
     """As the driver's pool has them."""
-    return [Node(node_id=one.node, kind=one.accelerator, cpus=one.cpus, gpus=one.gpus) for one in machines]
+    return [
+        Node(
+            node_id=one.node,
+            kind=one.accelerator,
+            cpus=one.cpus,
+            gpus=one.gpus,
+            device_bytes=card_bytes(one.accelerator) if one.gpus else None,
+        )
+        for one in machines
+    ]
 
 
 def _machines(kind: str, number: int, cpus: int | None, first: int = 0) -> Iterable[Machine]:

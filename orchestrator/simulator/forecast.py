@@ -11,7 +11,10 @@ from typing import Any
 
 from orchestrator.errors import UsageError
 from orchestrator.ledger.bookkeeper import priced
+from orchestrator.ledger.events import Machine
 from orchestrator.scheduling.admission import byte_limits, refusals
+from orchestrator.scheduling.cost_model import Costs
+from orchestrator.scheduling.memory.room import MemoryRoom
 from orchestrator.scheduling.placement import Pool, unplaceable
 from orchestrator.search import planner
 from orchestrator.search.planner import PlannedTrial
@@ -164,7 +167,7 @@ def _what_runs(setting: Setting) -> tuple[Setting, list[str]]:
         given=tuple(trial for trial in trials.given if trial.trial_id not in lost),
         drawn=tuple(trial for trial in trials.drawn if trial.trial_id not in lost),
     )
-    words = _cannot_run(trials.all, lost)
+    words = _cannot_run(trials.all, lost) + _fits_nowhere(kept.all, machines)
     if not kept.all:
         raise UsageError("; ".join(words) or "no config can keep the limits in bytes: nothing would be trained")
     return dataclasses.replace(setting, trials=kept, machines=machines), words
@@ -177,6 +180,13 @@ def _cannot_run(trials: Sequence[PlannedTrial], lost: Collection[str]) -> list[s
         if one.trial_id in lost
     )
     return [f"{number} of {len(trials)} trials need {need}, which no machine has" for need, number in needs.items()]
+
+
+def _fits_nowhere(trials: Sequence[PlannedTrial], machines: Sequence[Machine]) -> list[str]:
+    """The trials that no device has the memory for; the driver refuses them, and so does a simulated one."""
+    room, costs = MemoryRoom(Pool(nodes_of(machines))), Costs()
+    reasons = [reason for trial in trials if (reason := room.of(trial, costs.of(trial)).refusal) is not None]
+    return [f"{len(reasons)} of {len(trials)} trials fit no device, as one that {max(reasons)}"] if reasons else []
 
 
 def together(setting: Setting, nights: Sequence[NightResult]) -> Forecast:

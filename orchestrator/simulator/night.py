@@ -117,11 +117,23 @@ class Night:
     def _start_all(self) -> bool:
         """Start what can start; whether the night goes on."""
         self._obey_deadline()
-        while (start := self.dispatcher.next(self.now)) is not None:
+        while True:
+            start = self.dispatcher.next(self.now)
+            unfit = self.dispatcher.take_unfit()
+            for trial, _ in unfit:
+                self._ended_as(trial.trial_id, "infeasible")
             if start == "over":
                 return False
-            self._start(start)
-        return True
+            if isinstance(start, Start):
+                self._start(start)
+            elif not unfit:
+                return True
+
+    def _ended_as(self, trial_id: str, status: str) -> None:
+        """A trial has its row, and no more is to be learned from it."""
+        row = {"trial_id": trial_id, "status": status}
+        self.status.already_finished(row)
+        self.search.tell(row)
 
     def _start(self, start: Start) -> None:
         trial, node, kind = start.trial, start.slot.node_id, start.slot.kind
@@ -171,6 +183,8 @@ class Night:
         trial = attempt.trial
         if self.attempts.get(trial.trial_id) is not attempt or attempt.is_frozen:
             return
+        if outcome == "out_of_memory" and self._goes_to_a_larger_device(attempt):
+            return
         row = self._row(attempt, outcome)
         del self.attempts[trial.trial_id]
         self.timed.done[trial.trial_id] = attempt.share(self.now)
@@ -183,6 +197,19 @@ class Night:
         self.dispatcher.recorded(trial, row)
         if outcome == "completed":
             self.first_result_seconds = min(self.first_result_seconds, self.now)
+
+    def _goes_to_a_larger_device(self, attempt: _Attempt) -> bool:
+        """Whether the trial is sent out once more, to where it has room."""
+        trial, slot = attempt.trial, self.dispatcher.pool.held[attempt.trial.trial_id]
+        if not self.dispatcher.goes_to_a_larger_device(trial, slot):
+            return False
+        self.fates[trial.trial_id] = (1.0, "completed")
+        del self.attempts[trial.trial_id]
+        self.dispatcher.ended(trial.trial_id)
+        self.books.stopped(attempt.number, None)
+        self.status.lost(trial.trial_id, died=False)
+        self.dispatcher.send_again(trial)
+        return True
 
     def _row(self, attempt: _Attempt, outcome: str) -> dict[str, Any]:
         """What the driver reads of a row."""
@@ -263,9 +290,7 @@ class Night:
         if self.dispatcher.retries.worker_died(trial_id, attempt.machine.accelerator, self.now):
             self.dispatcher.send_again(attempt.trial)
             return
-        row = {"trial_id": trial_id, "status": "failed"}
-        self.status.already_finished(row)
-        self.search.tell(row)
+        self._ended_as(trial_id, "failed")
 
     def _join(self, machine: Machine) -> None:
         self.machines[machine.node] = machine

@@ -13,6 +13,7 @@ from orchestrator.cluster.ray_start import ACCELERATOR_LABEL, PRICE_LABEL, VERSI
 from orchestrator.errors import UsageError
 from orchestrator.ledger.events import MICRO_USD, Machine
 from orchestrator.ray_backend.session import ray_session
+from orchestrator.scheduling.memory.fit import node_bytes
 from orchestrator.scheduling.placement import CPU, Node
 
 ACCELERATOR_RESOURCE = "accelerator_type:"
@@ -112,7 +113,10 @@ def cluster_nodes(ray_nodes: Iterable[dict[str, Any]]) -> list[Node]:
     nodes = [node_of(entry) for entry in ray_nodes if entry["Alive"] and entry["Resources"].get("CPU")]
     if any(node.kind == CPU for node in nodes):
         return nodes
-    return nodes + [dataclasses.replace(node, kind=CPU, gpus=0.0, is_labelled=False, spare=True) for node in nodes]
+    return nodes + [
+        dataclasses.replace(node, kind=CPU, gpus=0.0, device_bytes=None, is_labelled=False, spare=True)
+        for node in nodes
+    ]
 
 
 def node_of(entry: dict[str, Any]) -> Node:
@@ -121,7 +125,14 @@ def node_of(entry: dict[str, Any]) -> Node:
     gpus = float(resources.get("GPU", 0))
     kind = (label or _kind_by_resource(resources)) if gpus else CPU
     is_labelled = bool(gpus and label)
-    return Node(node_id=entry["NodeID"], kind=kind, cpus=float(resources["CPU"]), gpus=gpus, is_labelled=is_labelled)
+    return Node(
+        node_id=entry["NodeID"],
+        kind=kind,
+        cpus=float(resources["CPU"]),
+        gpus=gpus,
+        device_bytes=node_bytes(kind, entry.get("Labels") or {}, resources) if gpus else None,
+        is_labelled=is_labelled,
+    )
 
 
 def machines_of(ray_nodes: Iterable[dict[str, Any]]) -> list[Machine]:

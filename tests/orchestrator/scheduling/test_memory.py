@@ -9,8 +9,8 @@ from tiny import STUDY, tiny_config
 
 from orchestrator.cluster.ray_start import MEMORY_LABEL
 from orchestrator.estimates.speeds import CARDS
-from orchestrator.scheduling import memory_fit
-from orchestrator.scheduling.memory_fit import (
+from orchestrator.scheduling.memory import fit as memory_fit
+from orchestrator.scheduling.memory.fit import (
     CARD_CONTEXT_BYTES,
     USABLE_SHARE,
     Place,
@@ -21,7 +21,7 @@ from orchestrator.scheduling.memory_fit import (
     needed_bytes,
     node_bytes,
 )
-from orchestrator.scheduling.memory_model import MemoryModel, peak_memory_bytes
+from orchestrator.scheduling.memory.model import MemoryModel, peak_memory_bytes
 
 SMALL = tiny_config()
 LARGE = tiny_config(

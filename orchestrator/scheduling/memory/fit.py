@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from orchestrator.cluster.ray_start import MEMORY_LABEL
 from orchestrator.estimates.speeds import CARDS
-from orchestrator.scheduling.memory_model import MemoryModel
+from orchestrator.scheduling.memory.model import MemoryModel
 from orchestrator.scheduling.placement import CPU
 from trainer.config.trial import TrialConfig
 

@@ -29,18 +29,20 @@ class MemoryModel:
     def __init__(self) -> None:
         self._seen: dict[str, LogRatio] = {}
 
-    def ended(self, row: Mapping[str, Any], config: TrialConfig) -> None:
-        """Learn from a trial's row. One that ran out of memory needs more than it had: it counts where that is more
-        than was expected of it.
+    def ended(self, row: Mapping[str, Any], config: TrialConfig) -> bool:
+        """Learn from a trial's row; whether it taught something. One that ran out of memory needs more than it had: it
+        counts where that is more than was expected of it.
         """
         measured, kind = row.get("peak_memory_bytes"), row.get("accelerator")
         if not measured or not kind:
-            return
+            return False
         value = math.log(measured / peak_memory_bytes(config, kind))
         seen, doubt = self._seen.get(kind, _NOTHING), DOUBTS[kind != CPU]
         is_bound = row["status"] == "out_of_memory" and value > seen.posterior(doubt).mean
-        if row["status"] in TEACHES or is_bound:
-            self._seen[kind] = seen.with_one(value, doubt)
+        if row["status"] not in TEACHES and not is_bound:
+            return False
+        self._seen[kind] = seen.with_one(value, doubt)
+        return True
 
     def expected(self, config: TrialConfig, kind: str) -> int:
         """Bytes that 19 in 20 such trials do not exceed on this accelerator."""

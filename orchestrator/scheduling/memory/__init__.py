@@ -1,0 +1,1 @@
+"""How much memory trials take of a device, and where they have room."""
