@@ -18,7 +18,7 @@ from orchestrator.estimates.speeds import MEASURED_CPU, Speed
 
 SECONDS_OF_EACH = 0.05
 # What numpy does in a second on that core: products, bytes in the cache, bytes of new memory, operations.
-NUMPY_THERE: Mapping[str, float] = {"products": 1.24e11, "cached": 1.37e11, "fresh": 4.05e10, "operations": 3.7e6}
+NUMPY_THERE: Mapping[str, float] = {"products": 1.25e11, "cached": 1.65e11, "fresh": 4.1e10, "operations": 3.7e6}
 CPU_INFO = Path("/proc/cpuinfo")
 # Of float32's rate, bfloat16's without units for it, where it is taken by rounding. Not measured.
 ROUNDED_BF16_SHARE = 0.5

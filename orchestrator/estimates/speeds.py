@@ -56,9 +56,9 @@ class Speed:
 
 # One core of an AMD EPYC (family 26) that does nothing else; see docs/night.md. Other processors: `cpu_speed.py`.
 MEASURED_CPU = Speed(
-    fp32_flops=176e9,
-    bf16_flops=176e9,
-    bytes_per_second=12.5e9,
+    fp32_flops=180e9,
+    bf16_flops=180e9,
+    bytes_per_second=12e9,
     large_bytes_per_second=4.3e9,
     seconds_per_launch=4.2e-6,
     doubt=Doubt(sigma=0.3, scatter=0.12),

@@ -23,8 +23,8 @@ def plan(config: TrialSettings) -> Recipe:
 def frozen_names(config: TrialSettings) -> tuple[str, ...]:
     """The weights that `freeze` names, in stored order."""
     freeze = config.freeze or FreezeConfig()
-    layers = sorted(freeze.layer_set(config.model.num_layers))
-    return tuple(f"blocks.{layer}.{matrix}" for layer in layers for matrix in config.frozen_matrices)
+    layers, matrices = sorted(freeze.layer_set(config.model.num_layers)), config.frozen_matrices
+    return tuple(f"blocks.{layer}.{matrix}" for layer in layers for matrix in matrices)
 
 
 def baseline(config: TrialSettings) -> Recipe:
