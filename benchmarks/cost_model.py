@@ -28,11 +28,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from orchestrator.scheduling.memory_model import peak_memory_bytes
+
 from orchestrator.estimates import memory
 from orchestrator.estimates.cpu_speed import measured_cpu
 from orchestrator.estimates.speeds import MEASURED_CPU
 from orchestrator.scheduling.cost_model import training_cost
-from orchestrator.scheduling.memory_model import peak_memory_bytes
 from trainer.config.trial import TrialConfig
 from trainer.recipes.variants import RECIPES, plan
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
+from orchestrator.estimates.cpu_speed import measured_cpu
 from orchestrator.ledger.bookkeeper import Bookkeeper
 from orchestrator.ledger.events import LedgerLog
 from orchestrator.ledger.extensions import Extensions
 from orchestrator.ledger.tables import write_tables
 from orchestrator.ledger.timed_budget import TimedBudget
+from orchestrator.scheduling.durations import Durations
 from orchestrator.store.run_folder import RunFolder
 from search_spaces.spec.sweep_spec import SweepSpec
 
@@ -20,4 +22,6 @@ def open_account(folder: RunFolder, spec: SweepSpec) -> tuple[Bookkeeper, TimedB
         UsageError: if a file of it is damaged.
     """
     books = Bookkeeper(LedgerLog(folder.ledger_file), spec.prices, partial(write_tables, folder, spec.name))
-    return books, TimedBudget(spec.budget, Extensions(folder.extensions_file).extended, books)
+    timed = TimedBudget(spec.budget, Extensions(folder.extensions_file).extended, books)
+    timed.durations = Durations(measured_cpu())
+    return books, timed

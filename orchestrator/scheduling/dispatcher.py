@@ -72,7 +72,7 @@ class Dispatcher:
         self.unfit: list[tuple[PlannedTrial, str]] = []  # taken from what waits: no device has the memory, and why
         self.waiting = Waiting(waiting, self._work_of)
         self.running: dict[str, PlannedTrial] = {}
-        self._counted: tuple[tuple[Node, ...], int] | None = None
+        self._of_nodes: tuple[tuple[Node, ...], int, bool] | None = None
         self.held_recipes: set[str] = set()  # by the circuit breaker
         # what the trials of the search may need, once each
         self.needs = list({need_of(one): one for one in sweep.examples}.values())
@@ -130,7 +130,7 @@ class Dispatcher:
 
     def _first(self, need: Need, paused: frozenset[str], kinds_of: KindsOf) -> PlannedTrial | None:
         """The first trial of a need that can start now; what fits no device on the way is set aside."""
-        for trial in self.waiting.of_need(need, self._num_slots()):
+        for trial in self.waiting.of_need(need, self._num_slots):
             if self.pool.free_slot(trial, paused) is None:
                 return None
             if (refusal := self._room(trial).refusal) is not None:
@@ -181,7 +181,7 @@ class Dispatcher:
         None: no matter which kind, as all trials of the search can run on the same ones.
         """
         free, used_up = self.pool.free_kinds(self.needs, paused), self.sweep.search.used_up
-        if len({self.pool.kinds_for(need) for need in self.needs}) <= 1:
+        if self._run_alike:
             return None if free and self._may_ask else frozenset()
         is_idle = not self.running and next(self._candidates(), None) is None
         if free and free <= set(used_up) and is_idle:
@@ -235,11 +235,23 @@ class Dispatcher:
         self.sweep.status.stop(f"no node is left for {len(lost)} trials that need {kinds}{why}", kind="fault")
         return True
 
+    @property
     def _num_slots(self) -> int:
-        """How many trials the nodes can hold, counted once for each set of nodes."""
-        if self._counted is None or self._counted[0] is not self.pool.nodes:
-            self._counted = self.pool.nodes, self.pool.num_slots(self.needs)
-        return self._counted[1]
+        """How many trials the nodes can hold."""
+        return self._facts[1]
+
+    @property
+    def _run_alike(self) -> bool:
+        """Whether all trials of the search can run on the same kinds of device."""
+        return self._facts[2]
+
+    @property
+    def _facts(self) -> tuple[tuple[Node, ...], int, bool]:
+        """Counted once for each set of nodes."""
+        if self._of_nodes is None or self._of_nodes[0] is not self.pool.nodes:
+            run_alike = len({self.pool.kinds_for(need) for need in self.needs}) <= 1
+            self._of_nodes = self.pool.nodes, self.pool.num_slots(self.needs), run_alike
+        return self._of_nodes
 
     def _work_of(self, trial: PlannedTrial) -> float:
         cost = self.sweep.status.time_left.costs.get(trial.trial_id)
