@@ -19,7 +19,7 @@ from orchestrator.dataset_check import check_data, check_text_to_confirm
 from orchestrator.early_stopping.stop_log import StopLog
 from orchestrator.errors import UsageError
 from orchestrator.ledger.account import open_account
-from orchestrator.ledger.on_finish import end_of, finish
+from orchestrator.ledger.on_finish import end_so_far, finish
 from orchestrator.plan_table import varied_settings
 from orchestrator.progress import summary
 from orchestrator.progress.display import Display
@@ -156,8 +156,7 @@ def _run_to_its_end(run: RunContext, backlog: Backlog, address: str | None) -> i
     end: End | None = "failed"  # if a machine is at fault
     try:
         code = _run_backlog(run, backlog, address)
-        reached = run.timed.reached
-        end = end_of(run.status, None if reached is None else reached.limit)
+        end = end_so_far(run)
         return code
     except (UsageError, KeyboardInterrupt):
         end = None

@@ -28,6 +28,12 @@ def end_of(status: SweepStatus, limit: str | None) -> End | None:
     return "failed"
 
 
+def end_so_far(run: RunContext) -> End | None:
+    """How a run has ended, when its driver has come to the end of its work; None if its user ended it."""
+    reached = run.timed.reached
+    return end_of(run.status, None if reached is None else reached.limit)
+
+
 def finish(run: RunContext, end: End | None) -> None:
     """Run the command if this end is one that it is for, and it has not run since a driver was last at work."""
     config, ledger = run.spec.on_finish, run.books.ledger

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from ray.tune.trainable.function_trainable import wrap_function
 from orchestrator import worker
 from orchestrator.errors import MachineError, UsageError
 from orchestrator.interrupts import on_interrupt
-from orchestrator.ledger.on_finish import finish
+from orchestrator.ledger.on_finish import end_so_far, finish
 from orchestrator.progress.display import Display
 from orchestrator.ray_backend.control import BoardActor, WorkerEnd, end_trial_on_sigterm
 from orchestrator.ray_backend.deaths import ErrorScheduler, survive_want_of_memory
@@ -32,6 +32,7 @@ from orchestrator.ray_backend.head_watch import (
 )
 from orchestrator.ray_backend.late_reports import sending_the_newest
 from orchestrator.ray_backend.nodes.cluster_status import cluster_nodes, machines_of
+from orchestrator.ray_backend.nodes.driver_signs import DriverSigns, saying_at_work
 from orchestrator.ray_backend.nodes.node_health import knows_node
 from orchestrator.ray_backend.nodes.preflight import check_nodes, check_placement
 from orchestrator.ray_backend.reaper import reaper
@@ -62,7 +63,12 @@ def drive(
     """
     folder = run.folder
     run.display.note("connecting to " + (address or "a Ray of its own on this machine"))
-    with reaper() if address is None else nullcontext(), ray_session(address), clean_tune_folder(folder):
+    with (
+        reaper() if address is None else nullcontext(),
+        ray_session(address),
+        _at_work(run) if address is not None else nullcontext(),
+        clean_tune_folder(folder),
+    ):
         pool = Pool(cluster_nodes(ray.nodes()))
         _require_prices(run)
         needs = [*waiting, *(run.examples if run.search.end is None else ())]
@@ -104,6 +110,12 @@ def _account(run: RunContext) -> Iterator[None]:
         )
     yield
     run.books.end()
+
+
+def _at_work(run: RunContext) -> AbstractContextManager[None]:
+    """Let machines that end themselves know that there is work, and how it ended."""
+    signs = DriverSigns(ray.get_runtime_context().gcs_address, run.folder.root)
+    return saying_at_work(signs, lambda: end_so_far(run))
 
 
 def _require_prices(run: RunContext) -> None:
