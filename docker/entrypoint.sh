@@ -42,6 +42,12 @@ if [ "$is_node" = 1 ]; then
     fail "/cache has $free_mb MB free, and data and scratch folders take more; mount a larger volume there"
 fi
 
+if [ -n "${FROSTLINE_STOP_COMMAND:-}${FROSTLINE_MAX_HOURS:-}" ]; then
+  case "${FROSTLINE_RESTART:-}" in
+    always | unless-stopped) fail "it would end itself and be started again (restart: $FROSTLINE_RESTART); set RESTART=on-failure" ;;
+  esac
+fi
+
 if [ "$(least_driver)" -gt 0 ]; then
   if command -v nvidia-smi >/dev/null 2>&1; then
     driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader | head -n 1)

@@ -34,6 +34,37 @@ FirstPort = Annotated[
     int, typer.Option("--first-port", min=1024, max=65_000, help="of this node's own ports; see docs/cluster.md")
 ]
 Drain = Annotated[int, typer.Option("--drain-seconds", min=0, help="that running trials get when the node is ended")]
+StopCommand = Annotated[
+    str | None,
+    typer.Option(
+        "--stop-command",
+        envvar="FROSTLINE_STOP_COMMAND",
+        help="ends this machine when nobody needs it any more; run once, without a shell",
+        show_default="it stays",
+    ),
+]
+MaxHours = Annotated[
+    float | None,
+    typer.Option(
+        "--max-hours",
+        envvar="FROSTLINE_MAX_HOURS",
+        min=0.001,
+        max=10_000,
+        help="the longest life of this machine; without --stop-command it then leaves the cluster",
+        show_default="no limit",
+    ),
+]
+LostMinutes = Annotated[
+    float | None,
+    typer.Option(
+        "--lost-minutes",
+        envvar="FROSTLINE_LOST_MINUTES",
+        min=0.1,
+        max=10_000,
+        help="without head or driver, after which --stop-command is run",
+        show_default="10",
+    ),
+]
 Shm = Annotated[int, typer.Option("--object-store-bytes", min=75 * 2**20, help="shared memory that Ray takes")]
 
 group = typer.Typer(
@@ -83,7 +114,12 @@ def head(
     _become(head_command(options, port), token_file, drain_seconds)
 
 
-@group.command("join", no_args_is_help=True, epilog="Example: `frostline cluster join 10.0.0.1 --token-file token`")
+@group.command(
+    "join",
+    no_args_is_help=True,
+    epilog="Examples:\n\n- `frostline cluster join 10.0.0.1 --token-file token`\n\n- `frostline cluster join 10.0.0.1 "
+    "--token-file token --usd-per-hour 0.44 --stop-command 'runpodctl remove pod $RUNPOD_POD_ID' --max-hours 10`",
+)
 def join(
     head: Annotated[str, typer.Argument(metavar="HEAD[:PORT]", help="address of the head")],
     token_file: TokenFile = Path("token"),
@@ -95,18 +131,35 @@ def join(
     first_port: FirstPort = 6380,
     drain_seconds: Drain = 30,
     object_store_bytes: Shm = 128 * 2**20,
+    stop_command: StopCommand = None,
+    max_hours: MaxHours = None,
+    lost_minutes: LostMinutes = None,
 ) -> None:
-    """Join a cluster as a worker, and stay until it is ended: a running sweep uses the machine at once."""
+    """Join a cluster as a worker, and stay until it is ended: a running sweep uses the machine at once.
+
+    With --stop-command the machine ends itself: when the sweep is over, when its head or its driver is lost, and after
+    --max-hours. Exit code 0: it has ended itself; 3: the command failed; else that of Ray.
+    """
     from orchestrator.cluster import address as addresses
+    from orchestrator.cluster.dead_man_switch.switch import supervise, switch_of
     from orchestrator.cluster.ray_start import join_command
 
+    switch = switch_of(stop_command, max_hours, lost_minutes)
     host, port = addresses.head_address(head)
     addresses.require_answer(host, port)
     address = own_address or addresses.own_address(host)
     options = _options(address, cpus, gpus, accelerator, usd_per_hour)
     options = dataclasses.replace(options, first_port=first_port, object_store_bytes=object_store_bytes)
+    options = dataclasses.replace(options, stops_itself=switch.stops if switch else None)
     typer.echo(f"joining {host}:{port} as {address}")
-    _become(join_command(options, f"{host}:{port}"), token_file, drain_seconds)
+    command = join_command(options, f"{host}:{port}")
+    if switch is None:
+        _become(command, token_file, drain_seconds)
+    else:
+        set_environment(token_file, drain_seconds)
+        typer.echo(f"this node {switch.stops.words()}")
+        where = {"head": (host, port), "node": (address, first_port)}
+        raise typer.Exit(supervise(switch, command, **where, drain_seconds=drain_seconds, say=typer.echo))
 
 
 @group.command("status", no_args_is_help=True, epilog="Example: `frostline cluster status 10.0.0.1 --token-file token`")

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from orchestrator.cluster.dead_man_switch.label import STOPS_ITSELF_LABEL, StopsItself, label_value
+
 HEAD_PORT = 6379
 FIRST_PORT = 6380  # of a node's own ports
 NUM_WORKER_PORTS = 200  # one for each worker process that Ray keeps
@@ -58,6 +60,7 @@ class NodeOptions:
         device_memory_bytes: of the smallest of its GPUs; None: it has none, or does not say.
         first_port: of its own ports; a second node on one machine needs others.
         object_store_bytes: shared memory for Ray's objects.
+        stops_itself: by what its machine ends itself; None: it does not.
     """
 
     address: str
@@ -69,6 +72,7 @@ class NodeOptions:
     device_memory_bytes: int | None = None
     first_port: int = FIRST_PORT
     object_store_bytes: int = OBJECT_STORE_BYTES
+    stops_itself: StopsItself | None = None
 
 
 def head_command(options: NodeOptions, port: int = HEAD_PORT) -> list[str]:
@@ -104,6 +108,8 @@ def labels(options: NodeOptions) -> dict[str, str]:
         found[PRICE_LABEL] = f"{options.usd_per_hour:g}"
     if options.device_memory_bytes is not None:
         found[MEMORY_LABEL] = f"{options.device_memory_bytes / 1e9:.1f}"
+    if options.stops_itself is not None:
+        found[STOPS_ITSELF_LABEL] = label_value(options.stops_itself)
     return found
 
 
