@@ -111,7 +111,7 @@ def _check_cluster(
 
 def _print(checked: Sequence[Checked], other_faults: Sequence[str]) -> None:
     """The table, then a line for each finding: faults in red, warnings in yellow, where this is a terminal."""
-    from orchestrator.cluster.node_table import HEADERS, cells, conclusion, narrow_tables, plain_table
+    from orchestrator.cluster.node_table import HEADERS, cells, conclusion, cost_of, narrow_tables, plain_table
     from trainer.versions import own_versions
 
     rows = [HEADERS, *(cells(one, own_versions()) for one in checked)]
@@ -124,4 +124,6 @@ def _print(checked: Sequence[Checked], other_faults: Sequence[str]) -> None:
         typer.secho(f"fault: {line}", fg=typer.colors.RED)
     for line in (line for one in checked for line in one.warnings):
         typer.secho(f"warning: {line}", fg=typer.colors.YELLOW)
+    for line in cost_of(checked):
+        typer.echo(line)
     typer.echo(conclusion(checked, len(other_faults)))

@@ -7,6 +7,8 @@ import enum
 from collections.abc import Mapping
 from pathlib import Path
 
+from orchestrator.cluster.dead_man_switch.label import StopsItself
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Member:
@@ -17,6 +19,8 @@ class Member:
         kind: of its accelerator, or CPU; None if it runs no trials.
         gpus: by Ray's account.
         object_store_bytes: of shared memory that Ray takes there.
+        usd_per_hour: its price; None: unknown.
+        stops_itself: by what its machine ends itself; None: it does not.
     """
 
     name: str
@@ -26,6 +30,8 @@ class Member:
     is_head: bool = False
     gpus: float = 0.0
     object_store_bytes: int = 0
+    usd_per_hour: float | None = None
+    stops_itself: StopsItself | None = None
 
     @property
     def label(self) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orchestrator.cluster.dead_man_switch.label import PaidNode, cost_lines, in_a_word
 from orchestrator.cluster.diagnosis import MB, Finding
 from orchestrator.cluster.node_facts import Answer, Member, NodeFacts, Silence
 from trainer.data.progress_meter import human_bytes
@@ -14,7 +15,7 @@ from trainer.versions import differences
 GB = 1_000_000_000
 HEADERS = (
     *("node", "host", "kind", "reached", "frostline", "torch", "Python", "device", "GPU driver", "torch works"),
-    *("memory free", "/dev/shm", "cache free", "clock", "run files", "data", "to driver"),
+    *("memory free", "/dev/shm", "cache free", "clock", "run files", "data", "to driver", "ends itself"),
 )
 NOTHING = "–"
 
@@ -49,7 +50,7 @@ def cells(checked: Checked, ours: Mapping[str, str]) -> tuple[str, ...]:
     member, facts = checked.member, checked.answer
     about = (member.name + (" (head)" if member.is_head else ""), member.host, member.kind or NOTHING)
     if isinstance(facts, Silence):
-        return (*about, "no", *[NOTHING] * (len(HEADERS) - len(about) - 1))
+        return (*about, "no", *[NOTHING] * (len(HEADERS) - len(about) - 2), _end(member))
     versions = (_version(package, facts.versions, ours) for package in ("frostline", "torch", "python"))
     return (
         *(*about, "yes", *versions),
@@ -57,6 +58,7 @@ def cells(checked: Checked, ours: Mapping[str, str]) -> tuple[str, ...]:
         NOTHING if facts.shm_bytes is None else f"{facts.shm_bytes / 2**20:,.0f} MB",
         NOTHING if member.kind is None else _cache(facts),
         *(_clock(facts), _store(facts), _data(facts), _rate(facts)),
+        _end(member),
     )
 
 
@@ -114,6 +116,16 @@ def _device(facts: NodeFacts) -> tuple[str, str, str]:
         return facts.torch.device or NOTHING, facts.gpu_driver or NOTHING, "no"
     how = "in use" if facts.torch.num_cuda is None else "on CUDA" if facts.torch.num_cuda else "on CPU"
     return facts.torch.device, facts.gpu_driver or NOTHING, how
+
+
+def _end(member: Member) -> str:
+    return NOTHING if member.is_driver else in_a_word(member.stops_itself)
+
+
+def cost_of(nodes: Sequence[Checked]) -> list[str]:
+    """What the machines of a cluster cost an hour, and until when."""
+    members = [one.member for one in nodes if not one.member.is_driver]
+    return cost_lines(PaidNode(host=one.host, usd_per_hour=one.usd_per_hour, stops=one.stops_itself) for one in members)
 
 
 def _clock(facts: NodeFacts) -> str:

@@ -17,8 +17,10 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.trainable.function_trainable import wrap_function
 
 from orchestrator import worker
+from orchestrator.cluster.dead_man_switch.label import PaidNode, cost_lines
 from orchestrator.errors import MachineError, UsageError
 from orchestrator.interrupts import on_interrupt
+from orchestrator.ledger.events import MICRO_USD
 from orchestrator.ledger.on_finish import end_so_far, finish
 from orchestrator.progress.display import Display
 from orchestrator.ray_backend.control import BoardActor, WorkerEnd, end_trial_on_sigterm
@@ -31,7 +33,7 @@ from orchestrator.ray_backend.head_watch import (
     HeadWatch,
 )
 from orchestrator.ray_backend.late_reports import sending_the_newest
-from orchestrator.ray_backend.nodes.cluster_status import cluster_nodes, machines_of
+from orchestrator.ray_backend.nodes.cluster_status import cluster_nodes, living_nodes, machines_of
 from orchestrator.ray_backend.nodes.driver_signs import DriverSigns, saying_at_work
 from orchestrator.ray_backend.nodes.node_health import knows_node
 from orchestrator.ray_backend.nodes.preflight import check_nodes, check_placement
@@ -104,12 +106,21 @@ def _account(run: RunContext) -> Iterator[None]:
     """Keep the account of what the machines cost while this driver is at work."""
     run.books.begin(lambda trial_id: run.folder.trial(trial_id).checkpoint_seconds())
     run.books.saw(machines_of(ray.nodes()))
-    if rate := run.books.usd_per_hour:
-        run.display.note(
-            f"the machines cost {rate:g} USD/hour until somebody stops them: frostline stops none by itself"
-        )
+    for line in cost_lines(_paid_nodes(run)):
+        run.display.note(line)
     yield
     run.books.end()
+
+
+def _paid_nodes(run: RunContext) -> list[PaidNode]:
+    """What each machine costs, and by what it ends itself."""
+    stops = {node.node_id: node.stops_itself for node in living_nodes()}
+    machines = [run.books.priced(machine) for machine in machines_of(ray.nodes())]
+    prices = [None if one.micro_usd_per_hour is None else one.micro_usd_per_hour / MICRO_USD for one in machines]
+    return [
+        PaidNode(host=machine.host, usd_per_hour=price, stops=stops.get(machine.node))
+        for machine, price in zip(machines, prices, strict=True)
+    ]
 
 
 def _at_work(run: RunContext) -> AbstractContextManager[None]:

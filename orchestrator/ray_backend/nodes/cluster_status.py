@@ -8,6 +8,14 @@ from typing import Any
 
 import ray
 
+from orchestrator.cluster.dead_man_switch.label import (
+    STOPS_ITSELF_LABEL,
+    PaidNode,
+    StopsItself,
+    cost_lines,
+    from_label,
+    in_a_word,
+)
 from orchestrator.cluster.node_table import plain_table
 from orchestrator.cluster.ray_start import ACCELERATOR_LABEL, PRICE_LABEL, VERSION_LABEL
 from orchestrator.errors import UsageError
@@ -20,7 +28,7 @@ ACCELERATOR_RESOURCE = "accelerator_type:"
 NODE_LABEL = "ray.io/node-id"
 UNKNOWN_GPU = "GPU"  # a card whose name Ray does not know; trials that run anywhere may use it
 HEAD_LABEL = "node:__internal_head__"
-HEADERS = ("node", "host", "address", "kind", "CPUs in use", "GPUs in use", "frostline", "USD/hour")
+HEADERS = ("node", "host", "address", "kind", "CPUs in use", "GPUs in use", "frostline", "USD/hour", "ends itself")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,6 +47,7 @@ class NodeStatus:
     object_store_bytes: int
     version: str | None
     usd_per_hour: float | None
+    stops_itself: StopsItself | None = None
 
     def cells(self) -> tuple[str, ...]:
         """One row under HEADERS."""
@@ -51,6 +60,7 @@ class NodeStatus:
             f"{self.gpus_in_use:g} of {self.gpus:g}",
             self.version or "unknown",
             "unknown" if self.usd_per_hour is None else f"{self.usd_per_hour:g}",
+            in_a_word(self.stops_itself),
         )
 
 
@@ -102,6 +112,7 @@ def status_of(entry: Mapping[str, Any], free: Mapping[str, float]) -> NodeStatus
         object_store_bytes=int(resources.get("object_store_memory", 0)),
         version=labels.get(VERSION_LABEL),
         usd_per_hour=_price(labels.get(PRICE_LABEL)),
+        stops_itself=from_label(labels.get(STOPS_ITSELF_LABEL)),
     )
 
 
@@ -152,13 +163,19 @@ def machines_of(ray_nodes: Iterable[dict[str, Any]]) -> list[Machine]:
 
 
 def text_of(nodes: Iterable[NodeStatus]) -> list[str]:
-    """A table, and what the cluster costs an hour as far as that is known."""
+    """A table, what the cluster costs an hour as far as that is known, and which of it ends by itself."""
     nodes = list(nodes)
     lines = plain_table([HEADERS, *(node.cells() for node in nodes)])
     prices = [node.usd_per_hour for node in nodes]
     unknown = prices.count(None)
     cost = f"{sum(price for price in prices if price is not None):g} USD/hour"
-    return [*lines, f"{len(nodes)} nodes, {cost}" + (f" and {unknown} of unknown price" if unknown else "")]
+    total = f"{len(nodes)} nodes, {cost}" + (f" and {unknown} of unknown price" if unknown else "")
+    return [*lines, *cost_lines(map(paid, nodes)), total]
+
+
+def paid(node: NodeStatus) -> PaidNode:
+    """What a node says of its price and its end."""
+    return PaidNode(host=node.host, usd_per_hour=node.usd_per_hour, stops=node.stops_itself)
 
 
 def _price(label: str | None) -> float | None:

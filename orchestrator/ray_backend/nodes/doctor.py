@@ -62,6 +62,8 @@ def _member(node: NodeStatus) -> Member:
         is_head=node.is_head,
         gpus=node.gpus,
         object_store_bytes=node.object_store_bytes,
+        usd_per_hour=node.usd_per_hour,
+        stops_itself=node.stops_itself,
     )
 
 

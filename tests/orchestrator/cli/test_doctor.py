@@ -11,9 +11,10 @@ from s3_server import BUCKET, s3_server
 from typer.testing import CliRunner, Result
 
 from orchestrator.cli.main import app
+from orchestrator.cluster.dead_man_switch.label import StopsItself
 from orchestrator.cluster.diagnosis import Finding
 from orchestrator.cluster.node_facts import Member, Silence
-from orchestrator.cluster.node_table import HEADERS, Checked, cells, conclusion, narrow_tables
+from orchestrator.cluster.node_table import HEADERS, Checked, cells, conclusion, cost_of, narrow_tables
 from trainer.versions import own_versions
 
 
@@ -80,6 +81,22 @@ def test_a_node_that_is_silent_has_a_row_all_the_same() -> None:
     assert len(cells(silent, own_versions())) == len(HEADERS)
     assert silent.faults == ["b (CPU, head, aa): is frozen"] and silent.as_dict()["reached"] is False
     assert conclusion([silent, silent]) == "not healthy: 2 nodes, 2 faults, no warnings"
+
+
+def test_a_node_that_ends_itself_is_said_with_its_cost() -> None:
+    """A word in the table, a line below it; the driver's own machine is no node."""
+    ends = StopsItself(command="poweroff", lost_minutes=10)
+    members = [Member(name="driver", host="d", is_driver=True)]
+    members += [
+        Member(name="aa", host=host, kind="CPU", usd_per_hour=0.5, stops_itself=by)
+        for host, by in (("b", ends), ("c", None))
+    ]
+    nodes = [Checked(member=one, answer=Silence(reason="x"), findings=()) for one in members]
+    assert [cells(one, own_versions())[-1] for one in nodes] == ["–", "yes", "no"]
+    yes, no = cost_of(nodes)
+    assert yes.startswith("end by themselves (0.5 USD/hour until then): b; each runs poweroff when the sweep is over")
+    assert no == "0.5 USD/hour until somebody stops these machines, which do not end by themselves: c"
+    assert nodes[1].as_dict()["stops_itself"]["command"] == "poweroff"
 
 
 def test_a_version_of_another_kind_is_marked(data_root: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.cluster.address import head_address, own_address, require_answer
+from orchestrator.cluster.dead_man_switch.label import StopsItself
 from orchestrator.cluster.ray_start import (
     FIRST_PORT,
     HEAD_PORT,
@@ -152,6 +153,10 @@ def test_a_status_is_read_from_what_ray_says() -> None:
     assert [(node.is_head, node.kind) for node in nodes] == [(True, None), (False, "A40")]
     assert (nodes[1].cpus_in_use, nodes[1].gpus_in_use, nodes[1].usd_per_hour) == (2.5, 0.5, 0.44)
     assert text_of(nodes)[-1] == "2 nodes, 0.44 USD/hour and 1 of unknown price"
+    assert "2.5 of 4" in text_of(nodes)[2] and "until somebody stops these machines" in text_of(nodes)[3]
     odd = {**worker, "Labels": {"frostline.usd-per-hour": "cheap"}}
     assert status_of(odd, {}).usd_per_hour is None
-    assert len({len(line) for line in text_of(nodes)[:1]}) == 1 and "2.5 of 4" in text_of(nodes)[2]
+    options = dataclasses.replace(OPTIONS, stops_itself=StopsItself(command="poweroff", lost_minutes=5))
+    [ends] = [status_of({**worker, "Labels": labels(options)}, {})]
+    assert ends.stops_itself == options.stops_itself and ends.cells()[-1] == "yes"
+    assert text_of([ends])[2].startswith("end by themselves (0.44 USD/hour until then): w; each runs poweroff when")
