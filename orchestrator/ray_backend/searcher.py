@@ -22,7 +22,7 @@ from orchestrator.ray_backend.bundles import bundle_of
 from orchestrator.ray_backend.control import DriverEnd, end_process
 from orchestrator.ray_backend.deaths import Deaths, memory_kills_of
 from orchestrator.ray_backend.jobs import Jobs
-from orchestrator.ray_backend.nodes.cluster_status import cluster_nodes, machines_of
+from orchestrator.ray_backend.nodes.cluster_status import cluster_nodes, machines_of, staying
 from orchestrator.ray_backend.pausing import Pausing
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.dispatcher import Dispatcher
@@ -208,7 +208,7 @@ class PlanSearcher(Searcher):
         nodes = cluster_nodes(entries)
         if not nodes:
             raise MachineError("Ray died: no node of it is left. The same command goes on where this ended")
-        self.pool.set_nodes(nodes)
+        self.pool.set_nodes(staying(nodes))
         self._read_news()
         self.run.books.saw(machines_of(entries))
         if self.run.spec.budget.usd is not None:

@@ -130,6 +130,12 @@ def cluster_nodes(ray_nodes: Iterable[dict[str, Any]]) -> list[Node]:
     ]
 
 
+def staying(nodes: Iterable[Node]) -> list[Node]:
+    """Without those that are being ended: what is placed there would wait for ever."""
+    drained = ray._private.state.state.get_draining_nodes()
+    return [node for node in nodes if node.node_id not in drained]
+
+
 def node_of(entry: dict[str, Any]) -> Node:
     """A node from its entry of `ray.nodes()`."""
     resources, label = entry["Resources"], (entry.get("Labels") or {}).get(ACCELERATOR_LABEL)

@@ -63,6 +63,7 @@ def searcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlanSearcher:
         "NodeManagerAddress": "a",
     }
     monkeypatch.setattr(searcher_module.ray, "nodes", lambda: [entry])
+    monkeypatch.setattr(searcher_module, "staying", list)
     monkeypatch.setattr(searcher_module, "SECONDS_BETWEEN_LOOKS", 0.0)
     spec, folder = tiny_sweep(tmp_path), RunFolder(tmp_path / "run")
     status = SweepStatus(num_trials=4, objective=("ce", "min"), started_seconds=time.monotonic())

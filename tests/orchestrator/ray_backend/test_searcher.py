@@ -39,10 +39,13 @@ NODE = Node(node_id="n1", kind=CPU, cpus=2, gpus=0)
 
 
 class Cluster:
-    """A cluster whose nodes a test may take away."""
+    """A cluster whose nodes a test may take away, or begin to end."""
 
     def __init__(self) -> None:
-        self.nodes = [NODE]
+        self.nodes, self.drained = [NODE], set[str]()
+
+    def staying(self, nodes: list[Node]) -> list[Node]:
+        return [node for node in nodes if node.node_id not in self.drained]
 
     def entries(self) -> list[dict[str, Any]]:
         same = {"Alive": True, "Labels": {}, "NodeManagerHostname": "host", "NodeManagerAddress": "address"}
@@ -53,6 +56,7 @@ class Cluster:
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     cluster = Cluster()
     monkeypatch.setattr(searcher_module.ray, "nodes", cluster.entries)
+    monkeypatch.setattr(searcher_module, "staying", cluster.staying)
     monkeypatch.setattr(searcher_module, "SECONDS_BETWEEN_LOOKS", 0.0)
     monkeypatch.setattr(searcher_module, "data_problem", lambda job: None)  # there are no data here
     monkeypatch.setattr(retries, "SECONDS_TO_PAUSE", 0.0)
@@ -150,6 +154,20 @@ def test_a_lost_node_ends_the_sweep_aloud_once_nothing_else_can_run(searcher: Pl
     searcher.on_trial_complete("t0", error=True)
     assert searcher.suggest("t2") == Searcher.FINISHED
     assert searcher.run.status.stop_reason == "no node is left for 4 trials that need CPU"
+
+
+def test_a_node_that_is_being_ended_gets_no_more_trials(searcher: PlanSearcher, cluster: Cluster) -> None:
+    """Its trial may end in peace, and waits for another node; without one the sweep ends aloud."""
+    job = ask(searcher, "t0")
+    cluster.drained = {"n1"}
+    assert searcher.suggest("t1") is None
+    leave_state(searcher, job, "interrupted")
+    cluster.nodes.append(Node(node_id="n2", kind=CPU, cpus=1, gpus=0))
+    searcher.on_trial_complete("t0", error=True)
+    assert ask(searcher, "t2").trial_id == job.trial_id and searcher.pool.held["t2"].node_id == "n2"
+    searcher.on_trial_complete("t2", error=True)
+    cluster.drained = {"n1", "n2"}
+    assert searcher.suggest("t3") == Searcher.FINISHED and "no node is left" in str(searcher.run.status.stop_reason)
 
 
 def test_a_kind_on_which_a_worker_died_is_paused(searcher: PlanSearcher, monkeypatch: pytest.MonkeyPatch) -> None:
