@@ -35,7 +35,12 @@ class Cluster:
         self.folder, self.port, self.nodes = folder, free_port(), list[subprocess.Popen[bytes]]()
         self.token = folder / "token"
         self.token.write_text(subprocess.run(command("cluster", "token"), capture_output=True, text=True).stdout)
-        self._start("head", "--port", str(self.port), "--first-port", "21000", "--drain-seconds", "5")
+        self.nodes.append(self.start_head())
+
+    def start_head(self, *, before: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+        """The head, or another one in its place."""
+        arguments = ("--port", str(self.port), "--first-port", "21000", "--drain-seconds", "5")
+        return self._start("head", *arguments, before=before)
 
     @property
     def address(self) -> str:
@@ -48,7 +53,8 @@ class Cluster:
         ports = str(21_000 + 300 * len(self.nodes))
         before = ("unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "-") if mount else ()
         arguments = ("join", self.address, "--first-port", ports, "--drain-seconds", "5", *options)
-        return self._start(*arguments, before=before, environment=environment)
+        self.nodes.append(self._start(*arguments, before=before, environment=environment))
+        return self.nodes[-1]
 
     def _start(
         self, verb: str, *options: str, before: tuple[str, ...] = (), environment: Mapping[str, str] | None = None
@@ -56,9 +62,7 @@ class Cluster:
         arguments = [*before, *command("cluster", verb, *options, "--token-file", str(self.token))]
         settings = {**os.environ, **(environment or {})}
         with (self.folder / f"{verb}{len(self.nodes)}.log").open("wb") as log:
-            process = subprocess.Popen(arguments, stdout=log, stderr=log, start_new_session=True, env=settings)
-        self.nodes.append(process)
-        return process
+            return subprocess.Popen(arguments, stdout=log, stderr=log, start_new_session=True, env=settings)
 
     def status(self) -> list[dict[str, Any]]:
         arguments = command("cluster", "status", self.address, "--token-file", str(self.token), "--json")
