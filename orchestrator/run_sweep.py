@@ -34,6 +34,7 @@ from orchestrator.search import planner
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.search.search import PlannedSearch, Search
 from orchestrator.search_record.resume import adaptive_search, num_trials
+from orchestrator.simulator.forecast_log import end_forecast
 from orchestrator.store.dataset_copy import is_data_source
 from orchestrator.store.keeper import keep_all, keep_artifacts
 from orchestrator.store.recorder import Recorder, rows_of_open_states
@@ -195,6 +196,7 @@ def _run_backlog(run: RunContext, backlog: Backlog, address: str | None) -> int:
 
         with _early_stopping(run, backlog) as run:
             drive(run, backlog.admitted, address=address, on_ready=begin)
+        end_forecast(run)
     else:
         begin()
     keep_artifacts(run, run.removed)  # the search may have learned only now that nothing is to come

@@ -47,8 +47,11 @@ from orchestrator.ray_backend.session import (
 )
 from orchestrator.repeating import repeating
 from orchestrator.run_context import RunContext
+from orchestrator.scheduling.dispatcher import SECONDS_FOR_NODES_TO_JOIN, Dispatcher
 from orchestrator.scheduling.placement import Pool
 from orchestrator.search.planner import PlannedTrial
+from orchestrator.simulator.forecast_log import begin_forecast
+from orchestrator.simulator.forecast_text import one_line
 from orchestrator.worker import Job, run_job
 
 
@@ -79,11 +82,14 @@ def drive(
             check_nodes(pool, needs, run)
         on_ready()
         folder.add_session(session_facts(pool, address))
+        _forecast(run, waiting)
         # pending trials beyond the slots would only bind early; fewer would leave slots empty
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, pool.num_slots(needs)))
         control = BoardActor()
         files = None if address is None else start_file_server(folder.root, run.data_root, run.data_sha256)
-        searcher = PlanSearcher(run, waiting, pool, control)
+        patience_seconds = 0.0 if address is None else SECONDS_FOR_NODES_TO_JOIN
+        dispatcher = Dispatcher(run, pool, waiting, patience_seconds, run.display.note)
+        searcher = PlanSearcher(run, dispatcher, control)
         tuner = _tuner(searcher, run, _trainable(control.handle, files))
         survive_want_of_memory()
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it would print, the display prints
@@ -99,6 +105,17 @@ def drive(
             repeating(watch.look, SECONDS_BETWEEN_LOOKS),
         ):
             tuner.fit()
+
+
+def _forecast(run: RunContext, waiting: Sequence[PlannedTrial]) -> None:
+    """Say what this call is expected to bring; without that, nothing is held up."""
+    try:
+        found = begin_forecast(run, waiting, machines_of(ray.nodes()))
+    except (UsageError, OSError) as error:
+        run.display.note(f"no forecast: {error}")
+        return
+    if found is not None:
+        run.display.note(one_line(found))
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import json
 import math
 import platform
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -26,7 +25,7 @@ from orchestrator.ray_backend.nodes.cluster_status import cluster_nodes, machine
 from orchestrator.ray_backend.pausing import Pausing
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.dispatcher import Dispatcher
-from orchestrator.scheduling.placement import Pool, Slot
+from orchestrator.scheduling.placement import Slot
 from orchestrator.scheduling.retries import MAX_DEATHS, MAX_HANGS
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.store.keeper import keep_after
@@ -48,10 +47,9 @@ class PlanSearcher(Searcher):
     trial folders.
     """
 
-    def __init__(self, run: RunContext, waiting: Sequence[PlannedTrial], pool: Pool, control: DriverEnd) -> None:
+    def __init__(self, run: RunContext, dispatcher: Dispatcher, control: DriverEnd) -> None:
         super().__init__()
-        self.run, self.pool, self.control = run, pool, control
-        self.dispatcher = Dispatcher(run, pool, waiting, run.display.note)
+        self.run, self.dispatcher, self.pool, self.control = run, dispatcher, dispatcher.pool, control
         self.dispatcher.one_kind.remember(run.trials, run.recorder.rows)
         self.running: dict[str, tuple[PlannedTrial, Job]] = {}  # by Tune's own trial id
         self.pausing = Pausing(run, self.dispatcher)

@@ -23,6 +23,9 @@ from search_spaces.spec.sections.accelerators import needs_in_words
 # Trials that wait for another kind of device than is free; beyond it no more are asked for.
 MAX_WAITING = 32
 
+# When the last node that could run what waits is lost: machines are started again, and pods come back.
+SECONDS_FOR_NODES_TO_JOIN = 600.0
+
 KindsOf = Callable[[PlannedTrial], Collection[str] | None]
 
 
@@ -57,6 +60,7 @@ class Dispatcher:
 
     Args:
         waiting: trials that are to be run, those that go first in front.
+        patience_seconds: so long, when no node is left that could run what waits, one may still join.
         note: is given a line for the user.
     """
 
@@ -65,10 +69,12 @@ class Dispatcher:
         sweep: Sweep,
         pool: Pool,
         waiting: Sequence[PlannedTrial],
+        patience_seconds: float = 0.0,
         note: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.sweep, self.pool, self.retries, self.one_kind = sweep, pool, Retries(), OneKind(note)
-        self.memory = MemoryRoom(pool)
+        self.memory, self.patience_seconds, self.note = MemoryRoom(pool), patience_seconds, note
+        self._stuck_since: float | None = None
         self.unfit: list[tuple[PlannedTrial, str]] = []  # taken from what waits: no device has the memory, and why
         self.waiting = Waiting(waiting, self._work_of)
         self.running: dict[str, PlannedTrial] = {}
@@ -84,7 +90,8 @@ class Dispatcher:
         if start is None and not self.sweep.status.is_stopping and self._take_more(paused):
             start = self._choose(paused, now_seconds)
         if start is None:
-            return "over" if not self.running and self._is_over() else None
+            return "over" if not self.running and self._is_over(now_seconds) else None
+        self._stuck_since = None
         self.waiting.pop(start.trial.trial_id)
         self.running[start.trial.trial_id] = start.trial
         self.pool.acquire(start.trial.trial_id, start.slot)
@@ -208,7 +215,7 @@ class Dispatcher:
     def _not_held(self) -> Iterator[PlannedTrial]:
         return (trial for trial in self.waiting if trial.config.recipe not in self.held_recipes)
 
-    def _is_over(self) -> bool:
+    def _is_over(self, now_seconds: float) -> bool:
         """Nothing runs: whether nothing will. What is held back never ends, and so what waits for it never comes."""
         status, search = self.sweep.status, self.sweep.search
         if status.is_stopping:
@@ -217,7 +224,7 @@ class Dispatcher:
         is_over = not candidates and (search.end is not None or search.waits_for_results)
         if (is_over and status.counts["deadline"]) or self._is_out_of_time(candidates):
             status.stop(self.sweep.timed.reach(), kind="budget")
-        return status.is_stopping or is_over or self._is_stuck(candidates or self.needs)
+        return status.is_stopping or is_over or self._is_stuck(candidates or self.needs, now_seconds)
 
     def _is_out_of_time(self, candidates: Sequence[PlannedTrial]) -> bool:
         """Something is left to do, and nothing of it would be finished in time."""
@@ -225,14 +232,22 @@ class Dispatcher:
         is_left = not is_planned or any(True for _ in self._not_held())
         return is_left and not candidates and (is_planned or not self._may_ask)
 
-    def _is_stuck(self, candidates: Sequence[PlannedTrial]) -> bool:
-        """No node that is left could run what waits: nodes were lost or excluded."""
+    def _is_stuck(self, candidates: Sequence[PlannedTrial], now_seconds: float) -> bool:
+        """No node that is left could run what waits: nodes were lost, and none has joined in time, or excluded."""
         lost = unplaceable(candidates, self.pool)
         if len(lost) < len(candidates):
+            self._stuck_since = None
             return False
         kinds = needs_in_words(trial.accelerator for trial in lost)
         why = "".join(f"; {reason}" for reason in self.pool.excluded.values() if reason)
-        self.sweep.status.stop(f"no node is left for {len(lost)} trials that need {kinds}{why}", kind="fault")
+        text = f"no node is left for {len(lost)} trials that need {kinds}{why}"
+        if self._stuck_since is None:
+            self._stuck_since = now_seconds
+            if self.patience_seconds and not why:
+                self.note(f"{text}: waiting {self.patience_seconds / 60:.0f} minutes for one to join")
+        if not why and now_seconds - self._stuck_since < self.patience_seconds:
+            return False
+        self.sweep.status.stop(text, kind="fault")
         return True
 
     @property

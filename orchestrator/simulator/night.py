@@ -22,7 +22,7 @@ from orchestrator.ledger.events import MICROSECONDS, Event, Machine
 from orchestrator.ledger.timed_budget import TimedBudget
 from orchestrator.progress.running_trial import Running
 from orchestrator.progress.sweep_status import SweepStatus
-from orchestrator.scheduling.dispatcher import Dispatcher, Start
+from orchestrator.scheduling.dispatcher import SECONDS_FOR_NODES_TO_JOIN, Dispatcher, Start
 from orchestrator.scheduling.placement import Pool
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.simulator.fleet import nodes_of
@@ -88,7 +88,8 @@ class Night:
         self.status = SweepStatus(num_trials=0, objective=("ce", "min"), started_seconds=0.0)
         self.examples: Sequence[PlannedTrial] = setting.trials.all
         self.machines = {one.node: one for one in setting.machines}
-        self.dispatcher = Dispatcher(self, Pool(nodes_of(setting.machines)), list(self.search.trials))
+        pool = Pool(nodes_of(setting.machines))
+        self.dispatcher = Dispatcher(self, pool, list(self.search.trials), SECONDS_FOR_NODES_TO_JOIN)
         self.dispatcher.one_kind.config_of = self.search.config_of
         self.slow = {one.node: self._speed() for one in setting.machines}
         self.attempts: dict[str, _Attempt] = {}  # that hold a slot, by trial id

@@ -103,6 +103,11 @@ class RunFolder:
         return self.root / "status.json"
 
     @property
+    def forecasts_file(self) -> Path:
+        """What each call was expected to bring, and what it brought; see `simulator/forecast_log.py`."""
+        return self.root / "forecasts.jsonl"
+
+    @property
     def extensions_file(self) -> Path:
         """What `frostline extend` has added to the budget; see `ledger/extensions.py`."""
         return self.root / "extensions.jsonl"

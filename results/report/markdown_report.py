@@ -21,6 +21,7 @@ from results.plots.curves_plot import plot_curves
 from results.plots.pareto_plot import plot_pareto
 from results.report import formatting
 from results.report.conclusions import conclusions
+from results.report.forecast_section import forecast_section
 from results.report.markdown import escape, markdown_table
 from results.report.search_section import search_section
 from results.tables.load import Tables, load
@@ -64,6 +65,7 @@ def render_report(tables: Tables, info: ParetoInfo, folder: Path) -> str:
         _front(info),
         _conclusions(info),
         _pictures(folder),
+        forecast_section(folder),
         search_section(info, read_search_history(folder, rows)),
         _statuses(info),
         _early_stopping(info, rows),

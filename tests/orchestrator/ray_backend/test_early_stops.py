@@ -24,6 +24,7 @@ from orchestrator.progress.sweep_status import SweepStatus
 from orchestrator.ray_backend import searcher as searcher_module
 from orchestrator.ray_backend.searcher import PlanSearcher
 from orchestrator.run_context import RunContext
+from orchestrator.scheduling.dispatcher import Dispatcher
 from orchestrator.scheduling.placement import CPU, Node, Pool
 from orchestrator.search.search import PlannedSearch
 from orchestrator.store.recorder import Recorder
@@ -89,7 +90,7 @@ def searcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlanSearcher:
     )
     folder.root.mkdir()
     folder.sweep_file.touch()
-    return PlanSearcher(run, search.trials, Pool([NODE]), Board())
+    return PlanSearcher(run, Dispatcher(run, Pool([NODE]), search.trials), Board())
 
 
 def ask(searcher: PlanSearcher, tune_id: str) -> Job:

@@ -25,6 +25,7 @@ from orchestrator.ray_backend import searcher as searcher_module
 from orchestrator.ray_backend.searcher import PlanSearcher
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling import retries
+from orchestrator.scheduling.dispatcher import Dispatcher
 from orchestrator.scheduling.placement import CPU, Node, Pool
 from orchestrator.scheduling.retries import MAX_DEATHS, Retries
 from orchestrator.search.search import PlannedSearch
@@ -86,7 +87,7 @@ def searcher(tmp_path: Path, cluster: Cluster) -> PlanSearcher:
     )
     folder.root.mkdir()
     folder.sweep_file.touch()
-    return PlanSearcher(run, search.trials, Pool([NODE]), Board())
+    return PlanSearcher(run, Dispatcher(run, Pool([NODE]), search.trials), Board())
 
 
 def fail(searcher: PlanSearcher, job: Job) -> None:
@@ -164,7 +165,7 @@ def test_a_node_that_is_being_ended_gets_no_more_trials(searcher: PlanSearcher, 
     leave_state(searcher, job, "interrupted")
     cluster.nodes.append(Node(node_id="n2", kind=CPU, cpus=1, gpus=0))
     searcher.on_trial_complete("t0", error=True)
-    assert ask(searcher, "t2").trial_id == job.trial_id and searcher.pool.held["t2"].node_id == "n2"
+    assert ask(searcher, "t2").trial_id == job.trial_id and searcher.pool.held[job.trial_id].node_id == "n2"
     searcher.on_trial_complete("t2", error=True)
     cluster.drained = {"n1", "n2"}
     assert searcher.suggest("t3") == Searcher.FINISHED and "no node is left" in str(searcher.run.status.stop_reason)

@@ -287,3 +287,28 @@ def test_a_crossed_suggestion_for_two_kinds_keeps_no_slot_empty(sweep: Sweep) ->
         assert sum(trial.accelerator == "A40" for trial in dispatcher.running.values()) == 2 or not store.left
         dispatcher.ended(next(name for name, trial in dispatcher.running.items() if trial.accelerator == "A40"))
     assert len(dispatcher.waiting) > MAX_WAITING
+
+
+def test_a_sweep_waits_for_its_last_node_to_come_back(sweep: Sweep) -> None:
+    """On a cluster, with one line; when none has joined in time it is over, and a node at fault is not waited for."""
+    node, notes = Node(node_id="n", kind=CPU, cpus=1, gpus=0), list[str]()
+    dispatcher = Dispatcher(sweep, Pool([node]), sweep.search.trials, patience_seconds=600, note=notes.append)
+    dispatcher.pool.set_nodes([])
+    assert dispatcher.next(0.0) is None and dispatcher.next(599.0) is None
+    assert notes == ["no node is left for 4 trials that need any: waiting 10 minutes for one to join"]
+    dispatcher.pool.set_nodes([dataclasses.replace(node, node_id="m")])
+    start = dispatcher.next(599.5)
+    assert isinstance(start, Start)
+    dispatcher.ended(start.trial.trial_id)
+    dispatcher.pool.set_nodes([])
+    assert dispatcher.next(700.0) is None and dispatcher.next(1_299.0) is None
+    assert dispatcher.next(1_300.0) == "over"
+    assert dispatcher.sweep.status.stop_kind == "fault"
+
+
+def test_a_node_at_fault_is_not_waited_for(sweep: Sweep) -> None:
+    """Somebody has to look at it."""
+    node = Node(node_id="n", kind=CPU, cpus=1, gpus=0)
+    dispatcher = Dispatcher(sweep, Pool([node]), sweep.search.trials, patience_seconds=600)
+    dispatcher.pool.exclude("n", why="its data are damaged")
+    assert dispatcher.next(0.0) == "over" and "its data are damaged" in (dispatcher.sweep.status.stop_reason or "")
