@@ -1,1 +1,1 @@
-"""What trials are expected to take: operations, seconds and bytes of memory, from configs and from devices. Pure."""
+"""What trials are expected to take: operations, seconds, bytes of memory. Pure, but for `cpu_speed.py`."""

@@ -81,8 +81,15 @@ class TimedBudget:
         self.durations.ended(row, self._last)
 
     def is_in_time(self, trial: PlannedTrial, accelerator: str) -> bool:
-        """Whether a trial that starts now would be finished in time."""
-        return not self.of_file.is_timed or self.left().may_start(self.expected(trial, accelerator))
+        """Whether a trial that starts now would be finished in time.
+
+        Until a trial has ended, all may try: where every trial is longer than the budget, the next call goes on with what
+        they did.
+        """
+        if not self.of_file.is_timed:
+            return True
+        expected = None if self._last is None else self.expected(trial, accelerator)
+        return self.left().may_start(expected)
 
     def expected(self, trial: PlannedTrial, accelerator: str) -> Expected | None:
         """How long a trial takes, without what it has done already."""

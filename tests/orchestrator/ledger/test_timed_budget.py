@@ -69,6 +69,19 @@ def test_what_a_checkpoint_has_need_not_be_done_again(tmp_path: Path, trial: Pla
     assert world.timed.is_in_time(trial, "CPU")
 
 
+def test_until_a_trial_has_ended_all_may_try(tmp_path: Path) -> None:
+    """Trials that are expected to be longer than the budget: the next call goes on with what they did.
+
+    Once one has ended, such a trial does not start on a kind of which only that is known, either.
+    """
+    long, short = (planner.examples(tiny_sweep(tmp_path, train={"steps": steps}))[0] for steps in (10_000_000, 12))
+    world = World(tmp_path, hours=100 / 3_600)
+    assert world.timed.in_time([long], ["CPU"], {}) == [long]
+    learned(world, short, 1.0)
+    assert world.timed.in_time([long, short], ["CPU"], {}) == [short]
+    assert world.timed.in_time([long], ["H100"], {}) == [] and world.timed.in_time([long], ["abacus"], {}) == [long]
+
+
 def test_more_budget_counts_at_once(tmp_path: Path, trial: PlannedTrial) -> None:
     """Another process extends it; a file that is damaged meanwhile counts as it was."""
     world = World(tmp_path, hours=60 / 3_600)
