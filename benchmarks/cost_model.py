@@ -28,14 +28,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from orchestrator.scheduling.memory_model import peak_memory_bytes
-
-from orchestrator.estimates import memory
 from orchestrator.estimates.cpu_speed import measured_cpu
 from orchestrator.estimates.speeds import MEASURED_CPU
 from orchestrator.scheduling.cost_model import training_cost
+from orchestrator.scheduling.memory.model import peak_memory_bytes
 from trainer.config.trial import TrialConfig
-from trainer.recipes.variants import RECIPES, plan
+from trainer.recipes.variants import RECIPES
 
 BATCHES = ((8, 64), (16, 64), (32, 128), (64, 256))  # rows and their tokens
 SHAPES = ((32, 2, 16, 64), (64, 4, 16, 64), (128, 2, 32, 128), (256, 4, 16, 128), (128, 6, 8, 64))
@@ -172,21 +170,18 @@ def report(path: Path) -> None:
 
 
 def fit(path: Path) -> None:
-    """The constants of `speeds.MEASURED_CPU` and of `memory.py` that fit best: least squares of the logarithm.
+    """The constants of `speeds.MEASURED_CPU` that fit best: least squares of the logarithm.
 
     Of one thread and fp32 alone. The rates are drawn a little towards those in use, as few configs tell them apart.
     """
     import numpy as np
     from scipy.optimize import least_squares
 
-    found, peaks = [], []
+    found = []
     for row in best_rows(rows_of(path)):
         config = TrialConfig.model_validate(row["config"])
-        cost, recipe = training_cost(config), plan(config)
-        tensors = memory.peak_memory_bytes(config, on_card=True)
-        peaks.append((tensors, recipe.num_params() - recipe.num_params("seeded"), row["peak_memory_bytes"]))
         if config.num_threads == 1 and config.train.precision == "fp32":
-            steps = cost.steps
+            steps = training_cost(config).steps
             products = (steps.flops, steps.update_flops, steps.bytes_moved, steps.large_bytes, steps.launches)
             found.append((*products, row["train_seconds"]))
     work, used = np.array(found), MEASURED_CPU
@@ -196,17 +191,10 @@ def fit(path: Path) -> None:
     def of_seconds(logs: np.ndarray) -> np.ndarray:
         return np.concatenate([np.log(work[:, 5] / (work[:, :5] @ (now * np.exp(logs)))), 0.05 * logs])
 
-    def of_peaks(values: np.ndarray) -> np.ndarray:
-        tensors, stored, measured = np.array(peaks).T
-        return np.asarray(np.log(measured / (values[0] * 1e6 + np.maximum(values[1] * tensors, values[2] * stored))))
-
     best = now * np.exp(least_squares(of_seconds, np.zeros(5)).x)
     names = ("fp32_flops", "bf16_flops (of the update)", "bytes_per_second", "large_bytes_per_second")
     print(*(f"{name} {1 / value:.3g}" for name, value in zip(names, best, strict=False)), sep="\n")
     print(f"seconds_per_launch {best[4]:.3g}")
-    in_use = [memory.PROCESS_BYTES / 1e6, memory.KEPT_BY_ALLOCATOR, memory.PACK_BYTES]
-    process, kept, packed = least_squares(of_peaks, in_use).x
-    print(f"PROCESS_BYTES {process:.0f}e6\nKEPT_BY_ALLOCATOR {kept:.2f}\nPACK_BYTES {packed:.0f}")
 
 
 def label(config: TrialConfig) -> str:

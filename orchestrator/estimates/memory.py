@@ -6,8 +6,10 @@ PyTorch 2.13, without a compiler) with each setting on and off; they are linear 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterator
 
+from orchestrator.estimates.operations import MMAP_BYTES
 from trainer.config.model import ModelConfig
 from trainer.config.trial_settings import TrialSettings
 from trainer.recipes.recipe import Network, Phase, Recipe
@@ -42,7 +44,7 @@ NEWTON_SCHULZ_BYTES = 16  # by weight of the largest matrix: its update, and fiv
 # A process on a CPU is measured by what it holds: Python and torch with its libraries, and what the allocator of the
 # system keeps of what was freed. Measured; see docs/night.md.
 PROCESS_BYTES = 410e6
-KEPT_BY_ALLOCATOR = 1.5
+KEPT_BY_ALLOCATOR = 1.35  # over what tensors below `MMAP_BYTES` take; larger ones go back to the system at once
 PACK_BYTES = 36.0  # by stored weight: copies, codes, and the memory of the compressors
 
 
@@ -54,14 +56,29 @@ def peak_memory_bytes(config: TrialSettings, *, on_card: bool) -> int:
     """
     recipe = plan(config)
     compiled = on_card if config.train.compile is None else config.train.compile
+    kept = 1.0 if on_card else KEPT_BY_ALLOCATOR
     weights = sum(_weight_bytes(config, network) for network in recipe.networks.values())
     moments = max(_moments_bytes(config, recipe, phase, frozen) for phase, frozen in _phases(recipe))
-    training = max(_step_bytes(config, recipe, phase, frozen, compiled) for phase, frozen in _phases(recipe))
-    tensors = weights + max(training, moments + _scoring_bytes(config, recipe))
+    passes = _Passes(compiled, kept)
+    training = max(_step_bytes(config, recipe, phase, frozen, passes) for phase, frozen in _phases(recipe))
+    tensors = weights + max(training, moments + _scoring_bytes(config, recipe, kept))
     if on_card:
         return round(tensors)
     num_stored = recipe.num_params() - recipe.num_params("seeded")
-    return round(PROCESS_BYTES + max(KEPT_BY_ALLOCATOR * tensors, weights + PACK_BYTES * num_stored))
+    return round(PROCESS_BYTES + max(tensors, weights + PACK_BYTES * num_stored))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Passes:
+    """How passes are made: whether blocks are compiled, and how much an allocator keeps over what tensors take."""
+
+    compiled: bool
+    kept: float
+
+    def taken(self, elements_of_token: float, tokens: int, width: int) -> float:
+        """Bytes of tensors of (tokens, width)."""
+        is_small = FP32_BYTES * tokens * width < MMAP_BYTES
+        return FP32_BYTES * tokens * elements_of_token * (self.kept if is_small else 1.0)
 
 
 def _phases(recipe: Recipe) -> Iterator[tuple[Phase, frozenset[str]]]:
@@ -94,19 +111,21 @@ def _moments_bytes(config: TrialSettings, recipe: Recipe, phase: Phase, frozen: 
     )
 
 
-def _step_bytes(config: TrialSettings, recipe: Recipe, phase: Phase, frozen: Collection[str], compiled: bool) -> float:
+def _step_bytes(config: TrialSettings, recipe: Recipe, phase: Phase, frozen: Collection[str], passes: _Passes) -> float:
     """Of a step beside the weights: moments, gradients, activations of one micro-batch, the head; or the update."""
     network = recipe.networks[phase.network]
     learned = dict(_learned(network, frozen))
     held = _moments_bytes(config, recipe, phase, frozen) + FP32_BYTES * sum(learned.values())
     tokens = config.train.batch_tokens // config.train.micro_batches
-    saved = _saved_elements(network, frozen) * (COMPILED_SAVED if compiled else 1.0)
+    saved = _saved_elements(network, frozen) * (COMPILED_SAVED if passes.compiled else 1.0)
     saved *= AUTOCAST_SAVED if config.train.precision == "bf16" else 1.0
-    passes = FP32_BYTES * tokens * (saved + _head_elements(network.model, is_distilled=phase.teacher is not None))
+    of_head = _head_elements(network.model, is_distilled=phase.teacher is not None)
+    model = network.model
+    activations = passes.taken(saved, tokens, model.dim) + passes.taken(of_head, tokens, model.vocab_size)
     matrices = [num_params for name, num_params in learned.items() if is_matrix(name)]
     has_muon = config.optimizer.name == "muon"
     update = NEWTON_SCHULZ_BYTES * max(matrices, default=0) if has_muon else 0.0
-    return held + max(passes, update)
+    return held + max(activations, update)
 
 
 def _saved_elements(network: Network, frozen: Collection[str] = ()) -> float:
@@ -151,7 +170,7 @@ def _head_elements(model: ModelConfig, *, is_distilled: bool) -> float:
     return (tensors + (DISTILL_TENSORS if is_distilled else 0.0)) * model.vocab_size + HEAD_BY_WIDTH * model.dim
 
 
-def _scoring_bytes(config: TrialSettings, recipe: Recipe) -> float:
+def _scoring_bytes(config: TrialSettings, recipe: Recipe, kept: float) -> float:
     """Of a batch of a score; an ensemble holds the logits of all members at once, twice."""
     model = recipe.networks[recipe.stored[0]].model
     length = config.train.sequence_tokens
@@ -160,4 +179,7 @@ def _scoring_bytes(config: TrialSettings, recipe: Recipe) -> float:
     members = len(recipe.stored)
     tensors = SCORE_TENSORS + (2.0 * members if members > 1 else 0.0) + (1.0 if model.logit_softcap else 0.0)
     in_block = SCORE_BY_WIDTH * model.dim + SCORE_BY_HIDDEN * model.mlp_dim
-    return FP32_BYTES * tokens * (tensors * model.vocab_size + in_block)
+    passes = _Passes(compiled=False, kept=kept)
+    return passes.taken(in_block, tokens, model.dim) + passes.taken(
+        tensors * model.vocab_size, tokens, model.vocab_size
+    )

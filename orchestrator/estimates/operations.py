@@ -66,8 +66,8 @@ class Operations:
         flops: of matrix products, in the trial's precision.
         update_flops: of Muon's Newton–Schulz iterations, in bfloat16 whatever the trial's precision.
         bytes_moved: read and written, without a compiler, by tensors that a CPU's allocator keeps.
-        large_bytes: likewise, by tensors above 32 MiB, which glibc takes from the system anew each time: on a CPU they
-            take three times as long.
+        large_bytes: likewise, by tensors of 32 MiB and more, which glibc takes from the system anew each time: on a
+            CPU they take three times as long.
         launches: operations, each with a cost of its own on a CPU and in a card's driver.
     """
 
@@ -99,7 +99,7 @@ def _combined(combine: Callable[[float, float], float], one: Operations, other: 
 
 def moved(num_bytes: float, tensor_elements: float) -> Operations:
     """Bytes of tensors that have so many float32 elements each."""
-    if tensor_elements * FP32_BYTES > MMAP_BYTES:
+    if tensor_elements * FP32_BYTES >= MMAP_BYTES:
         return Operations(large_bytes=num_bytes)
     return Operations(bytes_moved=num_bytes)
 

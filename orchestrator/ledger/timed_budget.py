@@ -83,8 +83,8 @@ class TimedBudget:
     def is_in_time(self, trial: PlannedTrial, accelerator: str) -> bool:
         """Whether a trial that starts now would be finished in time.
 
-        Until a trial has ended, all may try: where every trial is longer than the budget, the next call goes on with what
-        they did.
+        Until a trial has ended, all may try: where every trial is longer than the budget, the next call goes on with
+        what they did.
         """
         if not self.of_file.is_timed:
             return True
