@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.estimates.cpu_speed import measured_cpu
+from orchestrator.estimates.memory import peak_memory_bytes
 from orchestrator.estimates.speeds import MEASURED_CPU
 from orchestrator.scheduling.cost_model import training_cost
-from orchestrator.scheduling.memory.model import peak_memory_bytes
 from trainer.config.trial import TrialConfig
 from trainer.recipes.variants import RECIPES
 
@@ -150,7 +150,7 @@ def report(path: Path) -> None:
     print(f"{'config':<58}{'steps s':>16}{'beside s':>16}{'peak MB':>16}   (measured / expected)")
     for row in best_rows(rows_of(path)):
         config = TrialConfig.model_validate(row["config"])
-        expected, peak = training_cost(config).seconds(speed), peak_memory_bytes(config, "CPU")
+        expected, peak = training_cost(config).seconds(speed), peak_memory_bytes(config, on_card=False)
         pairs = {
             "steps": (row["train_seconds"], expected.steps),
             "beside": (row["beside_seconds"], expected.beside),

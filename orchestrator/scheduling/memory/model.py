@@ -14,13 +14,15 @@ from trainer.config.trial import TrialConfig
 # Against peaks of real trials on a CPU, and six readings on an H100 (docs/gpu.md); see docs/night.md.
 DOUBTS = {True: Doubt(sigma=0.15, scatter=0.08), False: Doubt(sigma=0.08, scatter=0.05)}
 NORMAL_95 = 1.645  # 95 % of a normal distribution lie below so many standard deviations
+# Of a worker's process beside a trial's: measured on Ray 2.60, six small trials of a sweep.
+RAY_WORKER_BYTES = 215_000_000
 TEACHES = ("completed", "stopped_early", "deadline")
 _NOTHING = LogRatio()
 
 
 def peak_memory_bytes(config: TrialConfig, kind: str) -> int:
-    """The expected `peak_memory_bytes` of a trial's row: of its tensors on a card, of its process on a CPU."""
-    return memory.peak_memory_bytes(config, on_card=kind != CPU)
+    """The expected `peak_memory_bytes` of a trial's row: of its tensors on a card, of its worker's process on a CPU."""
+    return memory.peak_memory_bytes(config, on_card=kind != CPU) + (RAY_WORKER_BYTES if kind == CPU else 0)
 
 
 class MemoryModel:
