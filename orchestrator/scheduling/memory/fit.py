@@ -81,7 +81,7 @@ def memory_refusal(config: TrialConfig, places: Iterable[Place], model: MemoryMo
         return None
     largest = max(every, key=lambda place: place.usable_bytes or 0.0)
     assert largest.device_bytes is not None
-    part = "" if largest.share >= 1 else f", of which a trial is given {largest.share:.2g}"
+    part = "" if largest.share >= 1 else f", of which a trial is given {largest.share:g}"
     return (
         f"needs about {_gb(needed_bytes(config, largest.kind, model))} of memory, "
         f"the largest device has {_gb(largest.device_bytes)} ({largest.kind}){part}; "
