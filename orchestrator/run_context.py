@@ -38,6 +38,7 @@ class RunOptions:
         keep_going: pause nothing, however many trials fail alike.
         any_versions: use workers whose frostline, torch or Python is another than the driver's.
         data_from: where workers get data that they lack: `hub`, or the URI of a data folder; None: from the driver.
+        canary: run it, or do not; None: where the sweep is a night, see `canary/when.py`.
     """
 
     overrides: tuple[str, ...] = ()
@@ -50,6 +51,7 @@ class RunOptions:
     keep_going: bool = False
     any_versions: bool = False
     data_from: str | None = None
+    canary: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class RunContext:
         examples: trials such as the search gives, to check beforehand what they need.
         data_sha256: fingerprint of each dataset of the plan by its name.
         stopper: judges running trials; None without early stopping.
-        keep_going, any_versions, data_from: see `RunOptions`.
+        keep_going, any_versions, data_from, canary: see `RunOptions`.
         remote: the run in an object store, of which the folder is the local copy.
         books: what the run has cost.
         timed: its budget of hours, dollars and the clock.
@@ -83,6 +85,7 @@ class RunContext:
     keep_going: bool = False
     any_versions: bool = False
     data_from: str | None = None
+    canary: bool | None = None
     remote: RemoteRun | None = None
     removed: Removed = dataclasses.field(default_factory=Removed)
 

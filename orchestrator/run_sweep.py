@@ -88,8 +88,7 @@ def _run_in(
         changes = folder.check(spec.resolved(), data_sha256)
         if folder.sweep_file.exists():
             folder.remove_stray_temporaries()
-        confirmation = ConfirmationLog(folder.confirmation_file)
-        books, timed = open_account(folder, spec)
+        confirmation, (books, timed) = ConfirmationLog(folder.confirmation_file), open_account(folder, spec)
         verdicts, confirmed = StopLog(folder.early_stopping_file).read(), against_of(confirmation.read())
         recorder = Recorder(folder, spec, verdicts, confirmed, books.columns)
         open_states = folder.open_states()
@@ -113,6 +112,7 @@ def _run_in(
             keep_going=options.keep_going,
             any_versions=options.any_versions,
             data_from=options.data_from,
+            canary=options.canary,
             remote=remote,
         )
         if changes:

@@ -19,6 +19,11 @@ DataFrom = Annotated[
     typer.Option("--data-from", help="where workers get data: hub, or s3://BUCKET/data; by default from the driver"),
 ]
 
+RunCanary = Annotated[
+    bool | None,
+    typer.Option("--canary/--no-canary", help="try short trials on every node first; by default before a night"),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add `run` to the command line."""
@@ -53,11 +58,16 @@ def run(
         bool, typer.Option("--any-versions", help="use workers with another frostline, torch or Python")
     ] = False,
     data_from: DataFrom = None,
+    canary: RunCanary = None,
     scale: Annotated[str | None, typer.Option(help="one of the file's scales, instead of what it says")] = None,
 ) -> None:
     """Run a sweep, or what is missing of it: the same command goes on after any interruption.
 
-    Exit code 0: no trial failed; 1: some did (failed, diverged, out of memory); 2: the spec or the command is wrong;
+    Before a night (a budget of time with half an hour left, or a cluster) the canary tries the largest, the smallest
+    and one config of each recipe for 20 steps on every kind of device and every node: is it safe to leave?
+
+    Exit code 0: no trial failed; 1: some did (failed, diverged, out of memory), or a recipe in the canary;
+    2: the spec or the command is wrong;
     3: a disk, the data or the cluster is at fault, and the same command goes on once it is mended; 130: interrupted.
     """
     from rich.console import Console
@@ -76,5 +86,6 @@ def run(
         keep_going=keep_going,
         any_versions=any_versions,
         data_from=data_from,
+        canary=canary,
     )
     raise typer.Exit(run_sweep(spec, options, Console()))

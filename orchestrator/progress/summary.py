@@ -28,6 +28,8 @@ ALL_WELL, SOME_FAILED, MACHINE_FAULT, INTERRUPTED = 0, 1, 3, 130
 # That a config cannot fit is an answer, and a trial that was told to end is no failure.
 NO_FAILURES = ("completed", "infeasible", "stopped_early", "deadline")
 MAX_TRIALS_WARNED_OF = 1_000
+# Attempts in the account that are no trials of the sweep: their ids begin so.
+CHECKS = ("canary", "sentinel")
 CHOSEN_BY = {
     "random": "at random",
     "first": "from the file",
@@ -149,14 +151,15 @@ def money_lines(run: RunContext) -> Iterator[str]:
 
 
 def usd_by_use(run: RunContext) -> dict[str, int]:
-    """Millionths of a dollar of trials by what came of them: on the front, dominated, or the status."""
+    """Millionths of a dollar of trials by what came of them: on the front, dominated, or the status; and of checks."""
     ledger, now = run.books.ledger, run.books.ledger.now
     on_front = _on_front(run)
     found: Counter[str] = Counter()
     rows = {row["trial_id"]: row for row in run.recorder.rows}
     for trial_id, attempts in ledger.by_trial.items():
         row = rows.get(trial_id)
-        status = "not finished" if row is None else row["status"].replace("_", " ")
+        check = next((name for name in CHECKS if trial_id.startswith(f"{name}-")), None)
+        status = check or ("not finished" if row is None else row["status"].replace("_", " "))
         if row is not None and row["status"] == "completed":
             status = "front" if row["config_id"] in on_front else "dominated"
         found[status] += sum(one.micro_usd(now) - one.lost_micro_usd(now) for one in attempts)

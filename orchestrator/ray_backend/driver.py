@@ -23,6 +23,7 @@ from orchestrator.interrupts import on_interrupt
 from orchestrator.ledger.events import MICRO_USD
 from orchestrator.ledger.on_finish import end_so_far, finish
 from orchestrator.progress.display import Display
+from orchestrator.ray_backend.checks.canary import is_safe_to_leave
 from orchestrator.ray_backend.control import BoardActor, WorkerEnd, end_trial_on_sigterm
 from orchestrator.ray_backend.deaths import ErrorScheduler, survive_want_of_memory
 from orchestrator.ray_backend.file_server import server_call, start_file_server
@@ -99,12 +100,14 @@ def drive(
         watch = HeadWatch(here.gcs_address, seconds_of_silence, partial(_abort, run), is_same)
         with (
             on_interrupt(lambda: run.status.stop("interrupted")),
-            run.display,
             timed_session(folder),
             _account(run),
             repeating(watch.look, SECONDS_BETWEEN_LOOKS),
         ):
-            tuner.fit()
+            is_cluster = address is not None
+            if is_safe_to_leave(run, waiting, pool, control, is_cluster=is_cluster):
+                with run.display:
+                    tuner.fit()
 
 
 def _forecast(run: RunContext, waiting: Sequence[PlannedTrial]) -> None:

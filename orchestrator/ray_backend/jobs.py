@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.placement import Slot
@@ -13,10 +14,15 @@ from trainer.versions import own_versions
 
 
 class Jobs:
-    """The jobs of one driver: what is the same in all of them, and what each trial adds."""
+    """The jobs of one driver: what is the same in all of them, and what each trial adds.
 
-    def __init__(self, run: RunContext) -> None:
-        self.run, self.session = run, begin_session(run.folder.root)
+    Args:
+        root: of the folder that their trials' files are in; by default the run folder.
+    """
+
+    def __init__(self, run: RunContext, root: Path | None = None) -> None:
+        self.run, self.root = run, run.folder.root if root is None else root
+        self.session = begin_session(self.root)
         self.versions, self.attempt = {} if run.any_versions else own_versions(), 0
 
     def job(self, trial: PlannedTrial, slot: Slot) -> Job:
@@ -25,7 +31,7 @@ class Jobs:
         return Job(
             trial_id=trial.trial_id,
             config=trial.config.model_dump(mode="json"),
-            run_folder=str(run.folder.root),
+            run_folder=str(self.root),
             data_root=str(run.data_root),
             accelerator_wanted=trial.accelerator,
             accelerator=slot.kind,

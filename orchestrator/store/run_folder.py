@@ -113,6 +113,16 @@ class RunFolder:
         return self.root / "extensions.jsonl"
 
     @property
+    def canary_folder(self) -> Path:
+        """Trials of the canary, while it runs and when it found faults."""
+        return self.root / "canary"
+
+    @property
+    def canary_file(self) -> Path:
+        """When the canary passed, and with what; see `canary/when.py`."""
+        return self.root / "canary.json"
+
+    @property
     def tune_folder(self) -> Path:
         """Ray Tune's own files. Never read, removed at the end."""
         return self.root / ".tune"
