@@ -127,11 +127,17 @@ def run_job(job: Job, *, node: str, channel: Channel, report: SendReport, call: 
     except DataError as error:
         tell("data", str(error))
     except OSError as error:
-        is_shared = call is None or sees_run_folder(job.files.run_folder, job.session)
         message = f"{error.filename or 'a file'} cannot be written: {error.strerror or error}"
-        tell("disk" if is_shared else "scratch", message)
+        tell("disk" if _is_of_run_folder(error, job, call) else "scratch", message)
     finally:
         is_busy.clear()
+
+
+def _is_of_run_folder(error: OSError, job: Job, call: Call | None) -> bool:
+    """Whether it is the run folder that cannot be written: a machine that sees it has a cache of its own as well."""
+    if call is not None and not sees_run_folder(job.files.run_folder, job.session):
+        return False
+    return not isinstance(error.filename, str) or Path(error.filename).is_relative_to(job.run_folder)
 
 
 def commanded(heartbeat: Heartbeat) -> Command:

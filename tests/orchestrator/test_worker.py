@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import shutil
 from collections.abc import Callable
@@ -13,7 +14,9 @@ from tiny import tiny_config
 
 from orchestrator import worker
 from orchestrator.control_channel import Board
+from orchestrator.store.file_server import FileServer
 from orchestrator.store.run_folder import RunFolder
+from orchestrator.store.workplace import begin_session
 from orchestrator.worker import Job, data_problem, run_job
 from trainer.control import Command
 from trainer.data.dataset import open_dataset
@@ -146,3 +149,23 @@ def test_a_driver_that_does_not_answer_ends_no_trial(job: Job) -> None:
     run(job, Silent())
     result = job.folder.result()
     assert result is not None and result.status == "completed"
+
+
+def test_a_cache_that_cannot_be_written_is_no_fault_of_the_run_folder(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that sees the run folder and cannot copy the data: its own disk is at fault, not the sweep's."""
+    session = begin_session(Path(job.run_folder))
+    server = FileServer(Path(job.run_folder), tmp_path / "data", {"tiny": {"datasets/tiny/x": 1}})
+    monkeypatch.setenv("FROSTLINE_CACHE", "/dev/null/cache")
+    board = Board()
+    elsewhere = dataclasses.replace(job, session=session, data_root=str(tmp_path / "none"), attempt=1)
+    run_job(
+        elsewhere,
+        node="n1",
+        channel=board,
+        report=lambda report: None,
+        call=lambda method, *arguments: getattr(server, method)(*arguments),
+    )
+    [fault] = board.take_news().faults
+    assert fault.kind == "scratch" and fault.message.startswith("/dev/null/cache")
