@@ -17,6 +17,9 @@ import pytest
 
 from orchestrator.cluster.address import own_address
 
+# Of several test runs on one machine, most have ports of their own; all are below those that the kernel gives out.
+FIRST_PORT = 21_000 + 2_000 * (os.getpid() % 5)
+
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "orchestrator.cli", *arguments]
@@ -39,7 +42,7 @@ class Cluster:
 
     def start_head(self, *, before: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
         """The head, or another one in its place."""
-        arguments = ("--port", str(self.port), "--first-port", "21000", "--drain-seconds", "5")
+        arguments = ("--port", str(self.port), "--first-port", str(FIRST_PORT), "--drain-seconds", "5")
         return self._start("head", *arguments, before=before)
 
     @property
@@ -50,7 +53,7 @@ class Cluster:
         self, *options: str, mount: str = "", environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
         """Start a worker; `mount` are shell commands that change what it sees of the file system."""
-        ports = str(21_000 + 300 * len(self.nodes))
+        ports = str(FIRST_PORT + 300 * len(self.nodes))
         before = ("unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "-") if mount else ()
         arguments = ("join", self.address, "--first-port", ports, "--drain-seconds", "5", *options)
         self.nodes.append(self._start(*arguments, before=before, environment=environment))
