@@ -33,6 +33,7 @@ SWEEP = {
     "early_stopping": {"method": "none"},
     "replicates": {"when": "always"},
     "confirm": {"configs": 0},
+    "sentinel": "off",
     "seeds": [1],
     "budget": {"trials": MAX_TRIALS},
     "resources": {"cpus": 1, "gpus": 1},
@@ -85,7 +86,7 @@ def frostline_arm(address: str, folder: Path, data_root: Path) -> None:
 
     driver.run_job = sleeping_job  # sent to the workers in place of the trainer
     (folder / "mixed_pool.yaml").write_text(yaml.safe_dump(SWEEP, sort_keys=False))
-    options = RunOptions(out=folder / "run", data_root=data_root, address=address)
+    options = RunOptions(out=folder / "run", data_root=data_root, address=address, canary=False)
     run_sweep(folder / "mixed_pool.yaml", options, Console())
 
 

@@ -34,6 +34,7 @@ from orchestrator.search import planner
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.search.search import PlannedSearch, Search
 from orchestrator.search_record.resume import adaptive_search, num_trials
+from orchestrator.sentinel.watch import read_suspicions, suspect_column
 from orchestrator.simulator.forecast_log import end_forecast
 from orchestrator.store.dataset_copy import is_data_source
 from orchestrator.store.keeper import keep_all, keep_artifacts
@@ -225,6 +226,7 @@ def _read_finished(
     folder: RunFolder, recorder: Recorder, open_states: dict[str, TrialResult], console: Console
 ) -> dict[str, TrialResult]:
     """The finished trials of the folder, with the tables rebuilt from them and the open ones; damaged are set aside."""
+    recorder.suspect_of = suspect_column(read_suspicions(folder))
     finished = folder.finished()
     for trial_id in recorder.rebuild({**finished, **rows_of_open_states(open_states)}):
         console.print(f"{trial_id}: its files are damaged; set aside as *.damaged.json", markup=False)

@@ -1,4 +1,4 @@
-"""`frostline stop`, `retry` and `extend`: end a sweep or a trial, go on with what was ended, raise the budget."""
+"""`frostline stop`, `retry`, `extend`, `explain`: end trials, go on with them, raise the budget, clear a node."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ Run = Annotated[str, typer.Argument(metavar="RUN", help="the run folder, or s3:/
 
 
 def register(app: typer.Typer) -> None:
-    """Add `stop`, `retry` and `extend` to the command line."""
+    """Add `stop`, `retry`, `extend` and `explain` to the command line."""
     examples = ("stop runs/night", "stop runs/night selective_6L192d_s1_0a1b2c", "stop runs/night selective_6L")
     app.command("stop", no_args_is_help=True, epilog=_epilog(examples))(stop)
     again = ("retry runs/night selective_6L192d_s1_0a1b2c", "retry runs/night selective_6L baseline_8L")
     app.command("retry", no_args_is_help=True, epilog=_epilog(again))(retry)
     more = ("extend runs/night --hours 4", "extend runs/night --usd 20")
     app.command("extend", no_args_is_help=True, epilog=_epilog(more))(extend)
+    why = (
+        'explain runs/night 0a1b2c3d "the card is capped at 250 W"',
+        'explain runs/night gpu-7 "another process ran there until 02:00"',
+    )
+    app.command("explain", no_args_is_help=True, epilog=_epilog(why))(explain)
 
 
 def _epilog(examples: Sequence[str]) -> str:
@@ -81,3 +86,19 @@ def extend(
     budget = Extensions(folder.extensions_file).add(load_sweep(folder.sweep_file).budget, hours=hours, usd=usd)
     limits = {"hours": budget.hours, "USD": budget.usd}
     typer.echo(f"{run}: " + " and ".join(f"{value:g} {unit}" for unit, value in limits.items() if value) + " in all")
+
+
+def explain(
+    run: Run,
+    node: Annotated[str, typer.Argument(help="the beginning of its id, or its host name", show_default=False)],
+    text: Annotated[str, typer.Argument(help="why it is as it is: kept with the run", show_default=False)],
+) -> None:
+    """Say why a suspect node is as it is. Rows that were left out of comparisons for it count again.
+
+    Sentinels (see docs/night.md) find nodes that are slow, or whose results differ. An explanation covers all that was
+    found of the node so far, and stays in `explanations.jsonl` and in the table `sentinels`.
+    """
+    from orchestrator.cli.run_folders import driven_folder
+    from orchestrator.sentinel.explain import explain as keep
+
+    typer.echo("\n".join(keep(driven_folder(run), node, text)))

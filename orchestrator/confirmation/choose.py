@@ -16,7 +16,7 @@ import numpy as np
 from results.analysis.front_probability import seed_model, shrunken_means
 from results.analysis.pareto import pareto_mask
 from results.analysis.per_device import are_per_device
-from results.analysis.replicate_groups import by_key
+from results.analysis.replicate_groups import by_key, is_suspect
 from results.tables.schema import CONTROL_RECIPE
 from search_spaces.spec.sweep_spec import SIZES, SweepSpec, score_column
 
@@ -90,7 +90,7 @@ def believed(spec: SweepSpec, rows: Iterable[Row]) -> list[Found]:
     by_device = ["accelerator"] if are_per_device(spec.objectives) else []
     groups = [
         group
-        for group in by_key([dict(row) for row in rows], ["config_id", *by_device]).values()
+        for group in by_key([dict(row) for row in rows if not is_suspect(row)], ["config_id", *by_device]).values()
         if all(row["status"] == "completed" and row["feasible"] is not False for row in group)
         and all(row.get(name) is not None for row in group for name in (column, "artifact_bytes", *others))
     ]

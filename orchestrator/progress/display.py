@@ -84,6 +84,8 @@ def headline(status: SweepStatus, now_seconds: float) -> str:
     if status.front is not None and status.front.is_shown and status.front.points:
         parts.append(status.front.short_text())
     parts += status.details
+    if status.suspects:
+        parts.append(f"{len(status.suspects)} suspect node{'' if len(status.suspects) == 1 else 's'}")
     parts.append(f"{duration(now_seconds - status.started_seconds)} gone")
     remaining = status.remaining_seconds()
     parts.append(

@@ -44,6 +44,7 @@ class StatusFile:
         left = run.timed.reached or run.timed.left()
         now = datetime.now(UTC)
         since = now - timedelta(seconds=time.monotonic() - status.started_seconds)
+        front = [status.front.text()] if status.front and status.front.is_shown else []
         return {
             "sweep": run.spec.name,
             "state": state,
@@ -61,7 +62,7 @@ class StatusFile:
             "remaining_seconds": status.remaining_seconds() if state == "running" else None,
             "best": None if status.best is None else {**vars(status.best), "column": status.objective[0]},
             "bests": [{**vars(best), "column": status.objective[0]} for best in status.bests.values()],
-            "notes": list(status.details) + ([status.front.text()] if status.front and status.front.is_shown else []),
+            "notes": [*status.details, *front, *status.suspects],
             "spent_usd": run.books.spent_usd or None,
             "usd_per_hour": run.books.usd_per_hour or None,
             "unseen_usd": run.books.ledger.unseen_micro_usd() / MICRO_USD,

@@ -67,6 +67,7 @@ class SweepStatus:
         self.finished_lines: list[str] = []
         self.time_left = TimeLeft(costs or {})
         self.front: FrontSoFar | None = None
+        self.suspects: list[str] = []  # nodes that sentinels found
         self.details: list[str] = []  # of the search and of early stopping, for the headline
 
     @property
@@ -117,6 +118,8 @@ class SweepStatus:
         """A trial that took none of this session's time: an earlier one finished it, or it is not to be trained."""
         self.counts[row["status"]] += 1
         if row.get("stage") == "confirm":  # it says how good a config is, and not which one is best
+            return
+        if row.get("suspect") is not None:  # it takes part in no comparison
             return
         if self.front is not None:
             self.front.add(row)

@@ -62,11 +62,19 @@ class ErrorScheduler(FIFOScheduler):
 
     Args:
         on_error: gets a trial's id and the text of its error, before the searcher hears that the trial has ended.
+        wants_room: whether a sentinel waits for resources that an idle worker may hold.
     """
 
-    def __init__(self, on_error: Callable[[str, str], None]) -> None:
+    def __init__(self, on_error: Callable[[str, str], None], wants_room: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
         self.on_error: Callable[[str, str], None] | None = on_error
+        self.wants_room: Callable[[], bool] | None = wants_room
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """As always. The idle worker that Ray Tune keeps, with its resources, is ended where those are wanted."""
+        if self.wants_room is not None and self.wants_room():
+            tune_controller._cleanup_cached_actors(force_all=True)
+        return super().choose_trial_to_run(tune_controller)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         if self.on_error is not None and trial.error_file:
@@ -75,7 +83,7 @@ class ErrorScheduler(FIFOScheduler):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is told: Tune pickles its scheduler for a restore that is never made."""
-        return {"on_error": None}
+        return {"on_error": None, "wants_room": None}
 
 
 class ActorManager(RayActorManager):

@@ -24,6 +24,7 @@ from orchestrator.ledger.events import MICRO_USD
 from orchestrator.ledger.on_finish import end_so_far, finish
 from orchestrator.progress.display import Display
 from orchestrator.ray_backend.checks.canary import is_safe_to_leave
+from orchestrator.ray_backend.checks.sentinels import sentinels_of
 from orchestrator.ray_backend.control import BoardActor, WorkerEnd, end_trial_on_sigterm
 from orchestrator.ray_backend.deaths import ErrorScheduler, survive_want_of_memory
 from orchestrator.ray_backend.file_server import server_call, start_file_server
@@ -106,7 +107,7 @@ def drive(
         ):
             is_cluster = address is not None
             if is_safe_to_leave(run, waiting, pool, control, is_cluster=is_cluster):
-                with run.display:
+                with sentinels_of(run, pool, control, needs, is_cluster=is_cluster) as searcher.sentinels, run.display:
                     tuner.fit()
 
 
@@ -177,7 +178,7 @@ def _tuner(searcher: PlanSearcher, run: RunContext, trainable: type[tune.Trainab
         tune.with_resources(trainable, _placement),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=ErrorScheduler(searcher.deaths.error),
+            scheduler=ErrorScheduler(searcher.deaths.error, lambda: searcher.sentinels.wants_room),
             num_samples=-1,
             reuse_actors=True,
             trial_dirname_creator=_dirname,

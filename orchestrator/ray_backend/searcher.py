@@ -18,6 +18,7 @@ from orchestrator.hang_watch import read_hang
 from orchestrator.progress.status_file import StatusFile
 from orchestrator.progress.summary import details
 from orchestrator.ray_backend.bundles import bundle_of
+from orchestrator.ray_backend.checks.sentinels import NoSentinels, Sentinels
 from orchestrator.ray_backend.control import DriverEnd, end_process
 from orchestrator.ray_backend.deaths import Deaths, memory_kills_of
 from orchestrator.ray_backend.jobs import Jobs
@@ -62,6 +63,7 @@ class PlanSearcher(Searcher):
         self.told_deadline: set[str] = set()
         self.last_look_seconds = -math.inf
         self.jobs, self.status_file = Jobs(run), StatusFile(run)
+        self.sentinels: Sentinels = NoSentinels()
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         return True
@@ -69,6 +71,7 @@ class PlanSearcher(Searcher):
     def suggest(self, trial_id: str) -> Any:
         """The next job, None while no slot is free for any, FINISHED when nothing runs and nothing can."""
         self._look()
+        self.sentinels.take_turn({job.trial_id: job.folder for _, job in self.running.values()})
         start = self.dispatcher.next(time.monotonic())
         for trial, reason in self.dispatcher.take_unfit():
             self._refuse(trial, reason)

@@ -21,7 +21,7 @@ _ALL_COLUMNS = tuple(column.name for column in TRIALS)
 # What tells a config and whom it is compared with, beside objectives and limits.
 _COLUMNS = (
     *("trial_id", "config_id", "seed", "recipe", "status", "data", "data_sha256", "accelerator", "cfg_eval_tokens"),
-    *("ce", "bpb", "num_neighbours"),
+    *("ce", "bpb", "num_neighbours", "suspect"),
 )
 
 Row = Mapping[str, Any]

@@ -36,6 +36,7 @@ class Recorder:
         self.verdicts = {} if verdicts is None else verdicts  # of early stopping, by trial id
         self.confirmed = {} if confirmed is None else confirmed  # what a trial of confirmation is compared with, by id
         self.cost_of = cost_of  # the columns of what a trial has cost
+        self.suspect_of: Callable[[Mapping[str, Any]], str | None] = lambda row: None  # why a row is not compared
         self.rows: list[dict[str, Any]] = []
         self.curves: list[list[dict[str, Any]]] = []  # of the last fragment, so that recording reads no curve twice
 
@@ -66,6 +67,18 @@ class Recorder:
         self._add(trial_id, result)
         self._write_last()
         return self.rows[-1]
+
+    def mark(self, suspect_of: Callable[[Mapping[str, Any]], str | None]) -> None:
+        """Bring the column `suspect` of all rows to what is known now."""
+        self.suspect_of, changed = suspect_of, set()
+        for index, row in enumerate(self.rows):
+            suspect = suspect_of(row)
+            if suspect != row.get("suspect"):
+                row["suspect"] = suspect
+                changed.add(index // TRIALS_PER_FRAGMENT)
+        for index in sorted(changed):
+            first = index * TRIALS_PER_FRAGMENT
+            self._replace("trials", index, trials_table(self.rows[first : first + TRIALS_PER_FRAGMENT]))
 
     def _replace_row(self, index: int, result: TrialResult) -> dict[str, Any]:
         self.rows[index] = self._row(self.rows[index]["trial_id"], result)
@@ -101,7 +114,8 @@ class Recorder:
         is_confirming = trial_id in self.confirmed
         stage = {"stage": "confirm" if is_confirming else "search", "confirm_against": self.confirmed.get(trial_id)}
         stopping = _stopping(self.verdicts.get(trial_id), score_column(self.spec.objectives))
-        return {**row, **stage, **stopping, **self.cost_of(trial_id)}
+        found = {**row, **stage, **stopping, **self.cost_of(trial_id)}
+        return {**found, "suspect": self.suspect_of(found)}
 
     def _num_fragments(self) -> int:
         return -(-len(self.rows) // TRIALS_PER_FRAGMENT)

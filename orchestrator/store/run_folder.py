@@ -123,6 +123,21 @@ class RunFolder:
         return self.root / "canary.json"
 
     @property
+    def sentinel_folder(self) -> Path:
+        """Sentinels that run now. Nobody else reads it, and no object store is sent it."""
+        return self.root / ".sentinel"
+
+    @property
+    def sentinels_file(self) -> Path:
+        """What sentinels have measured; see `sentinel/records.py`."""
+        return self.root / "sentinels.jsonl"
+
+    @property
+    def explanations_file(self) -> Path:
+        """What `frostline explain` was told; see `sentinel/records.py`."""
+        return self.root / "explanations.jsonl"
+
+    @property
     def tune_folder(self) -> Path:
         """Ray Tune's own files. Never read, removed at the end."""
         return self.root / ".tune"

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from results.analysis.replicate_groups import Confirmed, Row, by_key, over_seeds
+from results.analysis.replicate_groups import Confirmed, Row, by_key, is_suspect, over_seeds
 from results.analysis.statistics import PairedTest, holm, paired_test
 
 LEVEL = 0.05  # the chance of any false claim among all of one run
@@ -97,7 +97,7 @@ def _fresh(rows: Iterable[Row]) -> list[Row]:
 
 
 def _is_scored(row: Row, column: str) -> bool:
-    return row["status"] == "completed" and row.get(column) is not None
+    return row["status"] == "completed" and row.get(column) is not None and not is_suspect(row)
 
 
 def _rivals(group: Iterable[Row]) -> list[str]:

@@ -13,6 +13,7 @@ from results.analysis import replicate_groups as of
 from results.analysis.pareto_info import pareto_info
 from results.analysis.published_figures import Published, Scale
 from results.analysis.replicate_groups import Group, Row
+from results.analysis.standing import is_scored
 from results.analysis.statistics import Estimate
 from results.tables.load import Tables
 from results.tables.schema import CONTROL_RECIPE, RECIPE_SECTIONS
@@ -82,7 +83,7 @@ def study_table(tables: Tables, figures: Sequence[Published], scale: Scale) -> S
     """
     info = pareto_info(tables)
     sweep = info.sweeps[0] if info.sweeps else ""
-    rows = [row for row in of.to_rows(tables.trials) if _is_scored(row) and row.get("stage") != "confirm"]
+    rows = [row for row in of.to_rows(tables.trials) if is_scored(row) and row.get("stage") != "confirm"]
     rows_of = of.by_key(rows, ["config_id"])
     found = {group.config_id: published_figures.find(_settings(group), sweep, scale, figures) for group in info.groups}
     own = sweep.removesuffix(f"_{scale.name}") if scale.name else sweep
@@ -116,10 +117,6 @@ class _Context:
     figures: Sequence[Published]
     scale: Scale
     baseline: Group | None
-
-
-def _is_scored(row: Row) -> bool:
-    return row["status"] == "completed" and row["ce"] is not None and math.isfinite(row["ce"])
 
 
 def _is_baseline(row: Published | None) -> bool:

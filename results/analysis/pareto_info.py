@@ -17,11 +17,20 @@ from results.analysis.front_probability import with_front_probabilities
 from results.analysis.objectives import BUDGET, DEFAULT_OBJECTIVES, Constraint, Direction, nearest, parse_constraint
 from results.analysis.per_device import are_per_device, comparable, is_per_device, left_out_text
 from results.analysis.replicate_groups import Control, Group, Replicate, Row
-from results.analysis.standing import PER_TOKEN, group_columns, is_scored, largest, ranks, standing_of
+from results.analysis.standing import (
+    PER_TOKEN,
+    group_columns,
+    has_score,
+    is_scored,
+    largest,
+    ranks,
+    standing_of,
+)
 from results.errors import ResultsError
 from results.tables.load import Tables
 from results.tables.schema import CONTROL_RECIPE, STATUSES, TRIALS
 
+SUSPECT = "completed on a suspect node"
 _NUMERIC = tuple(c.name for c in TRIALS if pa.types.is_integer(c.type) or pa.types.is_floating(c.type))
 
 
@@ -102,7 +111,7 @@ def pareto_info(
         num_trials=len(rows),
         status_counts={status: counts[status] for status in sorted(counts, key=_status_order)},
         not_counted=not_counted,
-        notes=tuple(_notes(groups, goals, counted)),
+        notes=(*_notes(groups, goals, counted), *_suspect_notes(rows)),
         claims=claims_of(rows, test_column),
     )
 
@@ -123,6 +132,8 @@ def _split(rows: Iterable[Row]) -> tuple[list[Row], dict[str, int]]:
     for row in rows:
         if is_scored(row):
             counted.append(row)
+        elif has_score(row) and of.is_suspect(row):
+            reasons[SUSPECT] += 1
         else:
             reasons["completed without ce" if row["status"] == "completed" else row["status"] or "unknown"] += 1
     return counted, {reason: reasons[reason] for reason in sorted(reasons, key=_status_order)}
@@ -185,7 +196,7 @@ def _group(label: str, members: Sequence[Row], context: _Context) -> Group:
         accelerators=tuple(sorted({row["accelerator"] for row in members if row["accelerator"]})),
         settings={column: first[column] for column in of.CONFIG_COLUMNS},
         replicates=tuple(sorted(map(_replicate, members), key=lambda one: (one.seed or 0, one.trial_id))),
-        num_not_completed=sum(not is_scored(row) for row in siblings),
+        num_not_completed=sum(not has_score(row) for row in siblings),
         num_stopped=standing.num_stopped,
         estimates={name: found for name, found in estimates.items() if found is not None},
         values=standing.values,
@@ -238,6 +249,15 @@ def _notes(groups: Sequence[Group], goals: Mapping[str, Direction], counted: Seq
         yield f"{stopped} groups have a replicate that was stopped early: they are left out of the front"
     if missing := sum(group.feasible is True and group.rank is None and not group.num_stopped for group in groups):
         yield f"{missing} groups lack a value of an objective: they are left out of the front"
+
+
+def _suspect_notes(rows: Iterable[Row]) -> Iterable[str]:
+    """How many trials are left out for their node, and why."""
+    left_out = [row for row in rows if has_score(row) and of.is_suspect(row)]
+    for (host, node, why), found in of.by_key(left_out, ["host", "node", "suspect"]).items():
+        number = f"{len(found)} trial{' is' if len(found) == 1 else 's are'}"
+        place = f"{host or 'a node'} ({str(node)[:8]})"
+        yield f"{number} left out, as {place} is suspect: {why}; frostline explain says why, and they count again"
 
 
 def _group_dict(group: Group) -> dict[str, Any]:

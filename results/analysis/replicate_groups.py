@@ -121,6 +121,11 @@ def over_seeds(rows: Sequence[Row], value: Callable[[Row], float | None]) -> Est
     return estimate([sum(numbers) / len(numbers) for numbers in seeds.values()])
 
 
+def is_suspect(row: Mapping[str, Any]) -> bool:
+    """Whether a trial takes part in no comparison, as sentinels found its node and nobody has explained why."""
+    return row.get("suspect") is not None
+
+
 def throughput(rows: Sequence[Row]) -> dict[str, float]:
     """Mean tokens per second by accelerator, of trials that were alone on their device: kinds are never mixed."""
     speeds: dict[str, list[float]] = defaultdict(list)

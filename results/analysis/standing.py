@@ -57,9 +57,13 @@ class Standing:
 
 
 def is_scored(row: Row) -> bool:
-    """Whether a trial counts: it completed with a finite loss."""
-    ce = row["ce"]
-    return row["status"] == "completed" and row["config_id"] is not None and ce is not None and math.isfinite(ce)
+    """Whether a trial counts: it completed with a finite loss, on a node that is not suspect."""
+    return has_score(row) and row["config_id"] is not None and not of.is_suspect(row)
+
+
+def has_score(row: Row) -> bool:
+    """Whether a trial completed with a finite loss."""
+    return row["status"] == "completed" and row["ce"] is not None and math.isfinite(row["ce"])
 
 
 def group_columns(goals: Iterable[str]) -> tuple[str, ...]:

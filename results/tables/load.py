@@ -13,15 +13,14 @@ import pyarrow.parquet as pq
 
 from results.errors import ResultsError
 from results.object_store import fetch_run, is_uri
-from results.tables import account, schema
+from results.tables import account, schema, sentinels
 from results.tables.columns import SCHEMA_VERSION
 
 
 @dataclasses.dataclass(frozen=True)
 class Tables:
-    """`trials`: one row per trial; `curves`: one row per reported step; `attempts` and `nodes`: what the run has cost.
-
-    Columns: SCHEMA.md.
+    """`trials`: one row per trial; `curves`: one row per reported step; `attempts` and `nodes`: what the run has cost;
+    `sentinels`: what showed that nodes were healthy. Columns: SCHEMA.md.
     """
 
     trials: pd.DataFrame
@@ -29,6 +28,7 @@ class Tables:
     folders: tuple[Path, ...] = ()
     attempts: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
     nodes: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    sentinels: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
 
 
 def load(folders: str | Path | Iterable[str | Path]) -> Tables:
@@ -49,12 +49,15 @@ def load(folders: str | Path | Iterable[str | Path]) -> Tables:
     ]
     attempts = [_read_folder(one, "attempts", account.attempts_schema(), ["sweep", "attempt"]) for one in chosen]
     nodes = [_read_folder(one, "nodes", account.nodes_schema(), ["sweep", "node"]) for one in chosen]
+    key = ["sweep", "node", "started_at"]
+    measured = [_read_folder(one, "sentinels", sentinels.sentinels_schema(), key) for one in chosen]
     return Tables(
         trials=_to_frame(trials),
         curves=_to_frame(curves),
         folders=tuple(chosen),
         attempts=_to_frame(attempts),
         nodes=_to_frame(nodes),
+        sentinels=_to_frame(measured),
     )
 
 

@@ -23,6 +23,7 @@ from results.tables.columns import (
     schema_of,
     table_of,
 )
+from results.tables.sentinels import SENTINELS
 
 STATUSES: tuple[str, ...] = (
     "completed",
@@ -55,6 +56,7 @@ _IDENTITY = (
     Column("confirm_against", STRING, "", "confirm only: config_id of the one it is compared with, of equal bytes", 5),
     Column("status", WORD, "", f"what became of the trial: {', '.join(STATUSES)}"),
     Column("error", STRING, "", "why a trial ended without completing, or was not trained"),
+    Column("suspect", STRING, "", "why it takes part in no comparison, by sentinels of its node; null = it does", 7),
     Column("feasible", BOOL, "", "whether the sweep's constraints hold; null if unknown, as without an artifact"),
 )
 
@@ -286,6 +288,7 @@ def render_markdown() -> str:
             *_markdown_section("curves", "one row per reported step of a trial", CURVES),
             *_markdown_section("attempts", "one row for each time that a trial was on a device", ATTEMPTS),
             *_markdown_section("nodes", "one row per machine of the cluster, used or not", NODES),
+            *_markdown_section("sentinels", "one row for each control trained to check a node", SENTINELS),
         ]
     )
 

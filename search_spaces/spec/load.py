@@ -199,6 +199,7 @@ def _spec_of(
         budget=file.budget,
         prices=file.prices,
         on_finish=file.on_finish,
+        sentinel=file.sentinel,
         seeds_given=file.seeds or file.replicates.seeds,
         replicates=file.replicates,
         confirm=file.confirm,

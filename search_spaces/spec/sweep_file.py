@@ -19,6 +19,7 @@ from search_spaces.spec.sections.keep import KeepConfig
 from search_spaces.spec.sections.replicates import ConfirmConfig, ReplicatesConfig, Seeds
 from search_spaces.spec.sections.resources import AdmissionConfig, ResourcesConfig
 from search_spaces.spec.sections.search import SearchConfig
+from search_spaces.spec.sections.sentinel import Sentinel
 from search_spaces.spec.sweep_spec import (
     DEFAULT_CONSTRAINTS,
     DEFAULT_OBJECTIVES,
@@ -156,6 +157,11 @@ class SweepFile(Section):
     )
     on_finish: Annotated[OnFinishConfig | None, MAY_CHANGE] = Field(
         default=None, json_schema_extra=_takes("`command`, and perhaps `ends`")
+    )
+    sentinel: Annotated[Sentinel | None, MAY_CHANGE] = Field(
+        default=None,
+        description="a control that every node trains again and again; off = none",
+        json_schema_extra=_takes("`every_hours` and `steps`, or off"),
     )
     seeds: Annotated[Seeds | None, MAY_CHANGE] = Field(
         default=None,

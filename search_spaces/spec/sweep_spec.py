@@ -27,6 +27,7 @@ from search_spaces.spec.sections.replicates import (
 )
 from search_spaces.spec.sections.resources import AdmissionConfig, ResourcesConfig
 from search_spaces.spec.sections.search import ADAPTIVE, Method, SearchConfig
+from search_spaces.spec.sections.sentinel import SentinelConfig
 from search_spaces.spec.yaml_document import Document
 
 Kind = Literal["choice", "grid", "range", "log_range", "steps"]
@@ -152,6 +153,7 @@ class SweepSpec:
     keep: KeepConfig = dataclasses.field(default_factory=KeepConfig)
     prices: dict[str, float] = dataclasses.field(default_factory=dict)
     on_finish: OnFinishConfig | None = None
+    sentinel: SentinelConfig | None = None
     seeds_given: tuple[int, ...] | None = None
     replicates: ReplicatesConfig = dataclasses.field(default_factory=ReplicatesConfig)
     confirm: ConfirmConfig = dataclasses.field(default_factory=ConfirmConfig)
@@ -245,6 +247,7 @@ class SweepSpec:
             "budget": self.budget.model_dump(),
             **({"prices": self.prices} if self.prices else {}),
             **({} if self.on_finish is None else {"on_finish": self.on_finish.model_dump(mode="json")}),
+            **({} if self.sentinel is None else {"sentinel": self.sentinel.model_dump()}),
             "seeds": list(self.seeds),
             "replicates": self._replicates(),
             "confirm": {"configs": self.num_confirmed, "seeds": self.confirm.seeds},

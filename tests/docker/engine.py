@@ -134,10 +134,10 @@ class Cluster:
         self.driver("frostline", "data", "prepare", "stdlib", "--vocab", "512", "--data-root", "/data")
 
     def start_sweep(self, spec: dict[str, Any], log: Path) -> subprocess.Popen[bytes]:
-        """`frostline run` in the driver's container, in the run folder /runs/NAME."""
+        """`frostline run` in the driver's container, in the run folder /runs/NAME; without checks of its nodes."""
         name = spec["name"]
-        (self.folder / "sweeps" / f"{name}.yaml").write_text(yaml.safe_dump(spec))
-        where = ["--out", f"/runs/{name}", "--data-root", "/data", "--address", "head:6379"]
+        (self.folder / "sweeps" / f"{name}.yaml").write_text(yaml.safe_dump({**spec, "sentinel": "off"}))
+        where = ["--out", f"/runs/{name}", "--data-root", "/data", "--address", "head:6379", "--no-canary"]
         return self.start("frostline", "run", f"/sweeps/{name}.yaml", *where, log=log)
 
     def num_files(self, run: str, name: str) -> int:

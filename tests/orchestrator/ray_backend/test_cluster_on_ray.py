@@ -65,8 +65,9 @@ def test_workers_need_no_shared_disk(
     base |= {"train": train, "eval": {"tokens": 512}}
     (tmp_path / "far").mkdir()
     shutil.copytree(data_root, tmp_path / "far" / "data")
-    far = Sweep(write_sweep(tmp_path, base=base), tmp_path / "far" / "run", tmp_path / "far" / "data")
-    near = Sweep(write_sweep(tmp_path, base=base), tmp_path / "near", data_root)
+    spec = write_sweep(tmp_path, base=base, sentinel="off")
+    far = Sweep(spec, tmp_path / "far" / "run", tmp_path / "far" / "data")
+    near = Sweep(spec, tmp_path / "near", data_root)
     assert near.finish() == 0, near.log
     monkeypatch.setenv("FROSTLINE_CACHE", str(tmp_path / "cache"))
     workers = []
@@ -74,7 +75,7 @@ def test_workers_need_no_shared_disk(
         workers.append(cluster.join("--cpus", "1", mount=f"mount -t tmpfs none {tmp_path / 'far'}"))
         cluster.wait_for(number)
     use_cluster(cluster, monkeypatch)
-    driver = far.start("--address", cluster.address)
+    driver = far.start("--address", cluster.address, "--no-canary")
     wait_for(lambda: len(list(far.out.glob("trials/*/checkpoint/state.pt"))) == 2, driver)
     for pid in [workers[0].pid, *descendants(workers[0].pid)]:
         os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,1 @@
+"""Sentinels: one control that every node trains again and again: a node that has become slow or wrong is seen."""
