@@ -84,7 +84,6 @@ def drive(
             check_nodes(pool, needs, run)
         on_ready()
         folder.add_session(session_facts(pool, address))
-        _forecast(run, waiting)
         # pending trials beyond the slots would only bind early; fewer would leave slots empty
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, pool.num_slots(needs)))
         control = BoardActor()
@@ -107,6 +106,7 @@ def drive(
         ):
             is_cluster = address is not None
             if is_safe_to_leave(run, waiting, pool, control, is_cluster=is_cluster):
+                _forecast(run, waiting)
                 with sentinels_of(run, pool, control, needs, is_cluster=is_cluster) as searcher.sentinels, run.display:
                     tuner.fit()
 
