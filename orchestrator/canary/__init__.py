@@ -1,1 +1,1 @@
-"""The canary: a few short trials on every node before a night: what would fail fails while somebody is there."""
+"""The canary: a few short trials on every node before a night, so that nothing fails when nobody is there."""

@@ -1,6 +1,4 @@
-"""Whether the canary is to run: by the command, by what the sweep is, and by what it has passed before. Pure but for
-the file `canary.json`.
-"""
+"""Whether the canary is to run: by the command, by what the sweep is, by what it has passed before (`canary.json`)."""
 
 from __future__ import annotations
 

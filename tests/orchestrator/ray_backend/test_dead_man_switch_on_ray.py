@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -89,24 +90,26 @@ def test_a_short_break_does_not_end_it_and_a_lost_head_does(cluster: Cluster, tm
     assert (tmp_path / "why").read_text() == "head_lost\n"
 
 
-def test_it_leaves_after_its_longest_life_and_its_trial_goes_on_elsewhere(
+def test_it_leaves_after_its_longest_life_and_its_trial_waits_for_another_node(
     cluster: Cluster, make_sweep: Callable[..., Sweep]
 ) -> None:
-    """Without a command Ray ends there; the trial that ran has written its checkpoint, and repeats no step."""
-    sweep = make_sweep(
-        train={"steps": 30_000, "checkpoint_every_seconds": 1e6}, space={"recipe": {"choice": ["baseline"]}}
-    )
-    leaves = cluster.join("--cpus", "1", "--max-hours", "0.015")
-    cluster.wait_for(2)
-    driver = sweep.start("--address", cluster.address)
-    wait_for(lambda: len(running(sweep)) == 1, driver)
+    """Without a command Ray ends there. The trial that ran has left its checkpoint and state; no death is counted."""
     cluster.join("--cpus", "1")
-    cluster.wait_for(3)
-    assert leaves.wait(timeout=240) == 0, log_of(cluster, 1)
-    assert "0.015 h are over: this node has left the cluster; the machine stays" in log_of(cluster, 1)
-    assert driver.wait(timeout=300) == 0, sweep.log
-    [row] = sweep.table.to_dict("records")
-    assert (row["status"], row["num_resumes"], row["steps_repeated"]) == ("completed", 1, 0)
+    stays = {node["node_id"] for node in cluster.wait_for(2)}
+    leaves = cluster.join("--cpus", "1", "--max-hours", "0.025")
+    [leaving] = {node["node_id"] for node in cluster.wait_for(3)} - stays
+    sweep = make_sweep(train={"steps": 200_000, "checkpoint_every_seconds": 1e6})
+    driver = sweep.start("--address", cluster.address)
+    wait_for(lambda: len(running(sweep)) == 2, driver)
+    [folder] = [one.parent for one in sweep.out.glob("trials/*/placement.json") if leaving in one.read_text()]
+    assert leaves.wait(timeout=240) == 0, log_of(cluster, 2)
+    assert "0.025 h are over: this node has left the cluster; the machine stays" in log_of(cluster, 2)
+    wait_for((folder / "state.json").exists, driver)
+    state = json.loads((folder / "state.json").read_text())
+    assert (state["status"], state["steps"] > 0) == ("interrupted", True)
+    assert (folder / "checkpoint" / "state.pt").exists() and "worker died" not in sweep.log
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(timeout=120) == 130, sweep.log
 
 
 def test_a_killed_driver_is_missed_and_a_user_who_ends_a_node_runs_nothing(
