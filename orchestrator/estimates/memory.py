@@ -42,7 +42,7 @@ ADAM_MOMENTS, MUON_MOMENTS = 2, 1
 NEWTON_SCHULZ_BYTES = 16  # by weight of the largest matrix: its update, and five products in bfloat16
 
 # A process on a CPU is measured by what it holds: Python and torch with its libraries, and what the allocator of the
-# system keeps of what was freed. Measured; see docs/night.md.
+# system keeps of what was freed. Measured; see docs/forecast.md.
 PROCESS_BYTES = 410e6
 KEPT_BY_ALLOCATOR = 1.35  # over what tensors below `MMAP_BYTES` take; larger ones go back to the system at once
 PACK_BYTES = 36.0  # by stored weight: copies, codes, and the memory of the compressors

@@ -54,7 +54,7 @@ class Speed:
         return computing / (1 + SHARE_OF_SECOND_THREAD * (num_threads - 1)) + starting
 
 
-# One core of an AMD EPYC (family 26) that does nothing else; see docs/night.md. Other processors: `cpu_speed.py`.
+# One core of an AMD EPYC (family 26) that does nothing else; see docs/forecast.md. Other processors: `cpu_speed.py`.
 MEASURED_CPU = Speed(
     fp32_flops=180e9,
     bf16_flops=180e9,

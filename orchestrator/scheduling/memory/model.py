@@ -11,7 +11,7 @@ from orchestrator.estimates.log_ratio import Doubt, LogRatio
 from orchestrator.scheduling.placement import CPU
 from trainer.config.trial import TrialConfig
 
-# Against peaks of real trials on a CPU, and six readings on an H100 (docs/gpu.md); see docs/night.md.
+# Against peaks of real trials on a CPU, and six readings on an H100 (docs/gpu.md); see docs/forecast.md.
 DOUBTS = {True: Doubt(sigma=0.15, scatter=0.08), False: Doubt(sigma=0.08, scatter=0.05)}
 NORMAL_95 = 1.645  # 95 % of a normal distribution lie below so many standard deviations
 # Of a worker's process beside a trial's: measured on Ray 2.60, six small trials of a sweep.
