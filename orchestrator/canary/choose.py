@@ -6,14 +6,13 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from orchestrator.estimates.memory import peak_memory_bytes
 from orchestrator.scheduling.placement import Node, Pool, Slot
 from orchestrator.search.planner import PlannedTrial
 from trainer.config.trial import TrialConfig
-from trainer.recipes.variants import plan
 
-# Sizes of more would take seconds; of a larger plan, so many are looked at, evenly spread.
-MAX_CONFIGS = 5_000
-NUMBERS_OF_LEARNED = 4  # the weight, its gradient, and two of the optimizer
+# Sizes of more would take a while; of a larger plan, so many are looked at, evenly spread.
+MAX_CONFIGS = 1_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,13 +25,8 @@ class Probe:
 
 
 def size_of(config: TrialConfig) -> float:
-    """By which configs are ranked: numbers kept for the weights of all networks, times the tokens of a part of a step.
-
-    It stands for the memory that training takes.
-    """
-    weights = (weight for network in plan(config).networks.values() for weight in network.weights.values())
-    numbers = sum(weight.num_params * (NUMBERS_OF_LEARNED if weight.kind == "learned" else 1) for weight in weights)
-    return float(numbers) * config.train.batch_tokens / config.train.micro_batches
+    """By which configs are ranked: the memory that training takes, on a card."""
+    return float(peak_memory_bytes(config, on_card=True))
 
 
 def probes(trials: Iterable[PlannedTrial], pool: Pool) -> list[Probe]:
