@@ -152,14 +152,12 @@ def join(
     options = dataclasses.replace(options, first_port=first_port, object_store_bytes=object_store_bytes)
     options = dataclasses.replace(options, stops_itself=switch.stops if switch else None)
     typer.echo(f"joining {host}:{port} as {address}")
-    command = join_command(options, f"{host}:{port}")
-    if switch is None:
-        _become(command, token_file, drain_seconds)
-    else:
-        set_environment(token_file, drain_seconds)
+    if switch:
         typer.echo(f"this node {switch.stops.words()}")
-        where = {"head": (host, port), "node": (address, first_port)}
-        raise typer.Exit(supervise(switch, command, **where, drain_seconds=drain_seconds, say=typer.echo))
+    set_environment(token_file, drain_seconds)
+    where = {"head": (host, port), "node": (address, first_port)}
+    command = join_command(options, f"{host}:{port}")
+    raise typer.Exit(supervise(switch, command, **where, drain_seconds=drain_seconds, say=typer.echo))
 
 
 @group.command("status", no_args_is_help=True, epilog="Example: `frostline cluster status 10.0.0.1 --token-file token`")

@@ -49,7 +49,7 @@ def switch_of(stop_command: str | None, max_hours: float | None, lost_minutes: f
 
 
 def supervise(
-    switch: Switch,
+    switch: Switch | None,
     ray: Sequence[str],
     *,
     head: tuple[str, int],
@@ -59,9 +59,13 @@ def supervise(
 ) -> int:
     """Run Ray's node under the switch; the exit code of this process.
 
+    Without a switch too: when the node is told to end, Ray lets trials run on for a while and kills them, and the
+    supervisor tells them to write their checkpoints.
+
     Args:
         ray: the command of Ray's node.
         head, node: address and port of the head, and of the node's manager.
     """
-    orders = Orders(ray=ray, limits=switch.limits, stop=switch.command, drain_seconds=drain_seconds, node=node[0])
+    limits, stop = (switch.limits, switch.command) if switch else (Limits(), ())
+    orders = Orders(ray=ray, limits=limits, stop=stop, drain_seconds=drain_seconds, node=node[0])
     return Supervisor(orders, HeadLine(head, node), say).run()

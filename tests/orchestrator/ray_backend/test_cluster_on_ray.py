@@ -6,11 +6,12 @@ import hashlib
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from driven_sweep import Sweep, wait_for
+from driven_sweep import Sweep, running, wait_for
 from own_cluster import Cluster, can_hide_folders, descendants, use_cluster
 from sweeps import write_sweep
 
@@ -88,3 +89,27 @@ def test_workers_need_no_shared_disk(
     artifacts = far.out.glob("trials/*/artifact.frost")
     assert {hashlib.sha256(one.read_bytes()).hexdigest() for one in artifacts} == set(rows[0].artifact_sha256)
     assert not list((tmp_path / "cache" / "scratch").glob("*/*/result.json"))
+
+
+def test_a_worker_that_is_stopped_repeats_no_step(
+    cluster: Cluster, tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM to the whole worker, as `docker stop`: its trial writes its checkpoint, and goes on on the next one."""
+    base = {"data": "tiny", "device": "cpu", "model": {"vocab_size": 512, "num_layers": 1, "dim": 32, "num_heads": 2}}
+    train = {"steps": 6_000, "sequence_tokens": 32, "batch_sequences": 4, "checkpoint_every_seconds": 1e6}
+    base |= {"train": train, "eval": {"tokens": 512}}
+    space = {"recipe": {"choice": ["baseline"]}}
+    spec = write_sweep(tmp_path, base=base, space=space, seeds=[1], sentinel="off")
+    sweep = Sweep(spec, tmp_path / "run", data_root)
+    worker = cluster.join("--cpus", "1")
+    cluster.wait_for(2)
+    use_cluster(cluster, monkeypatch)
+    driver = sweep.start("--address", cluster.address, "--no-canary")
+    wait_for(lambda: len(running(sweep)) == 1, driver)
+    time.sleep(2)
+    os.kill(worker.pid, signal.SIGTERM)
+    worker.wait(timeout=60)
+    cluster.join("--cpus", "1")
+    assert driver.wait(timeout=300) == 0, sweep.log
+    row = sweep.table.iloc[0]
+    assert (row.status, row.num_resumes, row.steps_repeated) == ("completed", 1, 0), sweep.log

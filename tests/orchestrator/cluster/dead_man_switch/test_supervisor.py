@@ -207,7 +207,7 @@ def test_any_text_is_a_command_or_an_error(text: str) -> None:
 
 def test_trials_are_told_to_end_and_nothing_else_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray would let them run on, and then kill them: each is told once Ray has been."""
-    child = "trap 'echo \"$0 ended\" >> log; exit' TERM; while :; do sleep 0.05; done"
+    child = "trap 'echo \"$0 ended\" >> log; exit' TERM; for i in {1..400}; do sleep 0.05; done"
     names = ["ray::ResourceTrainable.train", "ray::FileServer", "python"]
     children = "".join(f"bash -c 'exec -a {name} bash -c \"$CHILD\" {name}' & " for name in names)
     drains = "trap 'for i in 1 2 3; do sleep 1; done; kill -9 $(jobs -p); exit 0' TERM"
