@@ -35,42 +35,41 @@ from search_spaces.spec.load import load_sweep
 
 TRAIN = {"sequence_tokens": 64, "batch_sequences": 16}
 BASE: dict[str, Any] = {"data": "stdlib", "device": "cpu", "eval": {"tokens": 20_000}}
+MODEL = {"vocab_size": 1024, "num_heads": 4}
 SWEEPS: dict[str, dict[str, Any]] = {
-    "recipes": {
-        "search": {"method": "random", "seed": 11},
-        "budget": {"trials": 40},
-        "base": {**BASE, "train": {**TRAIN, "steps": 300}, "model": {"vocab_size": 1024, "num_heads": 4}},
+    "wide": {
+        "search": {"method": "random", "seed": 21},
+        "budget": {"trials": 24},
+        "base": {**BASE, "train": {**TRAIN, "steps": 120, "batch_sequences": 32}, "model": MODEL},
         "space": {
-            "recipe": {"choice": ["baseline", "selective", "full_adapter"]},
-            "model.num_layers": {"choice": [1, 2, 3]},
-            "model.dim": {"choice": [32, 64, 96]},
+            "recipe": {"choice": ["baseline", "progressive"]},
+            "model.num_layers": {"choice": [1, 2, 3, 4]},
+            "model.dim": {"choice": [48, 96, 160]},
         },
-        "cases": [{"when": {"recipe": "full_adapter"}, "space": {"adapter.rank": {"choice": [4, 8]}}}],
     },
-    "search": {
-        "search": {"method": "ehvi", "seed": 12},
+    "hours": {
+        "search": {"method": "tpe", "seed": 22},
         "budget": {"trials": 400, "hours": 0.05},
         "confirm": {"configs": 0},
-        "base": {**BASE, "train": {**TRAIN, "steps": 200}, "model": {"vocab_size": 1024, "num_heads": 4}},
+        "base": {**BASE, "train": {**TRAIN, "steps": 200}, "model": MODEL},
         "space": {
+            "recipe": {"choice": ["baseline", "selective"]},
             "model.num_layers": {"choice": [1, 2, 3]},
-            "model.dim": {"choice": [32, 64, 96, 128]},
+            "model.dim": {"choice": [48, 80, 112]},
             "optimizer.learning_rate": {"log_range": [0.0003, 0.03]},
         },
     },
-    "muon": {
-        "search": {"method": "grid"},
-        "seeds": [1, 2],
-        "base": {
-            **BASE,
-            "optimizer": {"name": "muon"},
-            "train": {**TRAIN, "steps": 150, "batch_sequences": 32},
-            "model": {"family": "competition", "vocab_size": 1024, "num_heads": 4, "num_kv_heads": 2},
-        },
+    "dollars": {
+        "search": {"method": "ehvi", "seed": 23},
+        "budget": {"trials": 400, "usd": 0.18},
+        "prices": {"CPU": 3.6},
+        "confirm": {"configs": 0},
+        "base": {**BASE, "optimizer": {"name": "muon"}, "train": {**TRAIN, "steps": 150}, "model": MODEL},
         "space": {
-            "model.num_layers": {"grid": [2, 4]},
-            "model.dim": {"grid": [64, 128]},
-            "artifact.matrix_bits": {"grid": [6, 8]},
+            "model.num_layers": {"choice": [1, 2, 4]},
+            "model.dim": {"choice": [32, 64, 128]},
+            "artifact.matrix_bits": {"choice": [6, 8]},
+            "optimizer.learning_rate": {"log_range": [0.003, 0.1]},
         },
     },
 }
@@ -97,7 +96,7 @@ def warm_forecast(name: str, folder: Path) -> Mapping[str, Any]:
         trials=trials_of(spec),
         machines=tuple(read_fleet("local")),
         durations=durations,
-        chances=Chances().with_stopping(spec),
+        chances=Chances().of_sweep(spec),
         costs=Costs(),
         budget=spec.budget,
         begin=datetime.now().astimezone(),

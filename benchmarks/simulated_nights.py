@@ -57,7 +57,7 @@ def random_night(spec: SweepSpec, trials: Trials, seed: int) -> Outcome:
         losses_per_day=rng.choice([0.0, 2.0, 10.0]),
         slow_share=rng.choice([0.0, 0.2]),
         out_of_memory_share=rng.choice([0.0, 0.05]),
-    ).with_stopping(spec)
+    ).of_sweep(spec)
     return Outcome(Night(setting_of(night, trials, fleet, chances), seed).run(), hours, usd)
 
 
@@ -95,7 +95,7 @@ def nights(number: int) -> None:
 def speed(fleet: str, **budget: float | int | None) -> None:
     spec = load_sweep(SWEEP)
     spec = dataclasses.replace(spec, budget=BudgetConfig.model_validate(budget), prices=PRICES)
-    setting = setting_of(spec, trials_of(spec), fleet, Chances().with_stopping(spec))
+    setting = setting_of(spec, trials_of(spec), fleet, Chances().of_sweep(spec))
     began = time.perf_counter()
     result = Night(setting, 1).run()
     seconds, num_trials = time.perf_counter() - began, sum(result.counts.values())

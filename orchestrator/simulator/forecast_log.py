@@ -59,6 +59,9 @@ def _setting(run: RunContext, waiting: Sequence[PlannedTrial], machines: Sequenc
     chooses = search.end is None and spec.is_adaptive
     drawn, refused_share = drawn_of(spec) if chooses else ((), 0.0)
     num_to_confirm = 0 if search.end is not None else spec.num_to_confirm
+    costs = Costs()
+    chosen = [costs.of(trial).work for trial in search.trials if trial.config.seed == spec.seeds[0]]
+    chances = Chances().of_sweep(spec, run.recorder.rows)
     return Setting(
         spec=spec,
         trials=Trials(
@@ -70,8 +73,8 @@ def _setting(run: RunContext, waiting: Sequence[PlannedTrial], machines: Sequenc
         ),
         machines=tuple(machine for machine in machines if machine.cpus),
         durations=run.timed.durations,
-        chances=Chances().with_stopping(spec, run.recorder.rows),
-        costs=Costs(),
+        chances=chances.chosen_like(chosen, [costs.of(one).work for one in drawn]) if chooses else chances,
+        costs=costs,
         budget=_left(run),
         begin=datetime.now().astimezone(),
         done=run.timed.done,

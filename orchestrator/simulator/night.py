@@ -84,7 +84,10 @@ class Night:
         self.timed.durations, self.timed.costs = setting.durations.copy(), setting.costs
         self.timed.done = dict(setting.done)
         self.world = setting.durations.draw_world(self.rng)
-        self.search = SimulatedSearch(spec, setting.trials, setting.costs, self.rng)
+        chances = setting.chances
+        cheaper = self.rng.gauss(chances.cheaper, chances.cheaper_sigma)
+        self.search = SimulatedSearch(spec, setting.trials, setting.costs, self.rng, cheaper)
+        self.stopped_share = self.rng.uniform(*chances.stopped_shares)
         self.status = SweepStatus(num_trials=0, objective=("ce", "min"), started_seconds=0.0)
         self.examples: Sequence[PlannedTrial] = setting.trials.all
         self.machines = {one.node: one for one in setting.machines}
@@ -176,7 +179,7 @@ class Night:
             return 0.0, "out_of_memory"
         num_ended = self.status.num_finished
         is_judged = num_ended >= chances.num_run_to_their_end and self.search.is_looked_at(trial)
-        if is_judged and self.rng.random() < chances.stopped_share:
+        if is_judged and self.rng.random() < self.stopped_share:
             return self.rng.choice(chances.stopped_at), "stopped_early"
         return 1.0, "completed"
 

@@ -11,7 +11,7 @@ from orchestrator.errors import UsageError
 from orchestrator.estimates.cpu_speed import measured_cpu
 from orchestrator.ledger.events import Machine
 from orchestrator.scheduling.cost_model import Costs, training_cost
-from orchestrator.scheduling.durations import Durations
+from orchestrator.scheduling.durations import OTHER_SWEEP_SIGMA, Durations
 from orchestrator.search.warm_start import config_of_row
 from orchestrator.simulator.chances import Chances
 from orchestrator.simulator.fleet import read_fleet
@@ -52,13 +52,14 @@ def planned_forecast(spec: SweepSpec, options: ForecastOptions, advance: Callabl
         UsageError: if the machines or the rows cannot be read, or nothing would run.
     """
     durations, rows = Durations(measured_cpu()), _rows(options.like)
-    learn(rows, durations)
+    if rows:
+        learn(rows, durations)
     setting = Setting(
         spec=spec,
         trials=trials_of(spec),
         machines=tuple(_machines(options)),
         durations=durations,
-        chances=Chances(losses_per_day=options.losses_per_day).with_stopping(spec, rows),
+        chances=Chances(losses_per_day=options.losses_per_day).of_sweep(spec, rows),
         costs=Costs(),
         budget=spec.budget,
         begin=datetime.now().astimezone(),
@@ -67,7 +68,8 @@ def planned_forecast(spec: SweepSpec, options: ForecastOptions, advance: Callabl
 
 
 def learn(rows: Iterable[Mapping[str, Any]], durations: Durations) -> None:
-    """Learn how long trials take from rows of the table of trials, of this sweep or another."""
+    """Learn how long trials take from rows of the table of trials of another run."""
+    durations.sweep_sigma = OTHER_SWEEP_SIGMA
     for row in rows:
         config = config_of_row(row)
         if config is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import random
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from orchestrator.scheduling.cost_model import Costs
 from orchestrator.search.planner import PlannedTrial
+from orchestrator.simulator.chances import weights
 from search_spaces.spec.sweep_spec import SweepSpec
 
 
@@ -18,7 +20,7 @@ class Trials:
 
     Args:
         given: trials that are known: of a plan, or chosen before and not ended.
-        drawn: trials such as a method would choose, one of each config, to draw from.
+        drawn: random draws from the space, one of each config, from which the method chooses.
         num_more: how many trials the method still chooses, at most; None: no limit in number.
         num_to_confirm: trials that confirm configs in the end.
         refused_share: of all configs, those that cannot keep the limits.
@@ -38,8 +40,9 @@ class Trials:
 class SimulatedSearch:
     """Gives known trials at once, and drawn ones when asked; then, as the driver's search, those of confirmation."""
 
-    def __init__(self, spec: SweepSpec, source: Trials, costs: Costs, rng: random.Random) -> None:
-        self.spec, self.source, self.costs, self.rng = spec, source, costs, rng
+    def __init__(self, spec: SweepSpec, source: Trials, costs: Costs, rng: random.Random, cheaper: float = 0.0) -> None:
+        self.spec, self.source, self.costs, self.rng, self.cheaper = spec, source, costs, rng, cheaper
+        self._choices: dict[frozenset[str] | None, tuple[list[PlannedTrial], list[float]]] = {}  # by kinds asked for
         self.trials: list[PlannedTrial] = list(source.given)
         self.used_up: set[str] = set()
         self.ended: set[str] = set()
@@ -109,15 +112,23 @@ class SimulatedSearch:
                 del self._repeatable[place]
             self._num_repeated += 1
             return [self._named(trial, self.spec.seeds[num_seeds], config)]
-        fitting = [one for one in self.source.drawn if kinds is None or any(map(one.allows, kinds))]
+        fitting, cumulative = self._choices_for(None if kinds is None else frozenset(kinds))
         if not fitting:
             self.used_up |= set(kinds or ())
             return []
-        chosen = self.rng.choice(fitting)
+        [chosen] = self.rng.choices(fitting, cum_weights=cumulative)
         near_front, config = self.spec.replicating == "near_front", f"config-{self._num_searched}"
         if near_front and len(self.spec.seeds) > 1:
             self._repeatable.append((chosen, 1, config))
         return [self._named(chosen, seed, config) for seed in (self.spec.seeds[:1] if near_front else self.spec.seeds)]
+
+    def _choices_for(self, kinds: frozenset[str] | None) -> tuple[list[PlannedTrial], list[float]]:
+        """The draws that can run on one of these kinds, with their weights added up."""
+        if kinds not in self._choices:
+            fitting = [one for one in self.source.drawn if kinds is None or any(map(one.allows, kinds))]
+            work = [self.costs.of(one).work for one in fitting]
+            self._choices[kinds] = fitting, list(itertools.accumulate(weights(work, self.cheaper) if work else []))
+        return self._choices[kinds]
 
     def _is_repeat_due(self) -> bool:
         """As `search/replicates.py` has it: few at the beginning, `replicates.share` of the trials in the end."""

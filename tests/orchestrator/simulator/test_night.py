@@ -17,7 +17,7 @@ from sweeps import tiny_sweep
 from orchestrator.errors import UsageError
 from orchestrator.scheduling.cost_model import Costs
 from orchestrator.scheduling.durations import Durations
-from orchestrator.simulator.chances import FEW_ROWS, STOPPED_SHARE, Chances
+from orchestrator.simulator.chances import FEW_ROWS, STOPPED_SHARES, Chances, preference, weights
 from orchestrator.simulator.fleet import read_fleet
 from orchestrator.simulator.forecast import Effort, Range, forecast, trials_of
 from orchestrator.simulator.forecast_text import lines_of, one_line
@@ -81,7 +81,14 @@ def test_no_trial_and_no_dollar_is_lost(
     seed: int,
 ) -> None:
     """Whatever happens: each trial has ended or waits, the money adds up, and a budget is hardly passed."""
-    chances = Chances(losses_per_day=losses, slow_share=slow, out_of_memory_share=out_of_memory, stopped_share=0.3)
+    chances = Chances(
+        losses_per_day=losses,
+        slow_share=slow,
+        out_of_memory_share=out_of_memory,
+        stopped_shares=(0.0, 0.5),
+        cheaper=0.5,
+        cheaper_sigma=1.0,
+    )
     budget = BudgetConfig(trials=60, hours=hours, usd=usd)
     spec = dataclasses.replace(night().spec, budget=budget, prices={"H100": 2.99, "A40": 0.44, "L4": 0.3})
     one = dataclasses.replace(night(), spec=spec, machines=tuple(read_fleet(fleet)), chances=chances, budget=budget)
@@ -164,7 +171,7 @@ def test_a_range_is_in_order_and_within_the_values(values: list[float]) -> None:
 
 def test_a_forecast_answers_every_question(overnight: SweepSpec) -> None:
     """Trials, hours, dollars, how busy, first result, what the budget cuts: in figures, and in lines that fit."""
-    one = setting(overnight, "H100:2,A40:6", Chances().with_stopping(overnight), trials=60)
+    one = setting(overnight, "H100:2,A40:6", Chances().of_sweep(overnight), trials=60)
     found = forecast(one, Effort(num_nights=10))
     assert found.num_nights == 10 and found.fleet == {"H100": 2, "A40": 6}
     assert found.usd is not None and 0 < found.usd.low <= found.usd.high
@@ -189,11 +196,20 @@ def row(status: str, share: float = 1.0) -> dict[str, Any]:
 
 def test_rates_of_early_stopping_are_those_of_like_rows(overnight: SweepSpec, planned: SweepSpec) -> None:
     """Of enough rows; else what docs/early_stopping.md states; none where the sweep stops nothing."""
-    few = Chances().with_stopping(overnight, [row("completed")] * (FEW_ROWS - 1))
-    assert few.stopped_share == STOPPED_SHARE
-    many = Chances().with_stopping(overnight, [row("completed")] * 40 + [row("stopped_early", 0.2)] * 10)
-    assert many.stopped_share == pytest.approx(10 / 30) and set(many.stopped_at) == {0.2}
-    assert Chances(stopped_share=0.5).with_stopping(planned).stopped_share == 0.0
+    few = Chances().of_sweep(overnight, [row("completed")] * (FEW_ROWS - 1))
+    assert few.stopped_shares == STOPPED_SHARES
+    many = Chances().of_sweep(overnight, [row("completed")] * 40 + [row("stopped_early", 0.2)] * 10)
+    assert sum(many.stopped_shares) / 2 == pytest.approx(10 / 30) and set(many.stopped_at) == {0.2}
+    assert Chances(stopped_shares=(0.5, 0.5)).of_sweep(planned).stopped_shares == (0.0, 0.0)
+
+
+@given(st.lists(st.floats(1, 1e6), min_size=2, max_size=50, unique=True), st.floats(-2, 2))
+def test_the_preference_of_a_method_is_found_again(work: list[float], power: float) -> None:
+    """The mean work of what is chosen tells how much cheaper configs are preferred."""
+    found = weights(work, power)
+    mean = sum(weight * one for weight, one in zip(found, work, strict=True)) / sum(found)
+    again = weights(work, preference(mean, work))
+    assert sum(w * one for w, one in zip(again, work, strict=True)) / sum(again) == pytest.approx(mean, rel=0.01)
 
 
 def test_worlds_differ_by_seed_alone() -> None:
