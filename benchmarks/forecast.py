@@ -37,40 +37,45 @@ TRAIN = {"sequence_tokens": 64, "batch_sequences": 16}
 BASE: dict[str, Any] = {"data": "stdlib", "device": "cpu", "eval": {"tokens": 20_000}}
 MODEL = {"vocab_size": 1024, "num_heads": 4}
 SWEEPS: dict[str, dict[str, Any]] = {
-    "wide": {
-        "search": {"method": "random", "seed": 21},
-        "budget": {"trials": 24},
-        "base": {**BASE, "train": {**TRAIN, "steps": 120, "batch_sequences": 32}, "model": MODEL},
-        "space": {
-            "recipe": {"choice": ["baseline", "progressive"]},
-            "model.num_layers": {"choice": [1, 2, 3, 4]},
-            "model.dim": {"choice": [48, 96, 160]},
-        },
-    },
-    "hours": {
-        "search": {"method": "tpe", "seed": 22},
-        "budget": {"trials": 400, "hours": 0.05},
-        "confirm": {"configs": 0},
-        "base": {**BASE, "train": {**TRAIN, "steps": 200}, "model": MODEL},
+    "shapes": {
+        "search": {"method": "random", "seed": 31},
+        "budget": {"trials": 30},
+        "base": {**BASE, "train": {**TRAIN, "steps": 220}, "model": MODEL},
         "space": {
             "recipe": {"choice": ["baseline", "selective"]},
             "model.num_layers": {"choice": [1, 2, 3]},
-            "model.dim": {"choice": [48, 80, 112]},
+            "model.dim": {"choice": [40, 72, 120]},
+            "optimizer.learning_rate": {"log_range": [0.001, 0.01]},
+        },
+    },
+    "hours": {
+        "search": {"method": "ehvi", "seed": 32},
+        "budget": {"trials": 400, "hours": 0.05},
+        "confirm": {"configs": 0},
+        "base": {
+            **BASE,
+            "train": {**TRAIN, "steps": 160},
+            "model": {"family": "competition", **MODEL, "num_kv_heads": 2},
+        },
+        "space": {
+            "model.num_layers": {"choice": [1, 2, 4]},
+            "model.dim": {"choice": [32, 56, 88, 128]},
             "optimizer.learning_rate": {"log_range": [0.0003, 0.03]},
         },
     },
     "dollars": {
-        "search": {"method": "ehvi", "seed": 23},
+        "search": {"method": "tpe", "seed": 33},
         "budget": {"trials": 400, "usd": 0.18},
         "prices": {"CPU": 3.6},
         "confirm": {"configs": 0},
-        "base": {**BASE, "optimizer": {"name": "muon"}, "train": {**TRAIN, "steps": 150}, "model": MODEL},
+        "base": {**BASE, "train": {**TRAIN, "steps": 180}, "model": MODEL},
         "space": {
-            "model.num_layers": {"choice": [1, 2, 4]},
-            "model.dim": {"choice": [32, 64, 128]},
-            "artifact.matrix_bits": {"choice": [6, 8]},
-            "optimizer.learning_rate": {"log_range": [0.003, 0.1]},
+            "recipe": {"choice": ["baseline", "full_adapter"]},
+            "model.num_layers": {"choice": [1, 2, 3]},
+            "model.dim": {"choice": [48, 96]},
+            "optimizer.learning_rate": {"log_range": [0.0003, 0.03]},
         },
+        "cases": [{"when": {"recipe": "full_adapter"}, "space": {"adapter.rank": {"choice": [4, 8]}}}],
     },
 }
 

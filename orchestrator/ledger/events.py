@@ -91,6 +91,18 @@ class Log(Protocol):
     def read(self) -> Iterable[Event]: ...
 
 
+class NoLog:
+    """Of an account that nobody keeps, as of a simulated night."""
+
+    path = Path("the ledger of a simulated night")
+
+    def append(self, event: Event) -> None:
+        """Nothing is kept."""
+
+    def read(self) -> Iterable[Event]:
+        return ()
+
+
 class LedgerLog:
     """The file. It is only ever appended to; a line that a killed driver left unfinished counts as not written."""
 

@@ -215,3 +215,31 @@ def test_what_ends_a_sweep_is_shown(app: typer.Typer, tmp_path: Path) -> None:
     notes = as_json(app, str(tmp_path / "night.yaml"))["notes"]
     assert "ends by 8 hours, 07:00, 40 USD, whichever comes first" in notes
     assert "on_finish (finished, budget, deadline, failed): stop pods" in notes
+
+
+def test_a_forecast_is_shown_and_is_in_the_json(app: typer.Typer) -> None:
+    """Of a whole night on declared machines: in words of at most 100 characters a line, and in figures."""
+    arguments = [str(PAPER.parent / "overnight.yaml"), "--fleet", "H100:2,A40:6", "--nights", "5", "--rows", "1"]
+    done = CliRunner().invoke(app, ["plan", *arguments])
+    assert done.exit_code == 0, done.output
+    assert "forecast for 2 H100, 6 A40 (5 simulated nights" in done.output and " USD (" in done.output
+    assert max(map(len, done.output.splitlines()[-12:])) <= 100
+    forecast = as_json(app, *arguments)["forecast"]
+    assert forecast["num_nights"] == 5 and set(forecast["busy"]) == {"H100", "A40"}
+    assert forecast["seconds"]["low"] <= forecast["seconds"]["middle"] <= forecast["seconds"]["high"]
+    assert as_json(app, arguments[0], "--rows", "1")["forecast"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--fleet", "H100"), "cannot read 'H100'"),
+        (("--fleet", "Abacus:2"), "nothing is known of how long trials take on Abacus"),
+        (("--fleet", "local", "--address", "auto"), "give one of them"),
+        (("--fleet", "H100:1", "--like", "no/such/run"), "--like no/such/run"),
+    ],
+)
+def test_a_forecast_of_nonsense_is_one_clear_error(app: typer.Typer, options: tuple[str, ...], said: str) -> None:
+    """What, where, and what to do."""
+    done = CliRunner().invoke(app, ["plan", str(PAPER.parent / "overnight.yaml"), "--rows", "1", *options])
+    assert done.exit_code != 0 and said in str(done.exception)

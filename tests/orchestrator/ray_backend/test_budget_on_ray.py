@@ -18,6 +18,7 @@ from sweeps import write_sweep
 import results
 from orchestrator.ledger.events import MICRO_USD, LedgerLog
 from orchestrator.ledger.ledger import Ledger
+from results.report.markdown_report import write_report
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 ON_FINISH = {"command": ["sh", "-c", 'echo "$FROSTLINE_END"']}
@@ -62,6 +63,10 @@ def test_a_sweep_that_runs_out_of_time_goes_on_with_more(make_sweep: Callable[..
     assert set(after.status) == {"deadline"} and (after.steps > before).all()
     assert (after.steps_repeated == 0).all() and (after.num_attempts == 2).all()
     assert_accounted(sweep.out)
+    lines = [json.loads(line) for line in (sweep.out / "forecasts.jsonl").read_text().splitlines()]
+    assert [line["kind"] for line in lines] == ["forecast", "truth"] * 2 and "forecast: " in sweep.log
+    assert all(line["truth"]["end"] == "hours" and 15 < line["truth"]["seconds"] < 30 for line in lines[1::2])
+    assert "## Forecast and truth" in write_report(sweep.out).read_text()
 
 
 def test_dollars_end_a_sweep_below_their_limit(make_sweep: Callable[..., Sweep]) -> None:

@@ -444,3 +444,46 @@ def test_a_death_without_a_kill_for_memory_is_no_want_of_memory(
         )
         searcher.on_trial_complete(f"t{attempt}", error=True)
     assert searcher.run.recorder.rows[-1]["status"] == "failed"
+
+
+def on_cards(searcher: PlanSearcher, *cards: tuple[str, float], batch: int = 8) -> None:
+    """Let trials use a card, of which there are these: kind and gigabytes."""
+    nodes = [
+        Node(node_id=kind, kind=kind, cpus=1, gpus=1, device_bytes=round(gigabytes * 1e9)) for kind, gigabytes in cards
+    ]
+    searcher.pool.set_nodes(nodes)
+    for trial in list(searcher.dispatcher.waiting):
+        train = trial.config.train.model_copy(update={"batch_sequences": batch})
+        config = trial.config.model_copy(update={"train": train, "device": "auto"})
+        searcher.dispatcher.waiting.add(dataclasses.replace(trial, config=config, gpus=1.0))
+
+
+def test_what_fits_no_card_is_infeasible_and_says_why(searcher: PlanSearcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row for each trial, nothing is started, and the sweep ends well: an answer is no failure."""
+    monkeypatch.setattr(searcher, "_look", lambda: None)
+    on_cards(searcher, ("A40", 2), batch=200_000)
+    while searcher.suggest("t") != Searcher.FINISHED:
+        assert not searcher.running
+    rows = searcher.run.recorder.rows
+    assert {row["status"] for row in rows} == {"infeasible"} and len(rows) == 4
+    assert all("the largest device has 2.0 GB (A40)" in row["error"] for row in rows)
+    assert exit_code(searcher.run.status) == 0
+
+
+def test_a_trial_out_of_memory_is_tried_once_on_a_larger_card(
+    searcher: PlanSearcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first result is kept beside; on the larger card the second one is its row."""
+    monkeypatch.setattr(searcher, "_look", lambda: None)
+    on_cards(searcher, ("A40", 48))
+    job = ask(searcher, "t0")
+    on_cards(searcher, ("A40", 48), ("H100", 80))
+    for tune_id, kind in (("t0", "A40"), ("t1", "H100")):
+        if tune_id == "t1":
+            job = ask(searcher, "t1")
+        assert job.accelerator == kind
+        job.folder.write_failure(job.config, job.placement(kind), "CUDA out of memory", "out_of_memory")
+        searcher.on_trial_complete(tune_id)
+    [row] = searcher.run.recorder.rows
+    assert (row["trial_id"], row["status"], row["accelerator"]) == (job.trial_id, "out_of_memory", "H100")
+    assert (job.folder.root / "result.out_of_memory.json").exists()

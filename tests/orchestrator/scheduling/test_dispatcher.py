@@ -16,7 +16,7 @@ from orchestrator.ledger.account import open_account
 from orchestrator.ledger.timed_budget import TimedBudget
 from orchestrator.progress.sweep_status import SweepStatus
 from orchestrator.scheduling.dispatcher import MAX_WAITING, Dispatcher, Start
-from orchestrator.scheduling.placement import CPU, Node, Pool
+from orchestrator.scheduling.placement import CPU, Node, Pool, Slot
 from orchestrator.scheduling.waiting import WAVES_OF_THE_TAIL, Waiting, need_of
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.search.search import PlannedSearch
@@ -312,3 +312,73 @@ def test_a_node_at_fault_is_not_waited_for(sweep: Sweep) -> None:
     dispatcher = Dispatcher(sweep, Pool([node]), sweep.search.trials, patience_seconds=600)
     dispatcher.pool.exclude("n", why="its data are damaged")
     assert dispatcher.next(0.0) == "over" and "its data are damaged" in (dispatcher.sweep.status.stop_reason or "")
+
+
+def with_room(sweep: Sweep, nodes: list[Node], *batches: int) -> Dispatcher:
+    """A dispatcher of trials whose steps have so many rows: of a model that takes 0.4 MB a row."""
+    one = sweep.search.trials[0]
+    trials = []
+    for number, batch in enumerate(batches):
+        train = one.config.train.model_copy(update={"batch_sequences": batch})
+        config = one.config.model_copy(update={"train": train, "device": "auto"})
+        trials.append(dataclasses.replace(one, trial_id=f"t{number}", config=config))
+    sweep.examples = trials
+    return Dispatcher(sweep, Pool(nodes), trials)
+
+
+def card(name: str, kind: str, gigabytes: float | None) -> Node:
+    size = None if gigabytes is None else round(gigabytes * 1e9)
+    return Node(node_id=name, kind=kind, cpus=2, gpus=1, device_bytes=size)
+
+
+def test_a_trial_starts_only_where_its_memory_fits(sweep: Sweep) -> None:
+    """A large one waits for the large card; a small one takes the small card meanwhile."""
+    nodes = [card("small", "A40", 2), card("large", "H100", 80)]
+    dispatcher = with_room(sweep, nodes, 200_000, 8)
+    starts = {}
+    while isinstance(start := dispatcher.next(0.0), Start):
+        starts[start.trial.trial_id] = start.slot.kind
+    assert starts == {"t0": "H100", "t1": "A40"}
+    alone = with_room(sweep, nodes[:1], 8, 200_000)
+    assert isinstance(alone.next(0.0), Start) and alone.next(0.0) is None
+
+
+def test_what_fits_no_device_is_set_aside_with_its_numbers(sweep: Sweep) -> None:
+    """It does not wait for ever, and the others start; a device of which nobody knows the memory gets it."""
+    dispatcher = with_room(sweep, [card("small", "A40", 2)], 200_000, 8)
+    start = dispatcher.next(0.0)
+    assert isinstance(start, Start) and start.trial.trial_id == "t1"
+    [(trial, reason)] = dispatcher.take_unfit()
+    assert trial.trial_id == "t0" and trial.trial_id not in dispatcher.waiting
+    assert reason.startswith("needs about ") and "the largest device has 2.0 GB (A40)" in reason
+    assert dispatcher.take_unfit() == []
+    unknown = with_room(sweep, [card("odd", "Abacus", None)], 200_000)
+    assert isinstance(unknown.next(0.0), Start) and unknown.take_unfit() == []
+
+
+def test_a_trial_out_of_memory_goes_once_to_a_larger_device(sweep: Sweep) -> None:
+    """And to no other than that; the second time its row stands, and where nothing is larger the first one does."""
+    nodes = [card("small", "A40", 48), card("large", "H100", 80)]
+    dispatcher = with_room(sweep, nodes, 8)
+    dispatcher.pool.acquire("somebody", Slot(kind="H100", cpus=1, gpus=1, node_id="large"))
+    start = dispatcher.next(0.0)
+    assert isinstance(start, Start) and start.slot.kind == "A40"
+    trial = dispatcher.ended(start.trial.trial_id)
+    assert dispatcher.goes_to_a_larger_device(trial, start.slot)
+    dispatcher.send_again(trial)
+    assert dispatcher.next(0.0) is None  # the A40 is free, and is not for it
+    dispatcher.pool.release("somebody")
+    again = dispatcher.next(0.0)
+    assert isinstance(again, Start) and again.slot.kind == "H100"
+    assert not dispatcher.goes_to_a_larger_device(dispatcher.ended(trial.trial_id), again.slot)
+    assert not with_room(sweep, nodes[:1], 8).goes_to_a_larger_device(trial, start.slot)
+
+
+def test_a_trial_on_a_cpu_is_not_judged_by_memory(sweep: Sweep) -> None:
+    """Its machine's memory is shared; nor is one that asks for the CPU on a node with a card."""
+    dispatcher = with_room(sweep, [Node(node_id="n", kind=CPU, cpus=2, gpus=0)], 10_000_000)
+    assert isinstance(dispatcher.next(0.0), Start)
+    [trial] = with_room(sweep, [card("small", "A40", 2)], 10_000_000).waiting
+    on_cpu = dataclasses.replace(trial, config=trial.config.model_copy(update={"device": "cpu"}))
+    sweep.examples = [on_cpu]
+    assert isinstance(Dispatcher(sweep, Pool([card("small", "A40", 2)]), [on_cpu]).next(0.0), Start)
