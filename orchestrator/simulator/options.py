@@ -20,7 +20,7 @@ from orchestrator.simulator.setting import Setting
 from search_spaces.spec.sweep_spec import SweepSpec
 
 # Computing ends then, with fewer nights: a forecast is asked for at a terminal.
-MOST_SECONDS = 8.0
+MOST_SECONDS = 6.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
