@@ -66,15 +66,18 @@ def plan(
     """
     from orchestrator.plan_table import disk_of, plan_table
     from orchestrator.search.planner import most_trials
-    from orchestrator.simulator.options import ForecastOptions
     from search_spaces.spec.load import load_sweep
 
     sweep = load_sweep(spec, scale, tuple(overrides or ()))
     with _bar("planning trials", most_trials(sweep), is_long=count or everything) as advance:
         found = plan_table(sweep, None if everything else rows, count=count, advance=advance)
     notes, disk = _notes(sweep, found), disk_of(sweep, found, os.cpu_count() or 1)
-    options = ForecastOptions(fleet=fleet, address=address, like=like, num_nights=nights, losses_per_day=losses)
-    forecast = _forecast(sweep, options)
+    forecast = None
+    if fleet is not None or address is not None:  # else pandas would be loaded for nothing
+        from orchestrator.simulator.options import ForecastOptions
+
+        options = ForecastOptions(fleet=fleet, address=address, like=like, num_nights=nights, losses_per_day=losses)
+        forecast = _forecast(sweep, options)
     if as_json:
         scaled = None if sweep.scaled is None else sweep.scaled.name
         totals = {"num_configs": found.num_configs, "num_trials": found.num_trials, "most_trials": found.most_trials}
@@ -91,10 +94,8 @@ def plan(
     typer.echo("\n".join(lines))
 
 
-def _forecast(sweep: SweepSpec, options: ForecastOptions) -> Forecast | None:
-    """With a progress bar on stderr; None where none is wanted."""
-    if not options.is_wanted:
-        return None
+def _forecast(sweep: SweepSpec, options: ForecastOptions) -> Forecast:
+    """With a progress bar on stderr."""
     from orchestrator.simulator.options import planned_forecast
 
     with _bar("simulating nights", options.num_nights, is_long=True) as advance:

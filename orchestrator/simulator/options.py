@@ -40,10 +40,6 @@ class ForecastOptions:
     num_nights: int = NUM_NIGHTS
     losses_per_day: float = 0.0
 
-    @property
-    def is_wanted(self) -> bool:
-        return self.fleet is not None or self.address is not None
-
 
 def planned_forecast(spec: SweepSpec, options: ForecastOptions, advance: Callable[[int], None]) -> Forecast:
     """The forecast of a whole sweep.

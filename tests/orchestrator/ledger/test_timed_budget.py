@@ -76,10 +76,10 @@ def test_until_a_trial_has_ended_all_may_try(tmp_path: Path) -> None:
     """
     long, short = (planner.examples(tiny_sweep(tmp_path, train={"steps": steps}))[0] for steps in (10_000_000, 12))
     world = World(tmp_path, hours=100 / 3_600)
-    assert world.timed.in_time([long], ["CPU"], {}) == [long]
+    assert world.timed.is_in_time(long, "CPU")
     learned(world, short, 1.0)
-    assert world.timed.in_time([long, short], ["CPU"], {}) == [short]
-    assert world.timed.in_time([long], ["H100"], {}) == [] and world.timed.in_time([long], ["abacus"], {}) == [long]
+    assert world.timed.is_in_time(short, "CPU") and not world.timed.is_in_time(long, "CPU")
+    assert not world.timed.is_in_time(long, "H100") and world.timed.is_in_time(long, "abacus")
 
 
 def test_more_budget_counts_at_once(tmp_path: Path, trial: PlannedTrial) -> None:

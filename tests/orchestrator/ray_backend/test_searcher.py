@@ -453,15 +453,17 @@ def on_cards(searcher: PlanSearcher, *cards: tuple[str, float], batch: int = 8) 
     ]
     searcher.pool.set_nodes(nodes)
     for trial in list(searcher.dispatcher.waiting):
-        train = trial.config.train.model_copy(update={"batch_sequences": batch})
+        train = trial.config.train.model_copy(update={"batch_sequences": batch, "sequence_tokens": 128})
         config = trial.config.model_copy(update={"train": train, "device": "auto"})
-        searcher.dispatcher.waiting.add(dataclasses.replace(trial, config=config, gpus=1.0))
+        searcher.dispatcher.waiting.pop(trial.trial_id)
+        again = dataclasses.replace(trial, config=config, gpus=1.0, trial_id=config.trial_id)
+        searcher.dispatcher.waiting.add(again)
 
 
 def test_what_fits_no_card_is_infeasible_and_says_why(searcher: PlanSearcher, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row for each trial, nothing is started, and the sweep ends well: an answer is no failure."""
     monkeypatch.setattr(searcher, "_look", lambda: None)
-    on_cards(searcher, ("A40", 2), batch=200_000)
+    on_cards(searcher, ("A40", 2), batch=60_000)
     while searcher.suggest("t") != Searcher.FINISHED:
         assert not searcher.running
     rows = searcher.run.recorder.rows
