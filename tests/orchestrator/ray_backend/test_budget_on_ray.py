@@ -65,7 +65,7 @@ def test_a_sweep_that_runs_out_of_time_goes_on_with_more(make_sweep: Callable[..
     assert_accounted(sweep.out)
     lines = [json.loads(line) for line in (sweep.out / "forecasts.jsonl").read_text().splitlines()]
     assert [line["kind"] for line in lines] == ["forecast", "truth"] * 2 and "forecast: " in sweep.log
-    assert all(line["truth"]["end"] == "hours" and 15 < line["truth"]["seconds"] < 30 for line in lines[1::2])
+    assert all(line["truth"]["end"] == "hours" and 5 < line["truth"]["seconds"] < 30 for line in lines[1::2])
     assert "## Forecast and truth" in write_report(sweep.out).read_text()
 
 
