@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from orchestrator.estimates.memory import peak_memory_bytes
-from orchestrator.scheduling.placement import Node, Pool, Slot
+from orchestrator.scheduling.memory.fit import Place, fits
+from orchestrator.scheduling.memory.model import MemoryModel
+from orchestrator.scheduling.placement import CPU, Node, Pool, Slot
 from orchestrator.search.planner import PlannedTrial
 from trainer.config.trial import TrialConfig
 
@@ -33,23 +35,31 @@ def probes(trials: Iterable[PlannedTrial], pool: Pool) -> list[Probe]:
     """What is to be tried: on every kind of accelerator the largest and the smallest config and one of each recipe of
     those that may run there, spread over its nodes; and on every other node the smallest.
     """
-    ranked = _ranked(trials)
+    ranked, model = _ranked(trials), MemoryModel()
     load: Counter[str] = Counter()
     found: list[Probe] = []
 
+    def has_room(trial: PlannedTrial, node: Node) -> bool:
+        """Whether the sweep would send it there: by its resources and its memory."""
+        if not pool.fits_on(trial, node) or node.kind == CPU or trial.config.device == "cpu":
+            return pool.fits_on(trial, node)
+        share = min(1.0, pool.slot_for(trial, node).gpus or 1.0)
+        place = Place(kind=node.kind, device_bytes=node.device_bytes, share=share)
+        return fits(trial.config, place, model) is not False
+
     def add(trial: PlannedTrial, nodes: Sequence[Node], why: str) -> None:
-        able = [node for node in nodes if pool.fits_on(trial, node)]
+        able = [node for node in nodes if has_room(trial, node)]
         node = min(able, key=lambda one: load[one.node_id])  # the first of equals
         load[node.node_id] += 1
         found.append(Probe(trial=trial, slot=pool.slot_for(trial, node), why=why))
 
     for kind in pool.kinds:
         nodes = [node for node in pool.nodes if node.kind == kind]
-        able = [trial for trial in ranked if any(pool.fits_on(trial, node) for node in nodes)]
+        able = [trial for trial in ranked if any(has_room(trial, node) for node in nodes)]
         for trial, why in _wanted(able):
             add(trial, nodes, why)
     for node in pool.nodes:
-        smallest = next((trial for trial in ranked if pool.fits_on(trial, node)), None)
+        smallest = next((trial for trial in ranked if has_room(trial, node)), None)
         if not load[node.node_id] and smallest is not None:
             add(smallest, [node], "smallest")
     return found

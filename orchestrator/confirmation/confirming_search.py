@@ -108,6 +108,8 @@ class ConfirmingSearch:
         known: Collection[str] = {one.config_id for one in self.confirmed}
         done = {one.config_id for one in self.confirmed if one.is_of_front}
         chosen = choose(self.spec, rows, done)
+        compared = {one.config_id for one in chosen}
+        rows = [row for row in rows if row["config_id"] in compared]
         return [
             Confirmed(
                 config_id=one.config_id,
@@ -125,9 +127,18 @@ class ConfirmingSearch:
 
     @staticmethod
     def _with_seed(trial: PlannedTrial, seed: int, rows: Sequence[Row]) -> PlannedTrial:
-        """The trial with another seed. In a mixed pool it has one kind of device, as pairs are compared on one only."""
+        """The trial with another seed. In a mixed pool it has one kind of device, as pairs are compared on one only.
+
+        That of most trials of the configs that are compared; but one on which this config has run, as others may lack
+        the memory.
+
+        Args:
+            rows: of the configs that are compared.
+        """
         kinds = Counter(kind for row in rows if (kind := row["accelerator"]) is not None and trial.allows(kind))
-        accelerator = kinds.most_common(1)[0][0] if len(kinds) > 1 else trial.accelerator
+        own = {row["accelerator"] for row in rows if row["config_id"] == trial.config.config_id}
+        fitting = [kind for kind, _ in kinds.most_common() if kind in own]
+        accelerator = fitting[0] if len(kinds) > 1 and fitting else trial.accelerator
         config = trial.config.model_copy(update={"seed": seed})
         trial_id = config.trial_id + trial.trial_id.removeprefix(trial.config.trial_id)
         return dataclasses.replace(trial, config=config, trial_id=trial_id, accelerator=accelerator)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 
 from orchestrator.early_stopping.rule import Verdict
 from orchestrator.errors import UsageError
+from orchestrator.store.json_lines import append_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,15 +23,7 @@ class StopLog:
 
     def append(self, trial_id: str, verdict: Verdict) -> None:
         """Write a verdict to the disk."""
-        line = json.dumps({"trial_id": trial_id, **dataclasses.asdict(verdict)}).encode() + b"\n"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a+b") as file:
-            size = file.seek(0, os.SEEK_END)
-            if size and not self._ends_a_line(size):
-                file.write(b"\n")
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.path, {"trial_id": trial_id, **dataclasses.asdict(verdict)})
 
     def spare(self, trial_id: str, reason: str) -> Verdict:
         """Write that a trial is not to be stopped again: a user wants it to go on to its end."""
@@ -61,11 +53,6 @@ class StopLog:
                     continue
                 raise UsageError(f"{self.path}, line {number}, is damaged ({error}): remove that line") from error
         return found
-
-    def _ends_a_line(self, size: int) -> bool:
-        with self.path.open("rb") as file:
-            file.seek(size - 1)
-            return file.read(1) == b"\n"
 
 
 def _is_cut(line: bytes) -> bool:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
 from orchestrator.errors import UsageError
+from orchestrator.store.json_lines import append_line
 
 # begin, alive, end: of a driver; join, leave: a machine; start, move, stop: of an attempt at a trial, which is moved to
 # the node where its worker says that it runs; finish: of `on_finish`
@@ -110,16 +110,7 @@ class LedgerLog:
         self.path = path
 
     def append(self, event: Event) -> None:
-        line = json.dumps({"event": event.kind, "at": event.at, **event.values}).encode() + b"\n"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a+b") as file:
-            if size := file.seek(0, os.SEEK_END):
-                file.seek(size - 1)
-                if file.read(1) != b"\n":
-                    file.write(b"\n")
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.path, {"event": event.kind, "at": event.at, **event.values})
 
     def read(self) -> Iterator[Event]:
         """Every event, oldest first.

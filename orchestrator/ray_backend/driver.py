@@ -115,8 +115,8 @@ def _forecast(run: RunContext, waiting: Sequence[PlannedTrial]) -> None:
     """Say what this call is expected to bring; without that, nothing is held up."""
     try:
         found = begin_forecast(run, waiting, machines_of(ray.nodes()))
-    except (UsageError, OSError) as error:
-        run.display.note(f"no forecast: {error}")
+    except Exception as error:  # any: a night without a forecast is a night
+        run.display.note(f"no forecast: {error if isinstance(error, UsageError) else repr(error)}")
         return
     if found is not None:
         run.display.note(one_line(found))

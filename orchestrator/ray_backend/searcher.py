@@ -74,7 +74,10 @@ class PlanSearcher(Searcher):
         self.sentinels.take_turn({job.trial_id: job.folder for _, job in self.running.values()})
         start = self.dispatcher.next(time.monotonic())
         for trial, reason in self.dispatcher.take_unfit():
-            self._refuse(trial, reason)
+            try:
+                self._refuse(trial, reason)
+            except OSError as fault:
+                self.run.status.stop(f"the run folder cannot be written ({fault})", kind="fault")
         if start is None:
             return None
         if start == "over":
@@ -84,6 +87,7 @@ class PlanSearcher(Searcher):
         for of_an_earlier_attempt in (job.folder.state_file, job.folder.hang_file):
             of_an_earlier_attempt.unlink(missing_ok=True)
         self.faults.pop(trial.trial_id, None)
+        self.told_deadline.discard(trial.trial_id)
         self.deaths.begun(trial.trial_id)
         self.running[trial_id] = trial, job
         self.run.books.started(job.attempt, trial.trial_id, slot)
@@ -155,6 +159,7 @@ class PlanSearcher(Searcher):
         if not self.dispatcher.goes_to_a_larger_device(trial, slot):
             return False
         job.folder.set_aside("out_of_memory")
+        self.run.status.lost(trial.trial_id, died=False)
         kinds = " or ".join(sorted(self.dispatcher.retries.kinds_of(trial.trial_id) or ()))
         self.run.display.note(f"{trial.trial_id}: out of memory on {job.accelerator}; tried once more on {kinds}")
         return True

@@ -13,7 +13,7 @@ from orchestrator.ledger.timed_budget import TimedBudget
 from orchestrator.progress.sweep_status import SweepStatus
 from orchestrator.scheduling.memory.room import MemoryRoom, Room
 from orchestrator.scheduling.one_kind import OneKind
-from orchestrator.scheduling.placement import CPU, Node, Pool, Slot, choose, open_kinds, unplaceable
+from orchestrator.scheduling.placement import CPU, Node, Pool, Slot, choose
 from orchestrator.scheduling.retries import Retries
 from orchestrator.scheduling.waiting import Need, Waiting, need_of
 from orchestrator.search.planner import PlannedTrial
@@ -89,6 +89,8 @@ class Dispatcher:
         start = None if self.sweep.status.is_stopping else self._choose(paused, now_seconds)
         if start is None and not self.sweep.status.is_stopping and self._take_more(paused):
             start = self._choose(paused, now_seconds)
+        if start is None and self.unfit:
+            return None  # they are to have their rows first: the search may have waited for them
         if start is None:
             return "over" if not self.running and self._is_over(now_seconds) else None
         self._stuck_since = None
@@ -128,41 +130,46 @@ class Dispatcher:
 
     def _choose(self, paused: frozenset[str], now_seconds: float) -> Start | None:
         """Of every need for which a slot is free, the first trial; and of these, the one that is to start."""
-        kinds_of = self._kinds_of(now_seconds)
-        firsts = [self._first(need, paused, kinds_of) for need in self.waiting.needs]
+        if self.sweep.timed.is_over:
+            return None
+        of_seeds = self.one_kind.at(self.pool, now_seconds)
+        firsts = [self._first(need, paused, of_seeds) for need in self.waiting.needs]
         for trial, _ in self.unfit:
             self.waiting.pop(trial.trial_id)
-        placed = choose([trial for trial in firsts if trial is not None], self.pool, paused=paused, kinds_of=kinds_of)
+        able = [trial for trial in firsts if trial is not None]
+        placed = choose(able, self.pool, paused=paused, kinds_of=lambda trial: self._kinds_now(trial, of_seeds))
         return None if placed is None else Start(*placed)
 
-    def _first(self, need: Need, paused: frozenset[str], kinds_of: KindsOf) -> PlannedTrial | None:
+    def _first(self, need: Need, paused: frozenset[str], of_seeds: KindsOf) -> PlannedTrial | None:
         """The first trial of a need that can start now; what fits no device on the way is set aside."""
         for trial in self.waiting.of_need(need, self._num_slots):
             if self.pool.free_slot(trial, paused) is None:
                 return None
             if (refusal := self._room(trial).refusal) is not None:
                 self.unfit.append((trial, refusal))
-                continue
-            slot = self.pool.free_slot(trial, paused, open_kinds(trial, kinds_of(trial)))
-            if slot is None:  # the kinds that it is held to are in use
-                continue
-            if trial.config.recipe not in self.held_recipes and self.sweep.timed.is_in_time(trial, slot.kind):
-                return trial
+            elif trial.config.recipe not in self.held_recipes:
+                kinds = self._kinds_now(trial, of_seeds)
+                if kinds and self.pool.free_slot(trial, paused, kinds) is not None:
+                    return trial
         return None
 
-    def _kinds_of(self, now_seconds: float) -> KindsOf:
-        """The kinds to which a trial is held: those with room for it, and of these the one of its other seeds."""
-        of_seeds = self.one_kind.at(self.pool, now_seconds)
+    def _kinds_now(self, trial: PlannedTrial, of_seeds: KindsOf) -> frozenset[str]:
+        """The kinds on which a trial may start now: with room for it, in time, and that of its other seeds.
 
-        def kinds_of(trial: PlannedTrial) -> Collection[str] | None:
-            held = [self._room(trial).kinds, self.retries.kinds_of(trial.trial_id), of_seeds(trial)]
-            found: frozenset[str] | None = None
-            for kinds in held:  # the last ones give way where nothing would be left
-                both = kinds if found is None or kinds is None else found & frozenset(kinds)
-                found = frozenset(both) if both else found
-            return found
+        Where that kind is here and is no choice any more, the seeds part; one that is away is waited for.
+        """
+        kinds = frozenset(kind for kind in self._possible_kinds(trial) if self.sweep.timed.is_in_time(trial, kind))
+        held = of_seeds(trial)
+        if held is None:
+            return kinds
+        is_away = not self.pool.kinds_for(trial) & frozenset(held)
+        return kinds & frozenset(held) or (frozenset() if is_away else kinds)
 
-        return kinds_of
+    def _possible_kinds(self, trial: PlannedTrial) -> frozenset[str]:
+        """The kinds that are here on which a trial could run, whenever that is."""
+        kinds, room, larger = self.pool.kinds_for(trial), self._room(trial).kinds, self.retries.kinds_of(trial.trial_id)
+        kinds = kinds if room is None else kinds & room
+        return kinds if larger is None else kinds & larger
 
     def _room(self, trial: PlannedTrial) -> Room:
         return self.memory.of(trial, self.sweep.timed.costs.of(trial))
@@ -209,8 +216,10 @@ class Dispatcher:
 
     def _candidates(self) -> Iterator[PlannedTrial]:
         """Trials that wait, are not held back, and would be finished in time on some kind of device."""
-        kinds = self.pool.kinds or (CPU,)  # while no node is there, by what is known of any
-        return (one for one in self._not_held() if any(self.sweep.timed.is_in_time(one, kind) for kind in kinds))
+        here = self.pool.kinds or (CPU,)  # while no node is there, by what is known of any
+        for trial in self._not_held():
+            if any(self.sweep.timed.is_in_time(trial, kind) for kind in self._possible_kinds(trial) or here):
+                yield trial
 
     def _not_held(self) -> Iterator[PlannedTrial]:
         return (trial for trial in self.waiting if trial.config.recipe not in self.held_recipes)
@@ -234,18 +243,21 @@ class Dispatcher:
 
     def _is_stuck(self, candidates: Sequence[PlannedTrial], now_seconds: float) -> bool:
         """No node that is left could run what waits: nodes were lost, and none has joined in time, or excluded."""
-        lost = unplaceable(candidates, self.pool)
+        lost = [trial for trial in candidates if not self._possible_kinds(trial)]
         if len(lost) < len(candidates):
             self._stuck_since = None
             return False
         kinds = needs_in_words(trial.accelerator for trial in lost)
+        memory = "" if all(not self.pool.kinds_for(trial) for trial in lost) else " and more memory"
         why = "".join(f"; {reason}" for reason in self.pool.excluded.values() if reason)
-        text = f"no node is left for {len(lost)} trials that need {kinds}{why}"
+        text = f"no node is left for {len(lost)} trials that need {kinds}{memory}{why}"
+        # a node at fault does not come back by itself
+        patience_seconds = self.patience_seconds if self.pool.seen - self.pool.excluded.keys() else 0.0
         if self._stuck_since is None:
             self._stuck_since = now_seconds
-            if self.patience_seconds and not why:
-                self.note(f"{text}: waiting {self.patience_seconds / 60:.0f} minutes for one to join")
-        if not why and now_seconds - self._stuck_since < self.patience_seconds:
+            if patience_seconds:
+                self.note(f"{text}: waiting {patience_seconds / 60:.0f} minutes for one to join")
+        if now_seconds - self._stuck_since < patience_seconds:
             return False
         self.sweep.status.stop(text, kind="fault")
         return True

@@ -43,6 +43,9 @@ class Pool:
 
     def __init__(self, nodes: Iterable[Node]) -> None:
         self.nodes = tuple(nodes)
+        self.shapes: dict[Node, Node] = {}  # one of each sort of node that was ever here, whatever its id
+        self.seen: set[str] = set()  # ids of nodes that were ever here
+        self._remember(self.nodes)
         self.held: dict[str, Slot] = {}
         self._used: dict[str, tuple[float, float]] = {}  # CPUs and GPUs that slots hold, by node
         self._fitting: dict[tuple[str, float, float | None], list[tuple[Node, Slot]]] = {}  # by need
@@ -59,7 +62,13 @@ class Pool:
         if kept == self.nodes:
             return
         self.nodes = kept
+        self._remember(kept)
         self._fitting.clear()
+
+    def _remember(self, nodes: Iterable[Node]) -> None:
+        for node in nodes:
+            self.seen.add(node.node_id)
+            self.shapes.setdefault(dataclasses.replace(node, node_id=""), node)
 
     def exclude(self, node_id: str, why: str = "") -> None:
         """Give a node no more trials."""

@@ -53,7 +53,10 @@ def median_step_seconds(curve: Path) -> float | None:
 
     if not curve.exists():
         return None
-    points = pq.read_table(curve, columns=["step", "train_seconds"]).to_pylist()
+    try:
+        points = pq.read_table(curve, columns=["step", "train_seconds"]).to_pylist()
+    except (OSError, ValueError):  # Arrow's own errors are these
+        return None
     warm = [point for point in points if point["step"] >= STEPS_TO_WARM_UP]
     pairs = itertools.pairwise(warm if len(warm) > 1 else points)
     laps = [(b["train_seconds"] - a["train_seconds"]) / (b["step"] - a["step"]) for a, b in pairs]

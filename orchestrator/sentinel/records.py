@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any, TypeVar
 
 from orchestrator.errors import UsageError
+from orchestrator.store.json_lines import append_line
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,11 +51,7 @@ T = TypeVar("T", Record, Explanation)
 
 def append(path: Path, line: Record | Explanation) -> None:
     """Add a line to the file of its kind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        file.write(json.dumps(dataclasses.asdict(line), allow_nan=False).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    append_line(path, dataclasses.asdict(line))
 
 
 def read(path: Path, kind: type[T]) -> list[T]:

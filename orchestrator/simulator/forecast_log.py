@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -15,6 +16,7 @@ from orchestrator.simulator.chances import Chances
 from orchestrator.simulator.forecast import Effort, Forecast, drawn_of, forecast
 from orchestrator.simulator.setting import Setting
 from orchestrator.simulator.simulated_search import Trials
+from orchestrator.store.json_lines import append_line
 from search_spaces.spec.sections.budget import BudgetConfig
 from trainer.result import utc_now
 
@@ -38,20 +40,26 @@ def begin_forecast(run: RunContext, waiting: Sequence[PlannedTrial], machines: S
 
 
 def end_forecast(run: RunContext) -> None:
-    """Keep what came of the last forecast."""
-    lines = _read(run)
-    if not lines or lines[-1]["kind"] != "forecast":
-        return
-    before: Mapping[str, Any] = lines[-1]["before"]
+    """Keep what came of the last forecast; where that cannot be done, a note says so, and nothing else is lost."""
+    try:
+        lines = _read(run)
+        if lines and lines[-1].get("kind") == "forecast":
+            _append(run, {"kind": "truth", "truth": _truth(run, lines[-1])})
+    except (OSError, KeyError, AttributeError) as error:
+        run.display.note(f"forecasts.jsonl does not hold what came: {error!r}")
+
+
+def _truth(run: RunContext, made: Mapping[str, Any]) -> dict[str, Any]:
+    """What this call has brought. Args: `made`: the line of its forecast."""
+    before: Mapping[str, Any] = made["before"]
     counts = {name: count - before["counts"].get(name, 0) for name, count in run.status.counts.items()}
     reached = run.timed.reached
-    truth = {
+    return {
         "counts": {name: count for name, count in counts.items() if count},
         "seconds": run.books.driver_seconds - before["seconds"],
         "usd": run.books.spent_usd - before["usd"],
         "end": (reached.limit if reached is not None else None) or run.status.stop_kind or "finished",
     }
-    _append(run, {"kind": "truth", "truth": truth})
 
 
 def _setting(run: RunContext, waiting: Sequence[PlannedTrial], machines: Sequence[Machine]) -> Setting:
@@ -90,12 +98,13 @@ def _left(run: RunContext) -> BudgetConfig:
 
 
 def _append(run: RunContext, line: Mapping[str, Any]) -> None:
-    with run.folder.forecasts_file.open("a") as file:
-        file.write(json.dumps({"at": utc_now(), **line}) + "\n")
+    append_line(run.folder.forecasts_file, {"at": utc_now(), **line})
 
 
 def _read(run: RunContext) -> list[dict[str, Any]]:
-    """A line that a killed driver cut counts as not written."""
-    path = run.folder.forecasts_file
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
+    """What can be read of it."""
+    path, found = run.folder.forecasts_file, []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return found

@@ -67,8 +67,8 @@ class MemoryRoom:
         return Room(None if is_everywhere or refusal else kinds, refusal)
 
     def _places(self, trial: PlannedTrial) -> list[Place]:
-        """Of every kind of node that the trial fits on by its resources, once each."""
-        nodes = [node for node in self.pool.nodes if self.pool.fits_on(trial, node)]
+        """Of every sort of node that the trial fits on by its resources, once each; one that is away may come back."""
+        nodes = [node for node in self.pool.shapes.values() if self.pool.fits_on(trial, node)]
         shares = [self.pool.slot_for(trial, node).gpus or 1.0 for node in nodes]
         found = {
             (node.kind, node.device_bytes): Place(kind=node.kind, device_bytes=node.device_bytes, share=min(1.0, share))

@@ -201,9 +201,15 @@ def test_without_anything_to_confirm_it_is_the_other_search(tmp_path: Path) -> N
 
 
 def test_in_a_mixed_pool_all_that_is_confirmed_goes_to_one_kind(tmp_path: Path) -> None:
-    """To the kind on which most trials ran, of those that a trial may run on: pairs are compared on one kind only."""
+    """To the kind on which most trials ran, of those that a trial may run on: pairs are compared on one kind only.
+
+    But to one on which it has run itself: the others may lack the memory.
+    """
     trial = Run(spec_of(tmp_path, "random"), tmp_path).search.trials[0]
-    rows = [{"accelerator": kind} for kind in ["CPU", "CPU", "CPU", "A40", "H100", "H100", None]]
+    kinds = ["CPU", "CPU", "CPU", "A40", "H100", "H100", None]
+    rows = [{"accelerator": kind, "config_id": trial.config.config_id} for kind in kinds]
+    others = [{**row, "config_id": "other"} for row in rows] + rows[5:6]
+    assert ConfirmingSearch._with_seed(trial, 1001, others).accelerator == "H100"
     given = {
         accelerator: ConfirmingSearch._with_seed(dataclasses.replace(trial, accelerator=accelerator), 1001, rows)
         for accelerator in ("any", "A40,H100", "A40", "L4,A40")

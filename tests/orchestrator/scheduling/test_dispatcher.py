@@ -382,3 +382,71 @@ def test_a_trial_on_a_cpu_is_not_judged_by_memory(sweep: Sweep) -> None:
     on_cpu = dataclasses.replace(trial, config=trial.config.model_copy(update={"device": "cpu"}))
     sweep.examples = [on_cpu]
     assert isinstance(Dispatcher(sweep, Pool([card("small", "A40", 2)]), [on_cpu]).next(0.0), Start)
+
+
+def test_a_large_card_that_is_away_refuses_nothing(sweep: Sweep) -> None:
+    """It may come back: what fits it alone waits, the others go on, and when all is done the sweep waits for it."""
+    small, large = card("small", "A40", 2), card("large", "H100", 80)
+    dispatcher = with_room(sweep, [small, large], 200_000, 8)
+    dispatcher.patience_seconds = 600
+    dispatcher.pool.set_nodes([small])
+    start = dispatcher.next(0.0)
+    assert isinstance(start, Start) and start.trial.trial_id == "t1" and dispatcher.take_unfit() == []
+    dispatcher.ended("t1")
+    assert dispatcher.next(1.0) is None and dispatcher.next(599.0) is None
+    dispatcher.pool.set_nodes([small, dataclasses.replace(large, node_id="again")])
+    assert isinstance(dispatcher.next(600.0), Start)
+
+
+def test_a_trial_whose_larger_card_has_gone_ends_the_sweep_aloud(sweep: Sweep) -> None:
+    """It ran out of memory on the small one: it is not sent there again, and does not wait for ever."""
+    small, large = card("small", "A40", 48), card("large", "H100", 80)
+    dispatcher = with_room(sweep, [small, large], 8)
+    dispatcher.patience_seconds = 600
+    trial = next(iter(dispatcher.waiting))
+    slot = Slot(kind="A40", cpus=1, gpus=1, node_id="small")
+    assert dispatcher.goes_to_a_larger_device(trial, slot)
+    dispatcher.pool.set_nodes([small])
+    assert dispatcher.next(0.0) is None and dispatcher.next(599.0) is None and dispatcher.next(600.0) == "over"
+    assert "more memory" in (dispatcher.sweep.status.stop_reason or "")
+
+
+class Clockwork:
+    """A budget by which a trial is in time on some kinds of device alone."""
+
+    def __init__(self, sweep: Sweep, *kinds: str) -> None:
+        self.kinds, self.costs, self.is_over = kinds, sweep.timed.costs, False
+
+    def is_in_time(self, trial: PlannedTrial, kind: str) -> bool:
+        return kind in self.kinds
+
+    def may_ask(self, kinds: Collection[str]) -> bool:
+        return True
+
+
+def test_near_the_end_a_fast_card_takes_what_a_slow_one_cannot_finish(sweep: Sweep) -> None:
+    """A free A40 that is too slow by now keeps no trial from a free H100, nor does the kind of its other seeds."""
+    sweep.timed = Clockwork(sweep, "H100")  # type: ignore[assignment]
+    dispatcher = with_room(sweep, [card("a", "A40", 48), card("h", "H100", 80)], 8, 16)
+    first, second = list(dispatcher.waiting)
+    seed = dataclasses.replace(first, trial_id="seed", config=first.config.model_copy(update={"seed": 77}))
+    dispatcher.one_kind.placed(seed, "A40")
+    start = dispatcher.next(0.0)
+    assert isinstance(start, Start) and start.slot.kind == "H100" and start.trial in (first, second)
+    assert dispatcher.next(0.0) is None
+
+
+def test_the_last_trial_that_fits_nowhere_is_told_before_the_end(sweep: Sweep) -> None:
+    """Confirmation may have waited for its row: the sweep is not over in the same breath."""
+    dispatcher = with_room(sweep, [card("small", "A40", 2)], 200_000)
+    assert dispatcher.next(0.0) is None and len(dispatcher.take_unfit()) == 1
+    assert dispatcher.next(0.0) == "over"
+
+
+def test_a_node_that_was_excluded_long_ago_shortens_no_patience(sweep: Sweep) -> None:
+    """The others are waited for when they are lost."""
+    nodes = [Node(node_id=name, kind=CPU, cpus=1, gpus=0) for name in ("bad", "good")]
+    dispatcher = Dispatcher(sweep, Pool(nodes), sweep.search.trials, patience_seconds=600)
+    dispatcher.pool.exclude("bad", why="its data are damaged")
+    dispatcher.pool.set_nodes([])
+    assert dispatcher.next(0.0) is None and dispatcher.next(599.0) is None and dispatcher.next(600.0) == "over"
