@@ -211,10 +211,9 @@ class PlanSearcher(Searcher):
         if time.monotonic() - self.last_look_seconds < SECONDS_BETWEEN_LOOKS:
             return
         entries = ray.nodes()
-        nodes = cluster_nodes(entries)
-        if not nodes:
+        if not any(entry["Alive"] for entry in entries):
             raise MachineError("Ray died: no node of it is left. The same command goes on where this ended")
-        self.pool.set_nodes(staying(nodes))
+        self.pool.set_nodes(staying(cluster_nodes(entries)))
         self._read_news()
         self.run.books.saw(machines_of(entries))
         if self.run.spec.budget.usd is not None:
