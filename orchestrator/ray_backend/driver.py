@@ -98,6 +98,7 @@ def drive(
         here = ray.get_runtime_context()
         is_same = partial(knows_node, here.gcs_address, here.get_node_id())
         watch = HeadWatch(here.gcs_address, seconds_of_silence, partial(_abort, run), is_same)
+        searcher.is_head_away = lambda: watch.is_silent
         with (
             on_interrupt(lambda: run.status.stop("interrupted")),
             timed_session(folder),

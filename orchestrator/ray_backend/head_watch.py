@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-SECONDS_BETWEEN_LOOKS = 1.0
+# A head that was started again must be noticed before a call of Ray's that waits for it is: that ends the process.
+SECONDS_BETWEEN_LOOKS = 0.25
 SECONDS_TO_CONNECT = 2.0
 # A head on this machine is dead when it does not answer; another machine's network may come back.
 SECONDS_OF_SILENCE_EMBEDDED = 5.0
@@ -20,7 +21,7 @@ SECONDS_OF_SILENCE_CLUSTER = 90.0
 
 class HeadWatch:
     """Calls `on_loss` once, with a line of text, when `address` (HOST:PORT) has not answered for `limit_seconds`, or
-    when another head answers there. `look` is called once a second.
+    when another head answers there. `look` is called every `SECONDS_BETWEEN_LOOKS`.
 
     Args:
         is_same: asks a head that answers again whether it is the one of before; any exception: it cannot say yet.
@@ -32,6 +33,11 @@ class HeadWatch:
         self.address, self.limit_seconds, self.on_loss, self.is_same = address, limit_seconds, on_loss, is_same
         self._answered = time.monotonic()
         self._is_silent = self._is_lost = False
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the head did not answer when it was last looked at, or is another one."""
+        return self._is_silent
 
     def look(self) -> None:
         """See whether the head answers now."""

@@ -7,6 +7,7 @@ import json
 import math
 import platform
 import time
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -64,6 +65,7 @@ class PlanSearcher(Searcher):
         self.last_look_seconds = -math.inf
         self.jobs, self.status_file = Jobs(run), StatusFile(run)
         self.sentinels: Sentinels = NoSentinels()
+        self.is_head_away: Callable[[], bool] = lambda: False
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         return True
@@ -208,8 +210,8 @@ class PlanSearcher(Searcher):
             self.told_to_stop = True
             self.control.tell(Command("interrupted", self.run.status.stop_reason or ""))
         self._obey_rule()
-        if time.monotonic() - self.last_look_seconds < SECONDS_BETWEEN_LOOKS:
-            return
+        if time.monotonic() - self.last_look_seconds < SECONDS_BETWEEN_LOOKS or self.is_head_away():
+            return  # a call that waits for a head which is started again would end this process
         entries = ray.nodes()
         if not any(entry["Alive"] for entry in entries):
             raise MachineError("Ray died: no node of it is left. The same command goes on where this ended")

@@ -197,3 +197,14 @@ def open_kinds(trial: PlannedTrial, held_to: Collection[str] | None) -> frozense
 def unplaceable(trials: Iterable[PlannedTrial], pool: Pool) -> list[PlannedTrial]:
     """The trials that no node could ever hold."""
     return [trial for trial in trials if not any(pool.fits_on(trial, node) for node in pool.nodes)]
+
+
+def with_spare_cpus(nodes: Sequence[Node]) -> list[Node]:
+    """With the CPUs of the nodes offered as well, to trials that ask for a CPU by name, where every node has GPUs."""
+    if any(node.kind == CPU for node in nodes):
+        return list(nodes)
+    spare = [
+        dataclasses.replace(node, kind=CPU, gpus=0.0, device_bytes=None, is_labelled=False, spare=True)
+        for node in nodes
+    ]
+    return [*nodes, *spare]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from orchestrator.errors import UsageError
 from orchestrator.ledger.events import Machine
 from orchestrator.scheduling.memory.fit import card_bytes
-from orchestrator.scheduling.placement import CPU, Node
+from orchestrator.scheduling.placement import CPU, Node, with_spare_cpus
 from search_spaces.spec.sections.accelerators import spelt_as_ray_does
 
 CPUS_OF_A_GPU_MACHINE = 16.0
@@ -48,7 +48,7 @@ def read_fleet(text: str) -> list[Machine]:
 
 def nodes_of(machines: Sequence[Machine]) -> list[Node]:
     """As the driver's pool has them."""
-    return [
+    found = [
         Node(
             node_id=one.node,
             kind=one.accelerator,
@@ -58,6 +58,7 @@ def nodes_of(machines: Sequence[Machine]) -> list[Node]:
         )
         for one in machines
     ]
+    return with_spare_cpus(found)
 
 
 def _machines(kind: str, number: int, cpus: int | None, first: int = 0) -> Iterable[Machine]:

@@ -45,6 +45,7 @@ class _Attempt:
     number: int
     trial: PlannedTrial
     machine: Machine
+    kind: str
     begin: float
     train: float
     beside: float
@@ -144,6 +145,7 @@ class Night:
             number=next(self._numbers),
             trial=trial,
             machine=self.machines[node],
+            kind=kind,
             begin=self.now + self._start_seconds(node),
             train=takes.steps * slow * (last_share - first_share),
             beside=takes.beside * slow if outcome == "completed" else 1.0,
@@ -218,7 +220,7 @@ class Night:
         return {
             "trial_id": attempt.trial.trial_id,
             "status": outcome,
-            "accelerator": attempt.machine.accelerator,
+            "accelerator": attempt.kind,
             "train_seconds": attempt.train,
             "total_seconds": attempt.train + attempt.beside,
             "steps_repeated": 0 if is_whole else 1,
@@ -288,7 +290,7 @@ class Night:
         self.dispatcher.ended(trial_id)
         self.books.stopped(attempt.number, None, checkpoint_seconds=checkpoint_at if num_checkpoints else None)
         self.status.lost(trial_id, died=True)
-        if self.dispatcher.retries.worker_died(trial_id, attempt.machine.accelerator, self.now):
+        if self.dispatcher.retries.worker_died(trial_id, attempt.kind, self.now):
             self.dispatcher.send_again(attempt.trial)
             return
         self._ended_as(trial_id, "failed")

@@ -22,7 +22,7 @@ from orchestrator.errors import UsageError
 from orchestrator.ledger.events import MICRO_USD, Machine
 from orchestrator.ray_backend.session import ray_session
 from orchestrator.scheduling.memory.fit import node_bytes
-from orchestrator.scheduling.placement import CPU, Node
+from orchestrator.scheduling.placement import CPU, Node, with_spare_cpus
 
 ACCELERATOR_RESOURCE = "accelerator_type:"
 NODE_LABEL = "ray.io/node-id"
@@ -122,12 +122,7 @@ def cluster_nodes(ray_nodes: Iterable[dict[str, Any]]) -> list[Node]:
     Where every node has GPUs, their CPUs are offered as well, to trials that ask for a CPU by name.
     """
     nodes = [node_of(entry) for entry in ray_nodes if entry["Alive"] and entry["Resources"].get("CPU")]
-    if any(node.kind == CPU for node in nodes):
-        return nodes
-    return nodes + [
-        dataclasses.replace(node, kind=CPU, gpus=0.0, device_bytes=None, is_labelled=False, spare=True)
-        for node in nodes
-    ]
+    return with_spare_cpus(nodes)
 
 
 def staying(nodes: Iterable[Node]) -> list[Node]:

@@ -130,6 +130,15 @@ def test_trials_that_end_at_the_deadline_are_left(overnight: SweepSpec) -> None:
     assert result.num_left + sum(result.counts.values()) - result.counts.get("deadline", 0) == 60
 
 
+def test_trials_that_need_no_card_use_the_cpus_beside_them(planned: SweepSpec) -> None:
+    """As the driver offers them where every machine has a card."""
+    trials = tuple(dataclasses.replace(trial, gpus=0.0) for trial in trials_of(planned).given)
+    one = setting(planned, "T4:1x2")
+    one = dataclasses.replace(one, trials=dataclasses.replace(one.trials, given=trials))
+    assert Night(one, 1).run().counts == {"completed": len(trials)}
+    assert forecast(one, Effort(num_nights=5)).cannot_run == ()
+
+
 def test_a_trial_goes_once_to_a_larger_device(overnight: SweepSpec) -> None:
     """Out of memory on an A40 it runs again on the H100; where there is none, its row stands."""
     chances = Chances(out_of_memory_share=1.0)
