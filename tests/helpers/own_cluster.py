@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -17,8 +18,9 @@ import pytest
 
 from orchestrator.cluster.address import own_address
 
-# Of several test runs on one machine, most have ports of their own; all are below those that the kernel gives out.
-FIRST_PORT = 21_000 + 2_000 * (os.getpid() % 5)
+# Of several test runs on one machine, most have ports of their own, and so has each cluster of a run: what is left of
+# the last one may still hold some. All are below those that the kernel gives out.
+BLOCKS = itertools.count(os.getpid())
 
 
 def command(*arguments: str) -> list[str]:
@@ -36,13 +38,14 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port, self.nodes = folder, free_port(), list[subprocess.Popen[bytes]]()
+        self.first_port = 21_000 + 2_000 * (next(BLOCKS) % 5)
         self.token = folder / "token"
         self.token.write_text(subprocess.run(command("cluster", "token"), capture_output=True, text=True).stdout)
         self.nodes.append(self.start_head())
 
     def start_head(self, *, before: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
         """The head, or another one in its place."""
-        arguments = ("--port", str(self.port), "--first-port", str(FIRST_PORT), "--drain-seconds", "5")
+        arguments = ("--port", str(self.port), "--first-port", str(self.first_port), "--drain-seconds", "5")
         return self._start("head", *arguments, before=before)
 
     @property
@@ -53,7 +56,7 @@ class Cluster:
         self, *options: str, mount: str = "", environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
         """Start a worker; `mount` are shell commands that change what it sees of the file system."""
-        ports = str(FIRST_PORT + 300 * len(self.nodes))
+        ports = str(self.first_port + 300 * len(self.nodes))
         before = ("unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "-") if mount else ()
         arguments = ("join", self.address, "--first-port", ports, "--drain-seconds", "5", *options)
         self.nodes.append(self._start(*arguments, before=before, environment=environment))

@@ -59,9 +59,12 @@ def test_it_ends_itself_when_the_sweep_is_over(
     _, node = cluster.wait_for(2)
     assert node["stops_itself"] == {"command": "sh", "lost_minutes": 0.6, "max_hours": None}
     sweep = make_sweep()
-    assert sweep.finish("--address", cluster.address) == 0, sweep.log
+    assert sweep.finish("--address", cluster.address, "--no-canary") == 0, sweep.log
     assert "end by themselves (0.44 USD/hour until then)" in sweep.log and "each runs sh when the sweep" in sweep.log
-    assert make_sweep(name="next").finish("--address", cluster.address, "--out", str(tmp_path / "next")) == 0, sweep.log
+    assert (
+        make_sweep(name="next").finish("--address", cluster.address, "--no-canary", "--out", str(tmp_path / "next"))
+        == 0
+    ), sweep.log
     assert worker.poll() is None
     assert worker.wait(timeout=180) == 0, log_of(cluster, 1)
     assert (tmp_path / "why").read_text() == "sweep_over\n", log_of(cluster, 1)
@@ -99,7 +102,7 @@ def test_it_leaves_after_its_longest_life_and_its_trial_waits_for_another_node(
     leaves = cluster.join("--cpus", "1", "--max-hours", "0.025")
     [leaving] = {node["node_id"] for node in cluster.wait_for(3)} - stays
     sweep = make_sweep(train={"steps": 200_000, "checkpoint_every_seconds": 1e6})
-    driver = sweep.start("--address", cluster.address)
+    driver = sweep.start("--address", cluster.address, "--no-canary")
     wait_for(lambda: len(running(sweep)) == 2, driver)
     [folder] = [one.parent for one in sweep.out.glob("trials/*/placement.json") if leaving in one.read_text()]
     assert leaves.wait(timeout=240) == 0, log_of(cluster, 2)
@@ -121,7 +124,7 @@ def test_a_killed_driver_is_missed_and_a_user_who_ends_a_node_runs_nothing(
     told = cluster.join(*stops_into(tmp_path / "told"))
     cluster.wait_for(3)
     sweep = make_sweep(train={"steps": 200_000, "checkpoint_every_seconds": 1})
-    driver = sweep.start("--address", cluster.address)
+    driver = sweep.start("--address", cluster.address, "--no-canary")
     wait_for(lambda: len(running(sweep)) == 2, driver)
     with pytest.raises(subprocess.TimeoutExpired):
         killed.wait(timeout=20)  # the workers have heard the driver more than once
