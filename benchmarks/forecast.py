@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,11 @@ import yaml
 
 import results
 from orchestrator.estimates.cpu_speed import measured_cpu
-from orchestrator.scheduling.cost_model import Costs
 from orchestrator.scheduling.durations import Durations
 from orchestrator.simulator.chances import Chances
 from orchestrator.simulator.fleet import read_fleet
-from orchestrator.simulator.forecast import Effort, forecast, trials_of
+from orchestrator.simulator.forecast import Effort, forecast, setting_of
 from orchestrator.simulator.options import learn
-from orchestrator.simulator.setting import Setting
 from results.analysis.replicate_groups import to_rows
 from search_spaces.spec.load import load_sweep
 
@@ -96,16 +93,7 @@ def warm_forecast(name: str, folder: Path) -> Mapping[str, Any]:
     for other in SWEEPS.keys() - {name}:
         rows += list(to_rows(results.load(folder / other).trials))
     learn(rows, durations)
-    setting = Setting(
-        spec=spec,
-        trials=trials_of(spec),
-        machines=tuple(read_fleet("local")),
-        durations=durations,
-        chances=Chances().of_sweep(spec),
-        costs=Costs(),
-        budget=spec.budget,
-        begin=datetime.now().astimezone(),
-    )
+    setting = setting_of(spec, read_fleet("local"), durations, Chances().of_sweep(spec))
     return forecast(setting, Effort()).as_dict()
 
 

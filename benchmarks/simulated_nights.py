@@ -12,16 +12,14 @@ import argparse
 import dataclasses
 import random
 import time
-from datetime import datetime
 from pathlib import Path
 
-from orchestrator.scheduling.cost_model import Costs
 from orchestrator.scheduling.durations import Durations
 from orchestrator.simulator.chances import Chances
 from orchestrator.simulator.fleet import read_fleet
-from orchestrator.simulator.forecast import trials_of
+from orchestrator.simulator.forecast import setting_of, trials_of
 from orchestrator.simulator.night import Night
-from orchestrator.simulator.setting import NightResult, Setting
+from orchestrator.simulator.setting import NightResult
 from orchestrator.simulator.simulated_search import Trials
 from search_spaces.spec.load import load_sweep
 from search_spaces.spec.sections.budget import BudgetConfig
@@ -58,20 +56,7 @@ def random_night(spec: SweepSpec, trials: Trials, seed: int) -> Outcome:
         slow_share=rng.choice([0.0, 0.2]),
         out_of_memory_share=rng.choice([0.0, 0.05]),
     ).of_sweep(spec)
-    return Outcome(Night(setting_of(night, trials, fleet, chances), seed).run(), hours, usd)
-
-
-def setting_of(spec: SweepSpec, trials: Trials, fleet: str, chances: Chances) -> Setting:
-    return Setting(
-        spec=spec,
-        trials=trials,
-        machines=tuple(read_fleet(fleet)),
-        durations=Durations(),
-        chances=chances,
-        costs=Costs(),
-        budget=spec.budget,
-        begin=datetime.now().astimezone(),
-    )
+    return Outcome(Night(setting_of(night, read_fleet(fleet), Durations(), chances, trials), seed).run(), hours, usd)
 
 
 def nights(number: int) -> None:
@@ -95,7 +80,7 @@ def nights(number: int) -> None:
 def speed(fleet: str, **budget: float | int | None) -> None:
     spec = load_sweep(SWEEP)
     spec = dataclasses.replace(spec, budget=BudgetConfig.model_validate(budget), prices=PRICES)
-    setting = setting_of(spec, trials_of(spec), fleet, Chances().of_sweep(spec))
+    setting = setting_of(spec, read_fleet(fleet), Durations(), Chances().of_sweep(spec))
     began = time.perf_counter()
     result = Night(setting, 1).run()
     seconds, num_trials = time.perf_counter() - began, sum(result.counts.values())

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from orchestrator.estimates.memory import peak_memory_bytes
-from orchestrator.scheduling.memory.fit import Place, fits
+from orchestrator.scheduling.memory.fit import fits
 from orchestrator.scheduling.memory.model import MemoryModel
-from orchestrator.scheduling.placement import CPU, Node, Pool, Slot
+from orchestrator.scheduling.memory.room import is_judged, place_of
+from orchestrator.scheduling.placement import Node, Pool, Slot
 from orchestrator.search.planner import PlannedTrial
 from trainer.config.trial import TrialConfig
 
@@ -41,11 +42,9 @@ def probes(trials: Iterable[PlannedTrial], pool: Pool) -> list[Probe]:
 
     def has_room(trial: PlannedTrial, node: Node) -> bool:
         """Whether the sweep would send it there: by its resources and its memory."""
-        if not pool.fits_on(trial, node) or node.kind == CPU or trial.config.device == "cpu":
-            return pool.fits_on(trial, node)
-        share = min(1.0, pool.slot_for(trial, node).gpus or 1.0)
-        place = Place(kind=node.kind, device_bytes=node.device_bytes, share=share)
-        return fits(trial.config, place, model) is not False
+        if not pool.fits_on(trial, node):
+            return False
+        return not is_judged(trial, node) or fits(trial.config, place_of(pool, trial, node), model) is not False
 
     def add(trial: PlannedTrial, nodes: Sequence[Node], why: str) -> None:
         able = [node for node in nodes if has_room(trial, node)]

@@ -22,6 +22,5 @@ def open_account(folder: RunFolder, spec: SweepSpec) -> tuple[Bookkeeper, TimedB
         UsageError: if a file of it is damaged.
     """
     books = Bookkeeper(LedgerLog(folder.ledger_file), spec.prices, partial(write_tables, folder, spec.name))
-    timed = TimedBudget(spec.budget, Extensions(folder.extensions_file).extended, books)
-    timed.durations = Durations(measured_cpu())
-    return books, timed
+    extended = Extensions(folder.extensions_file).extended
+    return books, TimedBudget(spec.budget, extended, books, durations=Durations(measured_cpu()))

@@ -29,6 +29,7 @@ class TimedBudget:
     Args:
         budget: of the sweep file.
         extended: gives it with what was added since, by another process perhaps.
+        durations: what is known of how long trials take.
     """
 
     def __init__(
@@ -37,10 +38,11 @@ class TimedBudget:
         extended: Callable[[BudgetConfig], BudgetConfig],
         books: Bookkeeper,
         clock: Callable[[], datetime] = local_now,
+        durations: Durations | None = None,
     ) -> None:
         self.of_file, self.extended, self.books, self.clock = budget, extended, books, clock
         self.until = None if budget.until is None else read_until(budget.until, clock())
-        self.durations, self._budget = Durations(), extended(budget)
+        self.durations, self._budget = durations or Durations(), extended(budget)
         self.reached: Left | None = None  # the limit that ended the sweep
         self.done: dict[str, float] = {}  # share of a trial's steps that its checkpoint has, by id
         self.costs = Costs()

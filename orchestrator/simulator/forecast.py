@@ -7,6 +7,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from orchestrator.errors import UsageError
@@ -14,10 +15,12 @@ from orchestrator.ledger.bookkeeper import priced
 from orchestrator.ledger.events import Machine
 from orchestrator.scheduling.admission import byte_limits, refusals
 from orchestrator.scheduling.cost_model import Costs
+from orchestrator.scheduling.durations import Durations
 from orchestrator.scheduling.memory.room import MemoryRoom
 from orchestrator.scheduling.placement import Pool, unplaceable
 from orchestrator.search import planner
 from orchestrator.search.planner import PlannedTrial
+from orchestrator.simulator.chances import Chances
 from orchestrator.simulator.fleet import nodes_of
 from orchestrator.simulator.night import Night
 from orchestrator.simulator.setting import NightResult, Setting
@@ -104,6 +107,22 @@ def trials_of(spec: SweepSpec) -> Trials:
     drawn, share = drawn_of(spec)
     number = spec.num_to_search if spec.is_adaptive else planner.most_trials(spec)
     return Trials(drawn=drawn, num_more=number, num_to_confirm=spec.num_to_confirm, refused_share=share)
+
+
+def setting_of(
+    spec: SweepSpec, machines: Sequence[Machine], durations: Durations, chances: Chances, trials: Trials | None = None
+) -> Setting:
+    """Of nights that run the whole sweep. Args: `trials`: of the sweep, where they are known already."""
+    return Setting(
+        spec=spec,
+        trials=trials or trials_of(spec),
+        machines=tuple(machines),
+        durations=durations,
+        chances=chances,
+        costs=Costs(),
+        budget=spec.budget,
+        begin=datetime.now().astimezone(),
+    )
 
 
 def drawn_of(spec: SweepSpec) -> tuple[tuple[PlannedTrial, ...], float]:

@@ -14,7 +14,7 @@ from orchestrator.scheduling.cost_model import Costs
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.simulator.chances import Chances
 from orchestrator.simulator.forecast import Effort, Forecast, drawn_of, forecast
-from orchestrator.simulator.setting import Setting
+from orchestrator.simulator.setting import Setting, what_ended
 from orchestrator.simulator.simulated_search import Trials
 from orchestrator.store.json_lines import append_line
 from search_spaces.spec.sections.budget import BudgetConfig
@@ -53,12 +53,11 @@ def _truth(run: RunContext, made: Mapping[str, Any]) -> dict[str, Any]:
     """What this call has brought. Args: `made`: the line of its forecast."""
     before: Mapping[str, Any] = made["before"]
     counts = {name: count - before["counts"].get(name, 0) for name, count in run.status.counts.items()}
-    reached = run.timed.reached
     return {
         "counts": {name: count for name, count in counts.items() if count},
         "seconds": run.books.driver_seconds - before["seconds"],
         "usd": run.books.spent_usd - before["usd"],
-        "end": (reached.limit if reached is not None else None) or run.status.stop_kind or "finished",
+        "end": what_ended(run.timed, run.status),
     }
 
 

@@ -26,7 +26,7 @@ from orchestrator.scheduling.dispatcher import SECONDS_FOR_NODES_TO_JOIN, Dispat
 from orchestrator.scheduling.placement import Pool
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.simulator.fleet import nodes_of
-from orchestrator.simulator.setting import NightResult, Setting
+from orchestrator.simulator.setting import NightResult, Setting, what_ended
 from orchestrator.simulator.simulated_search import SimulatedSearch
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -71,9 +71,13 @@ class Night:
         spec = setting.spec
         self.books = Bookkeeper(NoLog(), spec.prices, clock=lambda: round(self.now * MICROSECONDS))
         self.timed = TimedBudget(
-            setting.budget, lambda budget: budget, self.books, lambda: setting.begin + timedelta(seconds=self.now)
+            setting.budget,
+            lambda budget: budget,
+            self.books,
+            lambda: setting.begin + timedelta(seconds=self.now),
+            setting.durations.copy(),
         )
-        self.timed.durations, self.timed.costs = setting.durations.copy(), setting.costs
+        self.timed.costs = setting.costs
         self.timed.done = dict(setting.done)
         self.world = setting.durations.draw_world(self.rng)
         chances = setting.chances
@@ -324,13 +328,8 @@ class Night:
             busy=self._busy(now),
             first_result_seconds=self.first_result_seconds,
             totals=ledger.totals(now),
-            end=self._end_of_night(),
+            end=what_ended(self.timed, self.status),
         )
-
-    def _end_of_night(self) -> str:
-        """What ended it: a limit of the budget, a fault, or that nothing was left."""
-        reached = self.timed.reached
-        return (reached.limit if reached is not None else None) or self.status.stop_kind or "finished"
 
     def _busy(self, now: int) -> dict[str, float]:
         """By kind: device-seconds that trials held over those that were there."""

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from orchestrator.errors import UsageError
 from orchestrator.estimates.cpu_speed import measured_cpu
 from orchestrator.ledger.events import Machine
-from orchestrator.scheduling.cost_model import Costs, training_cost
+from orchestrator.scheduling.cost_model import training_cost
 from orchestrator.scheduling.durations import OTHER_SWEEP_SIGMA, Durations
 from orchestrator.search.warm_start import config_of_row
 from orchestrator.simulator.chances import Chances
 from orchestrator.simulator.fleet import read_fleet
-from orchestrator.simulator.forecast import NUM_NIGHTS, Effort, Forecast, forecast, trials_of
-from orchestrator.simulator.setting import Setting
+from orchestrator.simulator.forecast import NUM_NIGHTS, Effort, Forecast, forecast, setting_of
 from search_spaces.spec.sweep_spec import SweepSpec
 
 # Computing ends then, with fewer nights: a forecast is asked for at a terminal.
@@ -50,16 +48,8 @@ def planned_forecast(spec: SweepSpec, options: ForecastOptions, advance: Callabl
     durations, rows = Durations(measured_cpu()), _rows(options.like)
     if rows:
         learn(rows, durations)
-    setting = Setting(
-        spec=spec,
-        trials=trials_of(spec),
-        machines=tuple(_machines(options)),
-        durations=durations,
-        chances=Chances(losses_per_day=options.losses_per_day).of_sweep(spec, rows),
-        costs=Costs(),
-        budget=spec.budget,
-        begin=datetime.now().astimezone(),
-    )
+    chances = Chances(losses_per_day=options.losses_per_day).of_sweep(spec, rows)
+    setting = setting_of(spec, _machines(options), durations, chances)
     return forecast(setting, Effort(num_nights=options.num_nights, most_seconds=MOST_SECONDS, advance=advance))
 
 

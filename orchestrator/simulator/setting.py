@@ -8,6 +8,8 @@ from datetime import datetime
 
 from orchestrator.ledger.events import MICRO_USD, Machine
 from orchestrator.ledger.ledger import Totals
+from orchestrator.ledger.timed_budget import TimedBudget
+from orchestrator.progress.sweep_status import SweepStatus
 from orchestrator.scheduling.cost_model import Costs
 from orchestrator.scheduling.durations import Durations
 from orchestrator.simulator.chances import Chances
@@ -36,6 +38,12 @@ class Setting:
     budget: BudgetConfig
     begin: datetime
     done: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+def what_ended(timed: TimedBudget, status: SweepStatus) -> str:
+    """A limit of the budget, what stopped it, or `finished`: of a simulated night, and of a real one."""
+    reached = timed.reached
+    return (reached.limit if reached is not None else None) or status.stop_kind or "finished"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

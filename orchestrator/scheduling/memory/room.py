@@ -33,7 +33,6 @@ class MemoryRoom:
     def __init__(self, pool: Pool) -> None:
         self.pool, self.model = pool, MemoryModel()
         self._nodes: tuple[Node, ...] | None = None
-        self._has_cards = False
         self._rooms: dict[tuple[int, str, float | None], Room] = {}  # by config, accelerator and GPUs
 
     def ended(self, row: Mapping[str, Any], trial: PlannedTrial) -> None:
@@ -44,9 +43,9 @@ class MemoryRoom:
     def of(self, trial: PlannedTrial, cost: Cost) -> Room:
         """Args: `cost`: of the trial, one object for all seeds of a config: each config is judged once."""
         if self._nodes is not self.pool.nodes:
-            self._nodes, self._has_cards = self.pool.nodes, any(node.kind != CPU for node in self.pool.nodes)
+            self._nodes = self.pool.nodes
             self._rooms.clear()
-        if not self._has_cards or trial.config.device == CPU.lower():
+        if not any(is_judged(trial, node) for node in self.pool.shapes.values()):
             return ANYWHERE
         key = (id(cost), trial.accelerator, trial.gpus)
         if key not in self._rooms:
@@ -69,9 +68,15 @@ class MemoryRoom:
     def _places(self, trial: PlannedTrial) -> list[Place]:
         """Of every sort of node that the trial fits on by its resources, once each; one that is away may come back."""
         nodes = [node for node in self.pool.shapes.values() if self.pool.fits_on(trial, node)]
-        shares = [self.pool.slot_for(trial, node).gpus or 1.0 for node in nodes]
-        found = {
-            (node.kind, node.device_bytes): Place(kind=node.kind, device_bytes=node.device_bytes, share=min(1.0, share))
-            for node, share in zip(nodes, shares, strict=True)
-        }
-        return list(found.values())
+        return list(dict.fromkeys(place_of(self.pool, trial, node) for node in nodes))
+
+
+def place_of(pool: Pool, trial: PlannedTrial, node: Node) -> Place:
+    """The part of a node's device that a trial would be given there."""
+    share = min(1.0, pool.slot_for(trial, node).gpus or 1.0)
+    return Place(kind=node.kind, device_bytes=node.device_bytes, share=share)
+
+
+def is_judged(trial: PlannedTrial, node: Node) -> bool:
+    """Whether a trial would use the memory of a card there."""
+    return node.kind != CPU and trial.config.device != "cpu"
