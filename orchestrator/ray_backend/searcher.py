@@ -247,6 +247,7 @@ class PlanSearcher(Searcher):
             beat, age_seconds = news.beats[trial_id]
             self.deaths.beat(beat)
             self.run.books.runs_on(attempts[trial_id], beat.node)
+            self.pool.runs_on(trial_id, beat.node)
             self.run.status.at_stage(trial_id, beat.stage)
             if age_seconds > SECONDS_OF_SILENCE and trial_id not in self.silent:
                 self.silent[trial_id] = f"hung: no sign of life for {age_seconds:.0f} s, last in {beat.stage}"

@@ -137,6 +137,15 @@ class Pool:
         if (slot := self.held.pop(holder, None)) is not None:
             self._use(slot, -1)
 
+    def runs_on(self, holder: str, node_id: str) -> None:
+        """The holder of a slot really runs on this node: Ray chooses among equal ones.
+
+        Else a slot would seem free on a node that is in use, when its holder ends on another one.
+        """
+        slot = self.held.get(holder)
+        if slot is not None and slot.node_id != node_id:
+            self.acquire(holder, dataclasses.replace(slot, node_id=node_id))
+
     def _use(self, slot: Slot, sign: int) -> None:
         cpus, gpus = self._used.get(slot.node_id, (0.0, 0.0))
         self._used[slot.node_id] = cpus + sign * slot.cpus, gpus + sign * slot.gpus

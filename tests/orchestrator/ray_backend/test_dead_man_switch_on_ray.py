@@ -15,8 +15,6 @@ from own_cluster import Cluster, can_hide_folders, descendants, use_cluster
 from sweeps import write_sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-# Three nodes that start one after the other: on two busy cores Ray gives up on one of them now and then.
-ALONE = "needs a machine that does nothing else: FROSTLINE_TEST_ALONE=1"
 LOST_MINUTES = "0.6"
 # Ray starts no head on a machine where it sees a worker of that head: this one sees no processes but its own.
 ALONE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
@@ -95,7 +93,6 @@ def test_a_short_break_does_not_end_it_and_a_lost_head_does(cluster: Cluster, tm
     assert (tmp_path / "why").read_text() == "head_lost\n"
 
 
-@pytest.mark.skipif(not os.environ.get("FROSTLINE_TEST_ALONE"), reason=ALONE)
 def test_it_leaves_after_its_longest_life_and_its_trial_waits_for_another_node(
     cluster: Cluster, make_sweep: Callable[..., Sweep]
 ) -> None:
@@ -118,7 +115,6 @@ def test_it_leaves_after_its_longest_life_and_its_trial_waits_for_another_node(
     assert driver.wait(timeout=120) == 130, sweep.log
 
 
-@pytest.mark.skipif(not os.environ.get("FROSTLINE_TEST_ALONE"), reason=ALONE)
 def test_a_killed_driver_is_missed_and_a_user_who_ends_a_node_runs_nothing(
     cluster: Cluster, make_sweep: Callable[..., Sweep], tmp_path: Path
 ) -> None:

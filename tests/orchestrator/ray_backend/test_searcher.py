@@ -489,3 +489,20 @@ def test_a_trial_out_of_memory_is_tried_once_on_a_larger_card(
     [row] = searcher.run.recorder.rows
     assert (row["trial_id"], row["status"], row["accelerator"]) == (job.trial_id, "out_of_memory", "H100")
     assert (job.folder.root / "result.out_of_memory.json").exists()
+
+
+def test_a_slot_is_where_its_trial_really_runs(searcher: PlanSearcher) -> None:
+    """Ray has chosen the other one of two equal nodes: when the trial ends, that one is free, and it alone.
+
+    So a trial whose node leaves is not sent to a node that another trial uses, where it would wait for ever.
+    """
+    searcher.pool.set_nodes([Node(node_id=name, kind=CPU, cpus=1, gpus=0) for name in ("n1", "n2")])
+    first, second = ask(searcher, "t0"), ask(searcher, "t1")
+    assert isinstance(searcher.control, Board)
+    for job, node in ((first, "n2"), (second, "n1")):
+        searcher.control.beat(Beat(trial_id=job.trial_id, stage="train", node=node, pid=1))
+    searcher._read_news()
+    searcher.pool.set_nodes([Node(node_id="n1", kind=CPU, cpus=1, gpus=0)])
+    leave_state(searcher, first, "interrupted")
+    searcher.on_trial_complete("t0", error=True)
+    assert searcher.dispatcher.next(0.0) is None and first.trial_id in searcher.dispatcher.waiting
