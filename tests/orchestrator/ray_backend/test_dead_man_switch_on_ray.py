@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,10 @@ def stops_into(file: Path) -> list[str]:
 
 
 def send(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """To a node with all its processes, as to a machine."""
+    """To a node with all its processes, as to a machine. Some end by themselves once their parent is gone."""
     for pid in [process.pid, *descendants(process.pid)]:
-        os.kill(pid, number)
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def log_of(cluster: Cluster, number: int) -> str:
