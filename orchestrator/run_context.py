@@ -12,7 +12,7 @@ from orchestrator.ledger.timed_budget import TimedBudget
 from orchestrator.progress.display import Display
 from orchestrator.progress.sweep_status import SweepStatus
 from orchestrator.search.planner import PlannedTrial
-from orchestrator.search.search import Search
+from orchestrator.search.search import SearchAndConfirmation
 from orchestrator.store.recorder import Recorder
 from orchestrator.store.removal import Removed
 from orchestrator.store.run_folder import RunFolder
@@ -71,7 +71,7 @@ class RunContext:
     """
 
     spec: SweepSpec
-    search: Search
+    search: SearchAndConfirmation
     examples: Sequence[PlannedTrial]
     folder: RunFolder
     data_root: Path

@@ -1,4 +1,7 @@
-"""A search that is followed by confirmation: when all its trials have ended, the best ones are trained once more."""
+"""A search that is followed by confirmation: when it is over, the best configs are trained once more.
+
+It is over when all its trials have ended, or when the time that is left is needed for confirmation.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,10 @@ from orchestrator.confirmation.confirmation_log import ConfirmationLog, Confirme
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.search.search import Search
 from search_spaces.spec.sweep_spec import SweepSpec
+
+# While the search goes on, what would be confirmed is looked up again after so much more trials.
+MORE_TRIALS_BEFORE_A_LOOK = 0.02
+TIME_IS_FOR_CONFIRMATION = "the time that is left is for confirmation"
 
 
 class ConfirmingSearch:
@@ -35,12 +42,17 @@ class ConfirmingSearch:
         self.spec, self.inner, self.log, self.against, self.rows = spec, inner, log, against, rows
         self.confirmed = log.read()
         self._nothing_is_left = False  # to be chosen
+        self._is_cut = False  # the search, by the time that is left
         self._ended: set[str] = set()
+        self._likely: tuple[PlannedTrial, ...] = ()  # would be chosen, when so many trials had ended
+        self._looked_at_num = 0
+        self._to_confirm: tuple[PlannedTrial, ...] = ()
 
     @property
     def end(self) -> str | None:
-        is_complete = sum(one.is_of_front for one in self.confirmed) >= self.spec.num_confirmed
-        return self.inner.end if is_complete or self._nothing_is_left else None
+        if not self._is_all_chosen:
+            return None
+        return self.inner.end or (TIME_IS_FOR_CONFIRMATION if self._is_cut else None)
 
     @property
     def trials(self) -> Sequence[PlannedTrial]:
@@ -49,13 +61,31 @@ class ConfirmingSearch:
 
     @property
     def num_to_come(self) -> int:
-        """Trials that it may still give, at most."""
+        """Trials that it may still give, at most; after a search that was cut, those that it did not give."""
         num_given = sum(len(one.trials) for one in self.confirmed)
-        return 0 if self.end is not None else self.inner.num_to_come + max(0, self.spec.num_to_confirm - num_given)
+        rest = 0 if self._is_all_chosen else max(0, self.spec.num_to_confirm - num_given)
+        return self.inner.num_to_come + rest
 
     @property
     def waits_for_results(self) -> bool:
         return self.end is None and self.inner.end is not None and not self._all_ended
+
+    @property
+    def is_confirming(self) -> bool:
+        return self._is_cut or self.inner.end is not None
+
+    @property
+    def to_confirm(self) -> Sequence[PlannedTrial]:
+        if not self.spec.num_confirmed:
+            return ()
+        if not self._is_all_chosen and len(self._ended) > self._looked_at_num * (1 + MORE_TRIALS_BEFORE_A_LOOK):
+            self._looked_at_num = len(self._ended)
+            self._likely = tuple(trial for one in self._chosen() for trial in one.trials)
+        given = (trial for one in self.confirmed for trial in one.trials if trial.trial_id not in self._ended)
+        now = (*given, *(() if self._is_all_chosen else self._likely))
+        if now != self._to_confirm:
+            self._to_confirm = now
+        return self._to_confirm
 
     @property
     def used_up(self) -> Collection[str]:
@@ -63,9 +93,9 @@ class ConfirmingSearch:
 
     def ask(self, kinds: Collection[str] | None = None) -> Sequence[PlannedTrial]:
         """Those to confirm come whatever is free: they need what was chosen for them."""
-        if self.inner.end is None and (trials := self.inner.ask(kinds)):
+        if not self.is_confirming and (trials := self.inner.ask(kinds)):
             return trials
-        if self.inner.end is None or self.end is not None or not self._all_ended:
+        if not self.is_confirming or self.end is not None or not self._all_ended:
             return ()
         chosen = self._chosen()
         if chosen:
@@ -73,6 +103,12 @@ class ConfirmingSearch:
             self._add(chosen)
         self._nothing_is_left = True
         return [trial for one in chosen for trial in one.trials]
+
+    def begin_confirmation(self) -> bool:
+        if self._is_cut or self._is_all_chosen or not self._chosen():
+            return False
+        self._is_cut = True
+        return True
 
     def tell(self, row: Mapping[str, Any]) -> None:
         self._ended.add(row["trial_id"])
@@ -99,8 +135,13 @@ class ConfirmingSearch:
         self.inner.close()
 
     @property
+    def _is_all_chosen(self) -> bool:
+        is_complete = sum(one.is_of_front for one in self.confirmed) >= self.spec.num_confirmed
+        return is_complete or self._nothing_is_left
+
+    @property
     def _all_ended(self) -> bool:
-        return all(trial.trial_id in self._ended for trial in self.inner.trials)
+        return self._is_cut or all(trial.trial_id in self._ended for trial in self.inner.trials)
 
     def _chosen(self) -> list[Confirmed]:
         trials = {trial.config.config_id: trial for trial in reversed(self.inner.trials)}

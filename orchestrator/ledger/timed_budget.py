@@ -16,6 +16,8 @@ from orchestrator.scheduling.durations import Durations, Expected
 from orchestrator.search.planner import PlannedTrial
 from search_spaces.spec.sections.budget import BudgetConfig, read_until
 
+# Of the whole time, at most so much is kept for what comes after the search.
+MOST_KEPT_SHARE = 0.5
 SECONDS_BESIDE_TRAINING = 3.0  # to pack and score, where nothing is known of the accelerator
 
 
@@ -82,29 +84,37 @@ class TimedBudget:
         self._last = self.costs.of(trial)
         self.durations.ended(row, self._last)
 
-    def is_in_time(self, trial: PlannedTrial, accelerator: str) -> bool:
+    def is_in_time(self, trial: PlannedTrial, accelerator: str, kept_seconds: float = 0.0) -> bool:
         """Whether a trial that starts now would be finished in time.
 
         Until a trial has ended, all may try: where every trial is longer than the budget, the next call goes on with
         what they did.
+
+        Args:
+            kept_seconds: at the end, for what comes after it.
         """
         if not self.of_file.is_timed:
             return True
         expected = None if self._last is None else self.expected(trial, accelerator)
-        return self.left().may_start(expected)
+        return self.left().may_start(expected, kept_seconds)
+
+    @property
+    def most_kept_seconds(self) -> float:
+        """So much of the whole time may be kept for what comes after the search."""
+        return MOST_KEPT_SHARE * (self.books.driver_seconds + self.left().seconds)
 
     def expected(self, trial: PlannedTrial, accelerator: str) -> Expected | None:
         """How long a trial takes, without what it has done already."""
         return self.durations.expected(self.costs.of(trial).left(self.done.get(trial.trial_id, 0.0)), accelerator)
 
-    def may_ask(self, accelerators: Iterable[str]) -> bool:
+    def may_ask(self, accelerators: Iterable[str], kept_seconds: float = 0.0) -> bool:
         """Whether another trial like the last one would be in time: else no search need choose it."""
         if not self.of_file.is_timed:
             return True
         left, last = self.left(), self._last
         if last is None:
             return left.may_start(None)
-        return any(left.may_start(self.durations.expected(last, kind)) for kind in accelerators)
+        return any(left.may_start(self.durations.expected(last, kind), kept_seconds) for kind in accelerators)
 
     @property
     def is_over(self) -> bool:

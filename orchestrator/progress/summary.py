@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from orchestrator.confirmation.confirming_search import TIME_IS_FOR_CONFIRMATION
 from orchestrator.ledger.events import MICRO_USD
 from orchestrator.progress.display import duration
 from orchestrator.progress.sweep_status import OUTCOMES, SweepStatus
@@ -113,7 +114,7 @@ def after_lines(run: RunContext, *, num_before: int) -> Iterator[str]:
     if status.num_finished < status.num_trials:
         reason = status.stop_reason or "; ".join(status.pauses) or "nothing more could run"
         yield f"stopped ({reason}) with {status.num_waiting} to go: the same command goes on from their checkpoints"
-    if run.spec.is_adaptive and run.search.end not in (None, BUDGET_USED):
+    if run.spec.is_adaptive and run.search.end not in (None, BUDGET_USED, TIME_IS_FOR_CONFIRMATION):
         yield f"the search ended before its budget: {run.search.end}"
     if run.spec.is_adaptive:
         yield from _search_lines(run)

@@ -15,13 +15,17 @@ from orchestrator.scheduling.memory.room import MemoryRoom, Room
 from orchestrator.scheduling.one_kind import OneKind
 from orchestrator.scheduling.placement import CPU, Node, Pool, Slot, choose
 from orchestrator.scheduling.retries import Retries
+from orchestrator.scheduling.time_for_confirmation import TimeForConfirmation
 from orchestrator.scheduling.waiting import Need, Waiting, need_of
 from orchestrator.search.planner import PlannedTrial
-from orchestrator.search.search import Search
+from orchestrator.search.search import SearchAndConfirmation
 from search_spaces.spec.sections.accelerators import needs_in_words
 
 # Trials that wait for another kind of device than is free; beyond it no more are asked for.
 MAX_WAITING = 32
+
+# So many trials wait that would not end in time: the search hardly gives a shorter one.
+MOST_TOO_LATE = 8
 
 # When the last node that could run what waits is lost: machines are started again, and pods come back.
 SECONDS_FOR_NODES_TO_JOIN = 600.0
@@ -33,7 +37,7 @@ class Sweep(Protocol):
     """What the dispatcher sees of a sweep."""
 
     @property
-    def search(self) -> Search: ...
+    def search(self) -> SearchAndConfirmation: ...
 
     @property
     def status(self) -> SweepStatus: ...
@@ -75,6 +79,8 @@ class Dispatcher:
         self.sweep, self.pool, self.retries, self.one_kind = sweep, pool, Retries(), OneKind(note)
         self.memory, self.patience_seconds, self.note = MemoryRoom(pool), patience_seconds, note
         self._stuck_since: float | None = None
+        self._kept = TimeForConfirmation(sweep.search, sweep.timed, pool)
+        self._is_search_cut = False  # by the time that is kept for confirmation
         self.unfit: list[tuple[PlannedTrial, str]] = []  # taken from what waits: no device has the memory, and why
         self.waiting = Waiting(waiting, self._work_of)
         self.running: dict[str, PlannedTrial] = {}
@@ -91,6 +97,8 @@ class Dispatcher:
             start = self._choose(paused, now_seconds)
         if start is None and self.unfit:
             return None  # they are to have their rows first: the search may have waited for them
+        if start is None and self._begin_confirmation():
+            return self.next(now_seconds)
         if start is None:
             return "over" if not self.running and self._is_over(now_seconds) else None
         self._stuck_since = None
@@ -158,7 +166,7 @@ class Dispatcher:
 
         Where that kind is here and is no choice any more, the seeds part; one that is away is waited for.
         """
-        kinds = frozenset(kind for kind in self._possible_kinds(trial) if self.sweep.timed.is_in_time(trial, kind))
+        kinds = frozenset(kind for kind in self._possible_kinds(trial) if self._is_in_time(trial, kind))
         held = of_seeds(trial)
         if held is None:
             return kinds
@@ -177,7 +185,7 @@ class Dispatcher:
     def _take_more(self, paused: frozenset[str]) -> bool:
         """Ask the search for its next trials, where a slot is free that nothing waits for; whether any came."""
         search, status = self.sweep.search, self.sweep.status
-        if search.end is not None:
+        if search.end is not None or self._asks_in_vain:
             return False
         kinds = self._kinds_to_ask_for(paused)
         if kinds == frozenset() or self._num_in_time(kinds) >= MAX_WAITING:
@@ -200,12 +208,31 @@ class Dispatcher:
         is_idle = not self.running and next(self._candidates(), None) is None
         if free and free <= set(used_up) and is_idle:
             return None  # what is left may need a kind that is not here: it waits then, and the sweep ends
-        return frozenset(kind for kind in free.difference(used_up) if self.sweep.timed.may_ask([kind]))
+        kept = self._seconds_kept_of_next
+        return frozenset(kind for kind in free.difference(used_up) if self.sweep.timed.may_ask([kind], kept))
 
     @property
     def _may_ask(self) -> bool:
         used_up = self.sweep.search.used_up
-        return self.sweep.timed.may_ask(kind for kind in self.pool.kinds if kind not in used_up)
+        kinds = (kind for kind in self.pool.kinds if kind not in used_up)
+        return not self._asks_in_vain and self.sweep.timed.may_ask(kinds, self._seconds_kept_of_next)
+
+    @property
+    def _asks_in_vain(self) -> bool:
+        """Whether what the search gave last would not end in time, again and again."""
+        if len(self.waiting) < MOST_TOO_LATE or self.sweep.search.is_confirming:
+            return False
+        num_not_held = sum(1 for _ in self._not_held())
+        return num_not_held - sum(1 for _ in self._candidates()) >= MOST_TOO_LATE
+
+    @property
+    def _seconds_kept_of_next(self) -> float:
+        """Time that what the search gives next may not use."""
+        return 0.0 if self.sweep.search.is_confirming else self._kept.seconds()
+
+    def _is_in_time(self, trial: PlannedTrial, kind: str) -> bool:
+        """Whether a trial would be finished in time; one of the search, in the time that is not kept."""
+        return self.sweep.timed.is_in_time(trial, kind, self._kept.kept_from(trial))
 
     def _num_in_time(self, kinds: frozenset[str] | None) -> int:
         """Of the trials that wait for one of the kinds; how many more than `MAX_WAITING` is of no interest."""
@@ -218,7 +245,7 @@ class Dispatcher:
         """Trials that wait, are not held back, and would be finished in time on some kind of device."""
         here = self.pool.kinds or (CPU,)  # while no node is there, by what is known of any
         for trial in self._not_held():
-            if any(self.sweep.timed.is_in_time(trial, kind) for kind in self._possible_kinds(trial) or here):
+            if any(self._is_in_time(trial, kind) for kind in self._possible_kinds(trial) or here):
                 yield trial
 
     def _not_held(self) -> Iterator[PlannedTrial]:
@@ -231,9 +258,21 @@ class Dispatcher:
             return True
         candidates = list(self._candidates())
         is_over = not candidates and (search.end is not None or search.waits_for_results)
-        if (is_over and status.counts["deadline"]) or self._is_out_of_time(candidates):
+        if (is_over and (status.counts["deadline"] or self._is_search_cut)) or self._is_out_of_time(candidates):
             status.stop(self.sweep.timed.reach(), kind="budget")
         return status.is_stopping or is_over or self._is_stuck(candidates or self.needs, now_seconds)
+
+    def _begin_confirmation(self) -> bool:
+        """Let confirmation begin where nothing of the search would end before the time kept for it; whether it does."""
+        if self.running or self.sweep.status.is_stopping or not (seconds := self._kept.seconds()):
+            return False
+        search = self.sweep.search
+        may_go_on = next(self._candidates(), None) is not None or (not search.is_confirming and self._may_ask)
+        if may_go_on or self.sweep.timed.is_over or not search.begin_confirmation():
+            return False
+        self._is_search_cut = True
+        self.note(f"the search ends here: {seconds / 60:.3g} minutes of the budget are kept for confirmation")
+        return True
 
     def _is_out_of_time(self, candidates: Sequence[PlannedTrial]) -> bool:
         """Something is left to do, and nothing of it would be finished in time."""

@@ -52,6 +52,11 @@ class Expected:
         """Seconds that must be left for such a trial to start: `high`, but see `HIGH_BEFORE_ANY`."""
         return min(self.high, HIGH_BEFORE_ANY * self.middle) if self.is_prior else self.high
 
+    @property
+    def high_mean(self) -> float:
+        """Nine in ten: what many such trials take on average at most, as their own scatter averages out."""
+        return self.middle * math.exp(NORMAL_90 * self.mean_sigma)
+
     def sample(self, rng: random.Random) -> float:
         """A duration of one trial, drawn without regard to others; for many trials of one night see `World`."""
         return self.middle * math.exp(rng.gauss(0.0, math.hypot(self.mean_sigma, self.scatter)))

@@ -73,6 +73,27 @@ class Search(Protocol):
         ...
 
 
+class SearchAndConfirmation(Search, Protocol):
+    """A search after which the best configs are trained once more."""
+
+    @property
+    def to_confirm(self) -> Sequence[PlannedTrial]:
+        """Trials of confirmation that have not ended: those that were chosen, else those that would be chosen now.
+
+        The same object as long as nothing has changed.
+        """
+        ...
+
+    @property
+    def is_confirming(self) -> bool:
+        """Whether nothing more comes but trials of confirmation."""
+        ...
+
+    def begin_confirmation(self) -> bool:
+        """Give nothing more but trials of confirmation, whatever is left of the search; whether there are any."""
+        ...
+
+
 class PlannedSearch:
     """Methods grid and random: the plan, which no result changes."""
 

@@ -119,6 +119,7 @@ class Night:
         """Start what can start; whether the night goes on."""
         self._obey_deadline()
         while True:
+            num_given = len(self.search.trials)
             start = self.dispatcher.next(self.now)
             unfit = self.dispatcher.take_unfit()
             for trial, _ in unfit:
@@ -127,7 +128,7 @@ class Night:
                 return False
             if isinstance(start, Start):
                 self._start(start)
-            elif not unfit:
+            elif not unfit and len(self.search.trials) == num_given:
                 return True
 
     def _ended_as(self, trial_id: str, status: str) -> None:

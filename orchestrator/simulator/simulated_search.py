@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import random
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from orchestrator.confirmation.confirming_search import MORE_TRIALS_BEFORE_A_LOOK
 from orchestrator.scheduling.cost_model import Costs
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.simulator.chances import weights
@@ -52,10 +54,14 @@ class SimulatedSearch:
         self._num_to_search = None if source.num_more is None else len(self.trials) + source.num_more
         self._num_searched = len(self.trials)
         self._num_repeated = 0
+        self._is_cut = False  # by the time that is left
+        self._waiting_for_confirmation: tuple[PlannedTrial, ...] = ()
+        self._looked_at_num = 0
 
     @property
     def _is_searched(self) -> bool:
-        return self._num_to_search is not None and self._num_searched >= self._num_to_search
+        is_used = self._num_to_search is not None and self._num_searched >= self._num_to_search
+        return self._is_cut or is_used
 
     @property
     def _num_to_confirm(self) -> int:
@@ -71,7 +77,28 @@ class SimulatedSearch:
 
     @property
     def waits_for_results(self) -> bool:
-        return self.end is None and self._is_searched and len(self.ended) < self._num_searched
+        is_open = not self._is_cut and len(self.ended) < self._num_searched
+        return self.end is None and self._is_searched and is_open
+
+    @property
+    def is_confirming(self) -> bool:
+        return self._is_searched
+
+    @property
+    def to_confirm(self) -> Sequence[PlannedTrial]:
+        """A new object now and then, so that what was learned of durations since is used."""
+        if not self.source.num_to_confirm or not self.ended:
+            return ()
+        if len(self.ended) > self._looked_at_num * (1 + MORE_TRIALS_BEFORE_A_LOOK):
+            self._looked_at_num = len(self.ended)
+            self._waiting_for_confirmation = tuple(one for one in self._confirmation if one.trial_id not in self.ended)
+        return self._waiting_for_confirmation
+
+    def begin_confirmation(self) -> bool:
+        if self._is_cut or self._num_to_confirm <= 0 or not self.ended:
+            return False
+        self._is_cut = True
+        return True
 
     def ask(self, kinds: Collection[str] | None = None) -> Sequence[PlannedTrial]:
         if self.end is not None or self.waits_for_results:
@@ -148,14 +175,17 @@ class SimulatedSearch:
         return self._copy(like, name, seed)
 
     def _to_confirm(self) -> list[PlannedTrial]:
+        self.confirming |= {trial.trial_id for trial in self._confirmation}
+        return self._confirmation
+
+    @functools.cached_property
+    def _confirmation(self) -> list[PlannedTrial]:
         """Fresh seeds of drawn configs: which will be the best is not known."""
-        pool = self.source.all
-        found = []
-        while self._num_to_confirm > 0:
-            like = self.rng.choice(pool)
-            for seed in self.spec.fresh_seeds[: self._num_to_confirm]:
-                name = f"confirm-{len(self.confirming) + 1}"
-                self.confirming.add(name)
+        found: list[PlannedTrial] = []
+        while (missing := self.source.num_to_confirm - len(found)) > 0:
+            like = self.rng.choice(self.source.all)
+            for seed in self.spec.fresh_seeds[:missing]:
+                name = f"confirm-{len(found) + 1}"
                 self._configs[name] = f"confirm-{id(like)}"
                 found.append(self._copy(like, name, seed))
         return found

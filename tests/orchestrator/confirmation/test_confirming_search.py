@@ -225,3 +225,45 @@ def test_what_depends_on_the_device_is_compared_on_one_accelerator(tmp_path: Pat
     spec = spec_of(tmp_path, "random", objectives={"ce": "min", "tokens_per_s": "max"})
     assert {one.config_id for one in choose(spec, rows)} == {"f1", "f2"}
     assert {one.config_id for one in choose(spec_of(tmp_path, "random"), rows)} == {"f1"}
+
+
+def test_a_search_that_is_cut_by_the_time_is_followed_by_confirmation(tmp_path: Path) -> None:
+    """What was given and has not ended is not waited for, and nothing new comes; it counts as left."""
+    run = Run(spec_of(tmp_path, "ehvi"), tmp_path)
+    given: list[PlannedTrial] = []
+    while len(given) < 10:
+        given += run.search.ask()
+    for trial in given[:-2]:
+        run.end(trial)
+    assert not run.search.is_confirming and run.search.begin_confirmation() and run.search.is_confirming
+    assert not run.search.begin_confirmation()
+    to_confirm = run.search.ask()
+    assert {trial.config.seed for trial in to_confirm} == {101, 102, 103} and not run.search.ask()
+    assert run.search.end is not None and run.search.num_to_come == run.spec.num_to_search - len(given)
+    for trial in to_confirm:
+        run.end(trial)
+    later = run.again()
+    assert later.search.end is None and not later.search.to_confirm and later.search.ask()
+
+
+def test_a_search_without_a_score_is_not_cut(tmp_path: Path) -> None:
+    """There would be nothing to confirm."""
+    run = Run(spec_of(tmp_path, "ehvi"), tmp_path)
+    run.search.ask()
+    assert not run.search.to_confirm and not run.search.begin_confirmation() and not run.search.is_confirming
+
+
+def test_it_tells_at_any_time_what_it_would_confirm(tmp_path: Path) -> None:
+    """While the search goes on, then of what was chosen that which has not ended, also in another call."""
+    run = Run(spec_of(tmp_path, "random"), tmp_path)
+    for trial in run.search.trials:
+        run.end(trial)
+    likely = run.search.to_confirm
+    assert likely and run.search.to_confirm is likely
+    chosen = list(run.search.ask())
+    assert list(run.search.to_confirm) == list(likely) == chosen
+    run.end(chosen[0])
+    assert list(run.search.to_confirm) == list(run.again().search.to_confirm) == chosen[1:]
+    for trial in chosen[1:]:
+        run.end(trial)
+    assert not run.search.to_confirm

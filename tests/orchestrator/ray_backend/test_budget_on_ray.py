@@ -69,6 +69,29 @@ def test_a_sweep_that_runs_out_of_time_goes_on_with_more(make_sweep: Callable[..
     assert "## Forecast and truth" in write_report(sweep.out).read_text()
 
 
+def test_a_search_that_its_hours_end_is_confirmed(make_sweep: Callable[..., Sweep]) -> None:
+    """The search ends before the hours do; what was the best by then is trained with fresh seeds; nothing is cut."""
+    space = {"recipe": {"choice": ["baseline", "selective"]}, "optimizer.learning_rate": {"log_range": [1e-4, 1e-2]}}
+    budget = {"trials": 500, "hours": 60 / 3_600}
+    sweep = make_sweep(
+        budget=budget,
+        prices={"CPU": 3.6},
+        space=space,
+        search={"method": "ehvi"},
+        confirm={"configs": 1, "seeds": 3},
+        train={"steps": 100},
+    )
+    began = time.monotonic()
+    assert sweep.finish("--no-canary") == 0, sweep.log
+    assert time.monotonic() - began < 110 and "are kept for confirmation" in sweep.log
+    table = sweep.table
+    fresh = table[table.stage == "confirm"]
+    assert set(table.status) == {"completed"} and len(fresh) in (3, 6) and fresh.ce_test.notna().all(), table.status
+    assert set(fresh.seed) == {101, 102, 103} and len(table) - len(fresh) >= 2
+    assert (table.started_at[table.stage == "search"].max() < fresh.started_at.min()) and "hours" in sweep.log
+    assert_accounted(sweep.out)
+
+
 def test_dollars_end_a_sweep_below_their_limit(make_sweep: Callable[..., Sweep]) -> None:
     """A machine of 36 USD an hour with 0.30 USD: half a minute. What was spent stays below, and is on the ledger."""
     long = {"steps": 200_000, "checkpoint_every_seconds": 1}

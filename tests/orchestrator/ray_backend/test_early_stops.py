@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plan import Plan
 from rich.console import Console
 from sweeps import tiny_sweep
 
@@ -26,7 +27,6 @@ from orchestrator.ray_backend.searcher import PlanSearcher
 from orchestrator.run_context import RunContext
 from orchestrator.scheduling.dispatcher import Dispatcher
 from orchestrator.scheduling.placement import CPU, Node, Pool
-from orchestrator.search.search import PlannedSearch
 from orchestrator.store.recorder import Recorder
 from orchestrator.store.requests import Request
 from orchestrator.store.run_folder import RunFolder
@@ -68,7 +68,7 @@ def searcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlanSearcher:
     monkeypatch.setattr(searcher_module, "SECONDS_BETWEEN_LOOKS", 0.0)
     spec, folder = tiny_sweep(tmp_path), RunFolder(tmp_path / "run")
     status = SweepStatus(num_trials=4, objective=("ce", "min"), started_seconds=time.monotonic())
-    search = PlannedSearch(spec)
+    search = Plan(spec)
     while search.ask():
         pass
     log = StopLog(folder.early_stopping_file)

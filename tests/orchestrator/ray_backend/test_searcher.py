@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from plan import Plan
 from ray.tune.search import Searcher
 from rich.console import Console
 from sweeps import tiny_sweep
@@ -28,7 +29,6 @@ from orchestrator.scheduling import retries
 from orchestrator.scheduling.dispatcher import Dispatcher
 from orchestrator.scheduling.placement import CPU, Node, Pool
 from orchestrator.scheduling.retries import MAX_DEATHS, Retries
-from orchestrator.search.search import PlannedSearch
 from orchestrator.store.recorder import Recorder
 from orchestrator.store.requests import Request
 from orchestrator.store.run_folder import RunFolder
@@ -68,7 +68,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
 def searcher(tmp_path: Path, cluster: Cluster) -> PlanSearcher:
     spec, folder = tiny_sweep(tmp_path), RunFolder(tmp_path / "run")
     status = SweepStatus(num_trials=4, objective=("ce", "min"), started_seconds=time.monotonic())
-    search = PlannedSearch(spec)
+    search = Plan(spec)
     while search.ask():
         pass
     books, timed = open_account(folder, spec)

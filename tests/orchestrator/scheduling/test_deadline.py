@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import math
+import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +16,7 @@ from orchestrator.scheduling.deadline import (
     SECONDS_TO_END,
     Left,
     Spent,
+    seconds_for,
     text_of,
     time_left,
     to_end,
@@ -118,3 +121,21 @@ def test_a_day_later_is_not_now() -> None:
         time_left(BudgetConfig(until="2026-11-27 22:00"), past, spent()).seconds
         == -timedelta(minutes=30).total_seconds()
     )
+
+
+@given(st.lists(st.floats(1, 100), min_size=1, max_size=30), st.integers(1, 8), st.randoms())
+def test_so_many_slots_are_done_in_time_in_any_order(lengths: list[float], num_slots: int, rng: random.Random) -> None:
+    """Where durations are known: each trial starts on the first free slot, and ends within what is reckoned."""
+    rng.shuffle(lengths)
+    free = [0.0] * num_slots
+    for length in lengths:
+        heapq.heapreplace(free, free[0] + length)
+    assert max(free) <= seconds_for([Expected(middle=one, high=one) for one in lengths], num_slots) + 1e-6
+
+
+def test_time_is_kept_at_the_end() -> None:
+    """What must end before it starts only where there is room for both; nothing to run takes no time."""
+    left = Left(seconds=200 + SECONDS_TO_END, limit="hours")
+    known = Expected(middle=80, high=90)
+    assert left.may_start(known, 110) and not left.may_start(known, 111)
+    assert seconds_for([], 3) == 0.0

@@ -10,23 +10,23 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from plan import Plan
 from sweeps import tiny_sweep
 
 from orchestrator.ledger.account import open_account
 from orchestrator.ledger.timed_budget import TimedBudget
 from orchestrator.progress.sweep_status import SweepStatus
-from orchestrator.scheduling.dispatcher import MAX_WAITING, Dispatcher, Start
+from orchestrator.scheduling.dispatcher import MAX_WAITING, MOST_TOO_LATE, Dispatcher, Start
 from orchestrator.scheduling.placement import CPU, Node, Pool, Slot
 from orchestrator.scheduling.waiting import WAVES_OF_THE_TAIL, Waiting, need_of
 from orchestrator.search.planner import PlannedTrial
-from orchestrator.search.search import PlannedSearch
 from orchestrator.store.run_folder import RunFolder
 from search_spaces.configs.device_kinds import can_run_on
 
 
 @dataclasses.dataclass
 class Sweep:
-    search: PlannedSearch
+    search: Plan
     status: SweepStatus
     timed: TimedBudget
     examples: list[PlannedTrial]
@@ -35,7 +35,7 @@ class Sweep:
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
     spec = tiny_sweep(tmp_path)
-    search = PlannedSearch(spec)
+    search = Plan(spec)
     while search.ask():
         pass
     _, timed = open_account(RunFolder(tmp_path / "run"), spec)
@@ -45,7 +45,7 @@ def sweep(tmp_path: Path) -> Sweep:
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> PlannedTrial:
-    search = PlannedSearch(tiny_sweep(tmp_path_factory.mktemp("spec")))
+    search = Plan(tiny_sweep(tmp_path_factory.mktemp("spec")))
     return search.ask()[0]
 
 
@@ -158,12 +158,16 @@ class Store:
         self.left, self.trials = list(trials), []
         self.used_up: set[str] = set()
         self.end: str | None = None
-        self.waits_for_results = False
+        self.waits_for_results, self.is_confirming = False, False
+        self.to_confirm: tuple[PlannedTrial, ...] = ()
         self.asked: list[frozenset[str] | None] = []
 
     @property
     def num_to_come(self) -> int:
         return len(self.left)
+
+    def begin_confirmation(self) -> bool:
+        return False
 
     def ask(self, kinds: frozenset[str] | None = None) -> list[PlannedTrial]:
         self.asked.append(kinds)
@@ -417,11 +421,14 @@ class Clockwork:
     def __init__(self, sweep: Sweep, *kinds: str) -> None:
         self.kinds, self.costs, self.is_over = kinds, sweep.timed.costs, False
 
-    def is_in_time(self, trial: PlannedTrial, kind: str) -> bool:
+    def is_in_time(self, trial: PlannedTrial, kind: str, kept_seconds: float = 0.0) -> bool:
         return kind in self.kinds
 
-    def may_ask(self, kinds: Collection[str]) -> bool:
+    def may_ask(self, kinds: Collection[str], kept_seconds: float = 0.0) -> bool:
         return True
+
+    def reach(self) -> str:
+        return "the budget is used"
 
 
 def test_near_the_end_a_fast_card_takes_what_a_slow_one_cannot_finish(sweep: Sweep) -> None:
@@ -434,6 +441,17 @@ def test_near_the_end_a_fast_card_takes_what_a_slow_one_cannot_finish(sweep: Swe
     start = dispatcher.next(0.0)
     assert isinstance(start, Start) and start.slot.kind == "H100" and start.trial in (first, second)
     assert dispatcher.next(0.0) is None
+
+
+def test_a_search_that_gives_nothing_in_time_is_not_asked_for_ever(sweep: Sweep) -> None:
+    """A few trials that are too long for what is left, and the sweep ends."""
+    trials = [dataclasses.replace(sweep.search.trials[0], trial_id=f"t{number}") for number in range(100)]
+    sweep.search = Store(trials)  # type: ignore[assignment]
+    sweep.timed = Clockwork(sweep)  # type: ignore[assignment]
+    dispatcher = Dispatcher(sweep, Pool([Node(node_id="n", kind=CPU, cpus=1, gpus=0)]), [])
+    answers = [dispatcher.next(float(second)) for second in range(MOST_TOO_LATE)]
+    assert answers == [None] * (MOST_TOO_LATE - 1) + ["over"] and sweep.status.stop_kind == "budget"
+    assert len(dispatcher.waiting) == MOST_TOO_LATE
 
 
 def test_the_last_trial_that_fits_nowhere_is_told_before_the_end(sweep: Sweep) -> None:

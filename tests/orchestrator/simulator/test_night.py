@@ -118,6 +118,32 @@ def test_trials_that_end_at_the_deadline_are_left(overnight: SweepSpec) -> None:
     assert result.num_left + sum(result.counts.values()) - result.counts.get("deadline", 0) == 60
 
 
+@pytest.mark.parametrize("fleet", ["A40:2", "H100:1", "H100:1,A40:3"])
+def test_a_night_that_its_hours_cut_is_confirmed(overnight: SweepSpec, fleet: str) -> None:
+    """Time is kept for confirmation: nights run nearly all of it, and little of the time is left over."""
+    hours = 10.0
+    one = setting(overnight, fleet, trials=5_000, hours=hours, usd=None)
+    one = dataclasses.replace(one, trials=dataclasses.replace(one.trials, num_to_confirm=20))
+    nights = [Night(one, seed) for seed in range(12)]
+    results = [night.run() for night in nights]
+    assert all(result.end == "hours" and result.num_vanished == 0 for result in results)
+    assert all(result.seconds <= hours * 3_600 * 1.02 + 15 for result in results)
+    confirmed = [len(night.search.confirming & night.search.ended) for night in nights]
+    assert sum(confirmed) >= 0.9 * 20 * len(nights), confirmed  # less than all where it would take over half the time
+    assert sorted(result.seconds for result in results)[6] > 0.85 * hours * 3_600
+
+
+def test_at_most_half_of_the_time_is_kept(overnight: SweepSpec) -> None:
+    """A confirmation that would take longer than the budget leaves half of it to the search."""
+    one = setting(overnight, "A40:1", trials=5_000, hours=2.0, usd=None)
+    one = dataclasses.replace(one, trials=dataclasses.replace(one.trials, num_to_confirm=500))
+    night = Night(one, 1)
+    result = night.run()
+    searched = len(night.search.ended - night.search.confirming)
+    confirmed = len(night.search.ended & night.search.confirming)
+    assert result.end == "hours" and searched > 2 and confirmed > 2 and result.num_vanished == 0
+
+
 def test_trials_that_need_no_card_use_the_cpus_beside_them(planned: SweepSpec) -> None:
     """As the driver offers them where every machine has a card."""
     trials = tuple(dataclasses.replace(trial, gpus=0.0) for trial in trials_of(planned).given)
