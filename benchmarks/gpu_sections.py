@@ -87,7 +87,7 @@ def recipes(setting: Setting) -> Findings:
 
 def frozen_maps(setting: Setting) -> Findings:
     """Frozen random maps on the device hold the bytes that the CPU makes."""
-    from trainer.model.networks import build_networks
+    from trainer.model.initialization import build_networks
 
     config = _config(setting, recipe="selective")
     ours, theirs = ({n: b.clone() for n, b in build_networks(config)["model"].named_buffers()} for _ in range(2))
@@ -183,7 +183,8 @@ def _speed(setting: Setting, kind: str, layers: int, dim: int, heads: int) -> Fi
     from throughput import frostline_step, llama_step, random_tokens, seconds_of
 
     from trainer.config.trial import TrialConfig
-    from trainer.device import peak_memory_bytes, prepare_device
+    from trainer.device import prepare_device
+    from trainer.device_facts import peak_memory_bytes, reset_peak_memory
 
     recipe = "selective" if kind == "selective" else "baseline"
     train = (
@@ -197,6 +198,7 @@ def _speed(setting: Setting, kind: str, layers: int, dim: int, heads: int) -> Fi
     device = torch.device(setting.device)
     torch.compiler.reset()
     prepare_device(device, config)
+    reset_peak_memory(device)
     tokens = random_tokens(config, device)
     before = time.perf_counter()
     step = llama_step(config, device) if kind == "llama" else frostline_step(config, device)

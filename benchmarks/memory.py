@@ -20,7 +20,8 @@ import torch
 from throughput import config_of, frostline_step, random_tokens, shape_options
 
 from trainer.config.trial import TrialConfig
-from trainer.device import peak_memory_bytes, prepare_device
+from trainer.device import prepare_device
+from trainer.device_facts import peak_memory_bytes, reset_peak_memory
 
 RECIPES = ("selective", "baseline")
 
@@ -32,6 +33,7 @@ def training_bytes(config: TrialConfig, num_steps: int) -> int:
     _train(config, device, 2)
     gc.collect()  # the first model is a cycle: left alive, it would count as held before, and not as trained
     prepare_device(device, config)
+    reset_peak_memory(device)
     before = peak_memory_bytes(device)
     _train(config, device, num_steps)
     after = peak_memory_bytes(device)

@@ -20,7 +20,7 @@ from torch.optim import AdamW
 
 from trainer.config.trial import TrialConfig
 from trainer.device import compute_dtype, place, precision
-from trainer.model.networks import build_networks
+from trainer.model.initialization import build_networks
 from trainer.training.optimizers import build_optimizers
 
 Step = Callable[[Tensor], None]

@@ -10,8 +10,9 @@ from orchestrator.search.planner import PlannedTrial
 from search_spaces.spec.load import problem_at
 from search_spaces.spec.sweep_spec import SweepSpec
 from trainer.config.trial import TrialConfig
-from trainer.data.batches import batch, validation_rows
+from trainer.data.batches import batch
 from trainer.data.dataset import Dataset, open_dataset
+from trainer.data.validation_rows import validation_rows
 from trainer.errors import DataError
 
 # Of the tokens that the search is scored on: fewer say little.

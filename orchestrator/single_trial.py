@@ -19,15 +19,15 @@ from orchestrator.replay import compare, config_of_row, find_row, not_kept
 from search_spaces.spec.load import load_trial
 from trainer.artifact.read import read
 from trainer.config.trial import TrialConfig
-from trainer.control import GO_ON, Command
+from trainer.control import GO_ON, Command, Stopped
 from trainer.data.dataset import open_dataset
 from trainer.device import prepare_device, select_device
-from trainer.errors import ArtifactError, Busy, DataError, DeviceError, Stopped, TrialFolderError
-from trainer.evaluate import Score
+from trainer.errors import ArtifactError, Busy, DataError, DeviceError, TrialFolderError
 from trainer.recipes.variants import plan
 from trainer.result import TrialResult
 from trainer.run import run
 from trainer.score_artifact import reload_and_score
+from trainer.scoring.evaluate import Score
 from trainer.training.state import Report
 from trainer.trial_files import TrialFiles
 from trainer.workspace import Callbacks, Workspace

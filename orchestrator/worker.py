@@ -22,8 +22,8 @@ from orchestrator.store.run_store import RunFolderFault, Superseded, TransferErr
 from orchestrator.store.trial_folder import Placement, TrialFolder
 from orchestrator.store.workplace import FileSource, Workplace, sees_run_folder, workplace
 from trainer.config.trial import TrialConfig
-from trainer.control import Command
-from trainer.errors import Busy, DataError, Stopped
+from trainer.control import Command, Stopped
+from trainer.errors import Busy, DataError
 from trainer.result import utc_now
 from trainer.versions import differences, own_versions
 

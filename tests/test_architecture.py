@@ -30,8 +30,9 @@ MAX_MEDIAN_LINES_OF_FUNCTIONS = 6
 # Where each heavy library may be imported when a module is: a folder or a file.
 HOMES = {
     "torch": (
-        *("trainer.model", "trainer.training", "trainer.frozen.seeded_linear", "trainer.device", "trainer.evaluate"),
-        *("trainer.score_artifact", "trainer.attempt", "trainer.run", "orchestrator.single_trial"),
+        *("trainer.model", "trainer.training", "trainer.frozen.seeded_linear", "trainer.device", "trainer.scoring"),
+        *("trainer.device_facts", "trainer.score_artifact", "trainer.attempt", "trainer.run"),
+        *("orchestrator.single_trial",),
     ),
     "ray": ("orchestrator.ray_backend",),
     "sentencepiece": ("trainer.data", "trainer.corpus"),

@@ -23,7 +23,7 @@ from orchestrator.search.planner import plan
 from search_spaces.spec.load import load_sweep
 from trainer.artifact.read import read
 from trainer.data.dataset import open_dataset
-from trainer.device import device_name
+from trainer.device_facts import device_name
 from trainer.result import TrialResult
 from trainer.score_artifact import reload_and_score
 

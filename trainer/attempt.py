@@ -17,12 +17,13 @@ from trainer.artifact.pack import PackReport
 from trainer.config.trial import TrialConfig
 from trainer.control import Command
 from trainer.data.dataset import open_dataset
-from trainer.device import device_name, peak_memory_bytes, select_device
-from trainer.evaluate import Score
+from trainer.device import select_device
+from trainer.device_facts import device_name, peak_memory_bytes
 from trainer.files import write_atomically
 from trainer.recipes.variants import plan
 from trainer.result import Status, TrialResult, utc_now
-from trainer.score_artifact import Reloaded, open_validation
+from trainer.scoring.evaluate import Score
+from trainer.scoring.validation import Reloaded, open_validation
 from trainer.training.checkpoint import Checkpoint
 from trainer.training.state import Report, TrainingState
 from trainer.trial_files import TrialFiles

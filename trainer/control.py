@@ -22,3 +22,11 @@ class Command:
 
 
 GO_ON = Command()
+
+
+class Stopped(Exception):
+    """The trial was told to end; its checkpoint and `state.json` are written."""
+
+    def __init__(self, command: Command) -> None:
+        super().__init__(f"{command.status}: {command.reason}")
+        self.command = command

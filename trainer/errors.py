@@ -10,15 +10,10 @@ RuntimeError
 ArithmeticError
 └── Diverged          the loss stopped being a finite number
 Exception
-└── Stopped           the trial was told to end; its checkpoint and `state.json` are written
+└── Stopped           (in `control.py`) the trial was told to end; its checkpoint and `state.json` are written
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from trainer.control import Command
 
 
 class DataError(ValueError):
@@ -43,11 +38,3 @@ class Busy(RuntimeError):
 
 class Diverged(ArithmeticError):
     """The loss stopped being a finite number."""
-
-
-class Stopped(Exception):
-    """The trial was told to end; its checkpoint and `state.json` are written."""
-
-    def __init__(self, command: Command) -> None:
-        super().__init__(f"{command.status}: {command.reason}")
-        self.command = command

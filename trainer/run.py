@@ -14,14 +14,17 @@ import yaml
 from trainer.artifact.pack import pack
 from trainer.attempt import Attempt
 from trainer.config.trial import TrialConfig
-from trainer.control import Command
-from trainer.device import compute_dtype, place, prepare_device, synchronize
-from trainer.errors import DataError, Diverged, Stopped, TrialFolderError
+from trainer.control import Command, Stopped
+from trainer.device import compute_dtype, place, prepare_device
+from trainer.device_facts import reset_peak_memory, synchronize
+from trainer.errors import DataError, Diverged, TrialFolderError
 from trainer.locks import sole_owner
 from trainer.model.gpt import GPT
-from trainer.model.networks import build_networks, export_weights, scored_model
+from trainer.model.initialization import build_networks
+from trainer.model.networks import export_weights, scored_model
 from trainer.result import Status, TrialResult, save_curve
-from trainer.score_artifact import Validation, reload_and_score
+from trainer.score_artifact import reload_and_score
+from trainer.scoring.validation import Validation
 from trainer.training.looks import look_steps, look_tokens
 from trainer.training.loop import LoopCallbacks, TrainingJob, train
 from trainer.trial_files import TrialFiles
@@ -94,6 +97,7 @@ def _build_networks(attempt: Attempt) -> dict[str, GPT]:
     """Every network of the recipe at its start, on its device, compiled where the config asks for it."""
     config = attempt.config
     prepare_device(attempt.device, config)
+    reset_peak_memory(attempt.device)
     networks = build_networks(config, compute_dtype=compute_dtype(config))
     if attempt.compiled:
         # Graphs of an earlier trial in this process count towards PyTorch's limit of graphs per function, and its

@@ -70,7 +70,7 @@ def torch_facts(num_gpus: float | None) -> TorchFacts:
     try:
         import torch
 
-        from trainer.device import device_name
+        from trainer.device_facts import device_name
 
         num_cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
         devices = [torch.device("cuda", index) for index in range(num_cuda)] or [torch.device("cpu")]

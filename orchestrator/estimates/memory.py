@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Collection, Iterator
 
 from orchestrator.estimates.operations import MMAP_BYTES
-from trainer.config.model import ModelConfig
+from trainer.config.shape import ModelShape
 from trainer.config.trial_settings import TrialSettings
 from trainer.recipes.recipe import Network, Phase, Recipe
 from trainer.recipes.variants import plan
@@ -164,7 +164,7 @@ def _inputs_not_kept(network: Network, frozen: Collection[str]) -> float:
     return float(sum(model.mlp_dim if which == "h" else model.dim for _, which in every - kept))
 
 
-def _head_elements(model: ModelConfig, *, is_distilled: bool) -> float:
+def _head_elements(model: ModelShape, *, is_distilled: bool) -> float:
     """Around the head, for each token."""
     tensors = HEAD_TENSORS + (SOFTCAP_TENSORS if model.logit_softcap else 0.0)
     return (tensors + (DISTILL_TENSORS if is_distilled else 0.0)) * model.vocab_size + HEAD_BY_WIDTH * model.dim

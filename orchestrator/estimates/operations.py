@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Collection, Iterator
 
-from trainer.config.model import ModelConfig
+from trainer.config.shape import ModelShape
 from trainer.config.trial_settings import TrialSettings
 from trainer.recipes.recipe import Network, Phase, Recipe
 from trainer.recipes.weight_shapes import is_matrix
@@ -193,7 +193,7 @@ def scoring(config: TrialSettings, recipe: Recipe, num_tokens: int, stride: int 
     return batch * (num_rows / rows)
 
 
-def _block_elements(model: ModelConfig) -> float:
+def _block_elements(model: ModelShape) -> float:
     """Of one block, forward and backward, for each token."""
     by_width = BLOCK_ELEMENTS + sum(elements for elements, _ in _extras(model))
     by_keys = KEY_ELEMENTS + (QK_NORM[0] if model.qk_norm else 0.0)
@@ -201,13 +201,13 @@ def _block_elements(model: ModelConfig) -> float:
     return by_width * model.dim + by_keys * model.kv_heads * model.head_dim + by_hidden * model.mlp_dim
 
 
-def _block_launches(config: TrialSettings, model: ModelConfig) -> float:
+def _block_launches(config: TrialSettings, model: ModelShape) -> float:
     launches = BLOCK_LAUNCHES[model.mlp] + sum(operations for _, operations in _extras(model))
     autocast = AUTOCAST_LAUNCHES if config.train.precision == "bf16" else 0
     return launches + (DROPOUT[1] if model.dropout else 0) + autocast
 
 
-def _extras(model: ModelConfig) -> Iterator[tuple[float, int]]:
+def _extras(model: ModelShape) -> Iterator[tuple[float, int]]:
     """What a block has beyond the plainest: elements by token and unit of width, and operations."""
     given = ((model.norm_gain, NORM_GAIN), (model.input_mix, INPUT_MIX), (model.branch_scale, BRANCH_SCALE))
     yield from (extra for is_there, extra in given if is_there)
@@ -217,13 +217,13 @@ def _extras(model: ModelConfig) -> Iterator[tuple[float, int]]:
         yield QK_NORM
 
 
-def _head_elements(model: ModelConfig) -> float:
+def _head_elements(model: ModelShape) -> float:
     """Of embedding, head and loss, for each token."""
     by_word = HEAD_ELEMENTS[0] + (SOFTCAP[0] if model.logit_softcap else 0.0)
     by_width = HEAD_ELEMENTS[1] + (INPUT_MIX_OF_HEAD[0] if model.input_mix else 0.0)
     return by_word * model.vocab_size + by_width * model.dim
 
 
-def _head_launches(model: ModelConfig) -> float:
+def _head_launches(model: ModelShape) -> float:
     softcap, mix = SOFTCAP[1] if model.logit_softcap else 0, INPUT_MIX_OF_HEAD[1] if model.input_mix else 0
     return HEAD_LAUNCHES + softcap + mix

@@ -92,7 +92,11 @@ _RESULT = (
     Column("artifact_sha256", STRING, "", "SHA-256 of that file"),
     Column("artifact_codec", WORD, "", "compressor of that file"),
     Column(
-        "code_bytes", INT, "bytes", "the code a cold scorer needs, packed (trainer/code_size.py states the rule)", 2
+        "code_bytes",
+        INT,
+        "bytes",
+        "the code that scores an artifact, packed (trainer/artifact/code_size.py: the rule)",
+        2,
     ),
     Column("total_bytes", INT, "bytes", "artifact_bytes + code_bytes", 2),
     Column("tokenizer_bytes", INT, "bytes", "size of the tokenizer file, which is counted in none of these", 2),

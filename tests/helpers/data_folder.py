@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.data.shards import SPLITS, shard_name, write_shard
-from trainer.data.tokenizer import train_tokenizer
+from trainer.corpus.train_tokenizer import train_tokenizer
+from trainer.data.shard_files import shard_name, write_shard
+from trainer.data.shards import SPLITS
 
 VOCAB_SIZE = 300
 

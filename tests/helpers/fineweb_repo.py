@@ -10,8 +10,9 @@ import numpy as np
 import sentencepiece
 from data_folder import TEXTS
 
-from trainer.data.shards import shard_name, write_shard
-from trainer.data.tokenizer import encode, train_tokenizer, vocab_listing
+from trainer.corpus.train_tokenizer import train_tokenizer
+from trainer.data.shard_files import shard_name, write_shard
+from trainer.data.tokenizer import encode, vocab_listing
 
 NAME = "fineweb10B_sp1024"
 SETS = f"datasets/datasets/{NAME}"

@@ -9,7 +9,7 @@ import torch
 
 from trainer.config.trial import TrialConfig
 from trainer.model.gpt import GPT
-from trainer.model.networks import build_networks
+from trainer.model.initialization import build_networks
 
 STUDY = {"vocab_size": 512, "num_layers": 2, "dim": 32, "num_heads": 2}
 COMPETITION = {**STUDY, "family": "competition", "num_layers": 3, "num_heads": 4, "num_kv_heads": 2}

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from trainer.config.trial import TrialConfig
 from trainer.device import precision
-from trainer.model.networks import build_networks
+from trainer.model.initialization import build_networks
 from trainer.recipes.variants import plan
 from trainer.training.loop import _losses
 from trainer.training.optimizers import build_optimizers

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config.trial import TrialConfig
-from trainer.control import GO_ON, Command
-from trainer.errors import Stopped
+from trainer.control import GO_ON, Command, Stopped
 from trainer.result import TrialResult
 from trainer.run import run as run_trial
 from trainer.training.state import Report

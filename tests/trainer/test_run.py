@@ -16,8 +16,9 @@ from trial_runs import run, run_broken, stop_after
 
 from trainer import run as run_module
 from trainer.artifact.read import read
+from trainer.control import Stopped
 from trainer.data.dataset import open_dataset
-from trainer.errors import DataError, DeviceError, Stopped, TrialFolderError
+from trainer.errors import DataError, DeviceError, TrialFolderError
 from trainer.result import TrialResult
 from trainer.score_artifact import reload_and_score
 from trainer.training import loop

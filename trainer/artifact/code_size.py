@@ -5,46 +5,53 @@ from __future__ import annotations
 import ast
 import functools
 import lzma
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
-# Reading an artifact, the model it stands for, and its score; all else is reached from these.
-ROOTS = ("trainer.artifact.read", "trainer.evaluate", "trainer.model.gpt")
+# The script that scores an artifact; all else is reached from it. A submission has it at the top of its folder.
+SCRIPT, SCRIPT_NAME = PACKAGE / "scoring" / "score.py", "score.py"
 
 
 @functools.cache
 def code_bytes() -> int:
     """Bytes of frostline's own code that scoring an artifact in a fresh process needs, packed.
 
-    The rule: the modules of the package `trainer` that are reached from `ROOTS` by any import statement, inside
-    functions too, and the `__init__.py` of their folders; each file whole, comments and all; their paths and texts
-    (UTF-8, line ends as LF) one after another in order of path; compressed with LZMA.
+    The rule: `score.py`, and the modules of the package `trainer` that are reached from it by any import statement,
+    inside functions too, with the `__init__.py` of their folders; each file whole, comments and all; their paths and
+    texts (UTF-8, line ends as LF) one after another in order of path; compressed with LZMA.
 
     The competition counts the UTF-8 bytes of `train_gpt.py` beside the compressed model and lets the code be wrapped
     in LZMA (parameter-golf README.md and train_gpt.py; PRs #1394 and #1412), but neither Python packages nor the
     tokenizer; the same here. Of such a script the training half would count there; here what only trains or packs
-    does not, while modules that serve both, such as `payload.py`, do.
+    does not, while modules that serve both, such as `codecs.py`, do.
     """
-    return len(lzma.compress(archive(scoring_files()), preset=9 | lzma.PRESET_EXTREME))
+    return packed_bytes(scoring_files())
 
 
-def scoring_files() -> list[Path]:
-    """The files that the rule of `code_bytes` names, sorted by path."""
+def packed_bytes(files: Mapping[str, Path]) -> int:
+    """Bytes of these files by the rule of `code_bytes`."""
+    return len(lzma.compress(archive(files), preset=9 | lzma.PRESET_EXTREME))
+
+
+def scoring_files() -> dict[str, Path]:
+    """The files that the rule of `code_bytes` names, by their path in a submission, sorted by it."""
     reached: set[Path] = set()
-    waiting = [file for root in ROOTS for file in _files_of(root)]
+    waiting = list(_imported_files(SCRIPT.read_text(encoding="utf-8")))
     while waiting:
         file = waiting.pop()
         if file not in reached:
             reached.add(file)
             waiting += _imported_files(file.read_text(encoding="utf-8"))
-    return sorted(reached)
+    assert SCRIPT not in reached, "a script that is imported would be counted twice"
+    names = {file.relative_to(PACKAGE.parent).as_posix(): file for file in reached}
+    return dict(sorted({**names, SCRIPT_NAME: SCRIPT}.items()))
 
 
-def archive(files: list[Path]) -> bytes:
+def archive(files: Mapping[str, Path]) -> bytes:
     """Paths, lengths and texts of files, one after another: the same bytes wherever and whenever they were written."""
     parts: list[bytes] = []
-    for path, file in sorted((file.relative_to(PACKAGE.parent).as_posix(), file) for file in files):
+    for path, file in sorted(files.items()):
         text = file.read_bytes().replace(b"\r\n", b"\n")
         parts.append(f"{path} {len(text)}\n".encode() + text)
     return b"".join(parts)

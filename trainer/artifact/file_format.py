@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import struct
 
-from trainer.artifact.codecs import RAW, compress
-from trainer.config.trial import TrialConfig
+from trainer.artifact.codecs import RAW
+from trainer.config.shape import TrialShape
 
 MAGIC = b"FRST"
 VERSIONS = (2, 3)
@@ -24,17 +24,7 @@ CODEC_NAMES = ("zlib", "zstd", "brotli", "lzma", RAW)  # a codec's place is its 
 MAX_PARAMS = 1 << 28
 
 
-def config_text(config: TrialConfig) -> bytes:
-    """The config as an artifact holds it, before compression."""
-    return config.model_dump_json().encode()
-
-
-def header_bytes(config: TrialConfig) -> int:
-    """Exact bytes of an artifact before its payload, from the config alone."""
-    return HEADER_BYTES + len(compress(CONFIG_CODEC, config_text(config)))
-
-
-def version_of(config: TrialConfig) -> int:
+def version_of(config: TrialShape) -> int:
     """The format of a config's artifact: 3 if it has U-Net skips and an odd depth, else 2.
 
     frostline 0.1.0 took the skips of odd depths one layer late and wrote format 2. Such a file is refused, as its

@@ -12,17 +12,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from trainer.artifact.codecs import CODECS, RAW, compress, decompress
+from trainer.artifact.encode import Weights, encode_payload
 from trainer.artifact.file_format import (
     CODEC_NAMES,
     CONFIG_CODEC,
     FIELDS,
     HEADER_BYTES,
     MAX_PARAMS,
-    config_text,
     sealed,
     version_of,
 )
-from trainer.artifact.payload import Weights, encode_payload
+from trainer.artifact.header import config_text
 from trainer.config.trial import TrialConfig
 from trainer.files import write_atomically
 from trainer.frozen import random_maps

@@ -11,93 +11,30 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from trainer.artifact.codecs import huffman_bytes
-from trainer.artifact.quantization import (
+from trainer.artifact.codes import (
     LARGEST_CODE,
     Codes,
     Quantized,
-    bfloat16_bits,
     dequantize,
     ends_clean,
     from_bfloat16_bits,
-    pack_codes,
-    quantize,
-    to_half,
     unpack_codes,
 )
-from trainer.recipes.weight_storage import FP16, Layout, Stored, packable_widths
-
-Weights = Mapping[str, npt.NDArray[np.float32]]
+from trainer.recipes.weight_storage import FP16, Layout, Stored
 
 
 class PayloadError(ValueError):
     """A payload's bytes stand for no weights that `encode_payload` could have been given."""
 
 
-def encode_payload(
-    stored: Mapping[str, Stored], weights: Weights, layout: Layout | None = None
-) -> tuple[Layout, bytes]:
-    """The payload of `weights`, and the widths whose codes it packs: `layout`, or those that compress better packed.
-
-    Raises:
-        ValueError: naming the weight, if one holds NaN, infinity, or more than fp16 can where it is kept as that.
-    """
-    quantized = {name: _quantized(name, w, weights[name]) for name, w in stored.items() if w.bits != FP16}
-    codes_of = {name: part.codes for name, part in quantized.items()}
-    if layout is None:
-        layout = frozenset(
-            bits
-            for bits in packable_widths(stored.values())
-            if _packs_well([codes for name, codes in codes_of.items() if stored[name].bits == bits], bits)
-        )
-    codes = [_laid_out(codes, stored[name].bits, layout) for name, codes in codes_of.items()]
-    scales = [bfloat16_bits(part.scales).reshape(-1) for part in quantized.values()]
-    halves = [to_half(weights[name], name=name).reshape(-1).view("<u2") for name, w in stored.items() if w.bits == FP16]
-    return layout, b"".join([*codes, _planes(scales), _planes(halves)])
-
-
-def _quantized(name: str, weight: Stored, values: npt.NDArray[np.float32]) -> Quantized:
-    return quantize(
-        values,
-        weight.bits,
-        group_size=weight.group_size,
-        clip_std=weight.clip_std,
-        clip_percentile=weight.clip_percentile,
-        name=name,
-    )
-
-
-def _laid_out(codes: Codes, bits: int, layout: Layout) -> bytes:
-    return pack_codes(codes, bits) if bits in layout else codes.tobytes()
-
-
-def _packs_well(codes: list[Codes], bits: int) -> bool:
-    """Whether packed codes take fewer bytes by Huffman coding than codes of a byte each; true for all codecs alike.
-
-    Bell-shaped codes of 2 and 4 bits, which fill whole bytes, pack 1 to 12 % better; those of 3, 5, 6 and 7 straddle
-    bytes, which hides their distribution from every codec, and do 8 to 25 % worse.
-    """
-    packed, plain = (
-        huffman_bytes(b"".join(_laid_out(part, bits, layout) for part in codes))
-        for layout in (frozenset([bits]), frozenset[int]())
-    )
-    return packed < plain
-
-
-def _planes(parts: list[npt.NDArray[np.uint16]]) -> bytes:
-    """All low bytes, then all high ones: high bytes are alike and compress well."""
-    words = np.concatenate(parts).astype("<u2") if parts else np.empty(0, dtype="<u2")
-    return words.view(np.uint8).reshape(-1, 2).T.tobytes()
-
-
 def _words(planes: bytes | memoryview) -> npt.NDArray[np.uint16]:
-    """Inverse of `_planes`."""
+    """Words from a plane of low bytes and one of high ones."""
     octets = np.frombuffer(planes, dtype=np.uint8).reshape(2, -1)
     return np.ascontiguousarray(octets.T).view("<u2").reshape(-1).astype(np.uint16)
 
 
 def decode_payload(stored: Mapping[str, Stored], layout: Layout, payload: bytes) -> dict[str, npt.NDArray[np.float32]]:
-    """Inverse of `encode_payload`, up to rounding: float32 weights by name.
+    """Inverse of `encode.py`, up to rounding: float32 weights by name.
 
     Raises:
         PayloadError: if a code, scale or value is one that no weight has.

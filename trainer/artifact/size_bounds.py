@@ -10,7 +10,8 @@ import functools
 import math
 from statistics import NormalDist
 
-from trainer.artifact.file_format import HEADER_BYTES, config_text, header_bytes
+from trainer.artifact.file_format import HEADER_BYTES
+from trainer.artifact.header import config_text, header_bytes
 from trainer.config.trial import TrialConfig
 from trainer.recipes.weight_storage import FP16, PACKABLE, Stored, parts_bytes, stored_weights
 

@@ -8,12 +8,13 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from trainer.config.section import Section
+from trainer.config.shape import ArtifactShape
 
 # Bits that a weight of an artifact may take: codes of 2 to 8, or fp16.
 WIDTHS: tuple[str, ...] = ("2", "3", "4", "5", "6", "7", "8", "16")
 
 
-class ArtifactConfig(Section):
+class ArtifactConfig(Section, ArtifactShape):
     """How learned weights become bytes.
 
     A scale covers a row, or a group of its columns; where nothing clips, its largest code is the largest magnitude.
@@ -71,12 +72,6 @@ class ArtifactConfig(Section):
                 f"`bits_by_pattern` must name a pattern once, but got {', '.join(self.bits_by_pattern or ())}"
             )
         return self
-
-    @property
-    def pattern_bits(self) -> dict[str, int]:
-        """`bits_by_pattern` as a mapping."""
-        entries = (entry.rpartition("=") for entry in self.bits_by_pattern or ())
-        return {pattern: int(bits) for pattern, _, bits in entries}
 
 
 def _all_text(values: Iterable[Any]) -> bool:

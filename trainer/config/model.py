@@ -7,13 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from trainer.config.section import Section, with_presets
-
-MATRICES_OF_MLP: dict[str, tuple[str, ...]] = {
-    "geglu": ("gate", "up", "down"),
-    "gelu": ("fc", "proj"),
-    "relu2": ("fc", "proj"),
-}
-MATRICES_OF_ATTENTION: tuple[str, ...] = ("q", "k", "v", "o")
+from trainer.config.shape import ModelShape
 
 # What naming a family means. `study` is the model of parameter-golf PR #1301, `competition` the one of its baseline.
 FAMILIES: dict[str, dict[str, Any]] = {
@@ -54,7 +48,7 @@ def _at_most_head_dim(values: dict[str, Any]) -> Any:
     return max(2, min(values["rope_dims"], dim // num_heads))
 
 
-class ModelConfig(Section):
+class ModelConfig(Section, ModelShape):
     """Shape and kind of the GPT. `family` fills whatever is not given."""
 
     family: Literal["study", "competition"] = "study"
@@ -108,20 +102,3 @@ class ModelConfig(Section):
         if self.mlp_dim < 1 or abs(self.mlp_dim - self.dim * self.mlp_ratio) > 1e-6:
             raise ValueError(f"`dim * mlp_ratio` must be a whole number, but got {self.dim} * {self.mlp_ratio}")
         return self
-
-    @property
-    def head_dim(self) -> int:
-        return self.dim // self.num_heads
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_kv_heads or self.num_heads
-
-    @property
-    def mlp_dim(self) -> int:
-        return round(self.dim * self.mlp_ratio)
-
-    @property
-    def matrices(self) -> tuple[str, ...]:
-        """Names of the weight matrices of one block, in order."""
-        return MATRICES_OF_ATTENTION + MATRICES_OF_MLP[self.mlp]

@@ -7,6 +7,14 @@ from typing import Any, Literal
 from pydantic import Field
 
 from trainer.config.section import Section
+from trainer.config.shape import (
+    AdapterShape,
+    DistillShape,
+    EnsembleShape,
+    FreezeShape,
+    LowRankShape,
+    ProgressiveShape,
+)
 
 # Sections that only some recipes read. Given to another recipe they would be silently ignored, so they are refused.
 SECTIONS_OF_RECIPE: dict[str, tuple[str, ...]] = {
@@ -34,7 +42,7 @@ RATIO_AFTER_RESTART = 1 / 3
 MATRICES_OF_RECIPE: dict[str, tuple[str, ...]] = {"full_adapter": ("*",), "low_rank": ("fc", "proj")}
 
 
-class FreezeConfig(Section):
+class FreezeConfig(Section, FreezeShape):
     """Which matrices are frozen: at seeded random values, or at trained ones (recipes `progressive…`)."""
 
     matrices: tuple[str, ...] = Field(
@@ -51,23 +59,8 @@ class FreezeConfig(Section):
     )
     seed: int | None = Field(default=None, ge=0, lt=2**63, description="seed of the maps; null = the trial's seed")
 
-    def layer_set(self, num_layers: int) -> frozenset[int]:
-        """The frozen layers. Raises ValueError if a layer is outside the model."""
-        if self.layers == "all":
-            return frozenset(range(num_layers))
-        chosen: set[int] = set()
-        for part in self.layers.split(","):
-            first, _, last = part.partition("-")
-            low, high = int(first), int(last or first)
-            if high < low:
-                raise ValueError(f"`freeze.layers` must name ranges low to high, but got {part}")
-            if high >= num_layers:
-                raise ValueError(f"`freeze.layers` must be below num_layers = {num_layers}, but got {part}")
-            chosen.update(range(low, high + 1))
-        return frozenset(chosen)
 
-
-class AdapterConfig(Section):
+class AdapterConfig(Section, AdapterShape):
     """The trained correction beside each frozen matrix W (recipe `full_adapter`)."""
 
     kind: Literal["vera", "lora"] = Field(
@@ -77,7 +70,7 @@ class AdapterConfig(Section):
     channel_gain: bool = Field(default=False, description="a trained gain per output channel of W as well")
 
 
-class ProgressiveConfig(Section):
+class ProgressiveConfig(Section, ProgressiveShape):
     """When training freezes what it has trained so far (recipes `progressive` and `progressive_distill`)."""
 
     freeze_at: float = Field(default=1 / 3, gt=0, lt=1, description="share of the steps before the freeze")
@@ -96,7 +89,7 @@ class ProgressiveConfig(Section):
     )
 
 
-class LowRankConfig(Section):
+class LowRankConfig(Section, LowRankShape):
     """The trained branch beside a frozen two-matrix MLP (recipe `low_rank`)."""
 
     rank: int = Field(default=64, ge=1, le=16_384, description="width of the branch")
@@ -105,7 +98,7 @@ class LowRankConfig(Section):
     )
 
 
-class DistillConfig(Section):
+class DistillConfig(Section, DistillShape):
     """Learning from a teacher's logits (Hinton et al., 2015, arXiv 1503.02531)."""
 
     temperature: float = Field(default=2.0, ge=0.01, le=100, description="of both softmaxes")
@@ -116,7 +109,7 @@ class DistillConfig(Section):
     teacher_steps: int | None = Field(default=None, ge=1, le=10_000_000, description="distill only; null = train.steps")
 
 
-class EnsembleConfig(Section):
+class EnsembleConfig(Section, EnsembleShape):
     """Models whose logits are averaged, all in one artifact; each is trained for `train.steps`."""
 
     members: tuple[Literal["learned", "frozen"], ...] = Field(

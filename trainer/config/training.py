@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from trainer.config.section import Section, with_presets
+from trainer.config.shape import EvalShape, TrainShape
 
 # What naming an optimizer means: the study's AdamW, and the competition baseline's Muon with Adam for the rest.
 OPTIMIZERS: dict[str, dict[str, Any]] = {
@@ -63,7 +64,7 @@ class ScheduleConfig(Section):
     final_ratio: float = Field(default=0.0, ge=0, le=1, description="learning rate at the end over the peak")
 
 
-class TrainConfig(Section):
+class TrainConfig(Section, TrainShape):
     """Steps, batch size, clipping, precision, compilation, checkpoints."""
 
     steps: int = Field(default=3000, ge=1, le=MAX_STEPS, description="optimizer steps")
@@ -99,7 +100,7 @@ class TrainConfig(Section):
         return self.batch_sequences * self.sequence_tokens
 
 
-class EvalConfig(Section):
+class EvalConfig(Section, EvalShape):
     """Which validation tokens are scored, in rows of `train.sequence_tokens`."""
 
     tokens: int | None = Field(

@@ -5,7 +5,6 @@ Recipes read these settings. `TrialConfig` in `trial.py` adds the checks that ne
 
 from __future__ import annotations
 
-import fnmatch
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -25,10 +24,11 @@ from trainer.config.recipe_options import (
     with_recipe_sections,
 )
 from trainer.config.section import Section
+from trainer.config.shape import TrialShape
 from trainer.config.training import EvalConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 
 
-class TrialSettings(Section):
+class TrialSettings(Section, TrialShape):
     """The fields of a trial, section by section."""
 
     recipe: Literal[
@@ -98,22 +98,6 @@ class TrialSettings(Section):
             )
         return self
 
-    @property
-    def frozen_matrices(self) -> tuple[str, ...]:
-        """The matrices of a block that `freeze.matrices` names, in the model's order.
-
-        Raises:
-            ValueError: if one of its patterns matches none of them.
-        """
-        patterns = self.freeze.matrices if self.freeze else ()
-        for pattern in patterns:
-            if not fnmatch.filter(self.model.matrices, pattern):
-                raise ValueError(
-                    f"`freeze.matrices` must be among {', '.join(self.model.matrices)} "
-                    f"for an MLP of kind {self.model.mlp}, but got {pattern}"
-                )
-        return tuple(m for m in self.model.matrices if any(fnmatch.fnmatchcase(m, p) for p in patterns))
-
     def _teacher_fits(self) -> None:
         assert self.distill is not None
         dim, num_heads = self.distill.teacher_dim, self.distill.teacher_heads
@@ -132,12 +116,3 @@ class TrialSettings(Section):
                 "`distill.teacher_dim * model.mlp_ratio` must be a whole number, "
                 f"but got {dim} * {self.model.mlp_ratio}"
             )
-
-    @property
-    def teacher_model(self) -> ModelConfig:
-        """The teacher of recipe `distill`: the student's kind of model in a shape of its own."""
-        assert self.distill is not None
-        dim, num_heads = self.distill.teacher_dim, self.distill.teacher_heads
-        rope_dims = self.model.rope_dims and min(self.model.rope_dims, dim // num_heads)
-        shape = {"num_layers": self.distill.teacher_layers, "dim": dim, "num_heads": num_heads, "rope_dims": rope_dims}
-        return ModelConfig.model_validate({**self.model.model_dump(), **shape})

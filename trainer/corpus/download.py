@@ -25,7 +25,8 @@ from trainer.data.manifest import (
     path_below,
 )
 from trainer.data.progress_meter import Advance, human_bytes, meter
-from trainer.data.shards import HEADER_BYTES, SPLITS, TOKEN_BYTES, Split, read_header, shard_name
+from trainer.data.shard_files import shard_name
+from trainer.data.shards import HEADER_BYTES, SPLITS, TOKEN_BYTES, Split, read_header
 from trainer.data.tokenizer import load_tokenizer
 from trainer.errors import DataError
 

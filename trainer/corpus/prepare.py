@@ -21,11 +21,12 @@ from trainer.corpus.shard_writer import (
     progress_from_json,
     progress_to_json,
 )
+from trainer.corpus.train_tokenizer import train_tokenizer
 from trainer.data.dataset import Dataset, open_dataset
 from trainer.data.manifest import exclusive
 from trainer.data.progress_meter import Advance, human_bytes, meter
 from trainer.data.shards import SPLITS, TOKEN_BYTES, Split
-from trainer.data.tokenizer import encode, load_tokenizer, train_tokenizer
+from trainer.data.tokenizer import encode, load_tokenizer
 from trainer.errors import DataError
 from trainer.files import write_atomically
 

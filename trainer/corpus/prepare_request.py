@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from trainer.corpus.readers import Source, find_sources, stdlib_sources
+from trainer.corpus.train_tokenizer import check_vocab_size
 from trainer.data.progress_meter import meter
-from trainer.data.scan_cache import file_sha256
-from trainer.data.tokenizer import check_vocab_size
+from trainer.data.shards import file_sha256
 from trainer.errors import DataError
 
 STDLIB = "stdlib"

@@ -13,7 +13,8 @@ from trainer.corpus.prepare_request import PrepareRequest
 from trainer.corpus.shard_writer import Progress
 from trainer.data import scan_cache
 from trainer.data.manifest import MANIFEST, Entry, entry_named, load_manifest, merge_into_manifest
-from trainer.data.shards import SPLITS, Split, shard_name
+from trainer.data.shard_files import shard_name
+from trainer.data.shards import SPLITS, Split, file_sha256
 from trainer.data.tokenizer import BOS_ID, EOS_ID, load_tokenizer, vocab_listing
 from trainer.files import write_atomically
 
@@ -90,8 +91,8 @@ def _publish_tokenizer(model: Path, root: Path, request: PrepareRequest) -> Entr
         "model_path": f"{stem}.model",
         "vocab_path": f"{stem}.vocab",
         "bytes": len(content),
-        "sha256": scan_cache.file_sha256(root / f"{stem}.model"),
-        "vocab_sha256": scan_cache.file_sha256(root / f"{stem}.vocab"),
+        "sha256": file_sha256(root / f"{stem}.model"),
+        "vocab_sha256": file_sha256(root / f"{stem}.vocab"),
     }
 
 

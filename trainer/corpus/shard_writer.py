@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import sentencepiece
 
-from trainer.data.shards import ShardFacts, Split, shard_name, write_shard
+from trainer.data.shard_files import ShardFacts, shard_name, write_shard
+from trainer.data.shards import Split
 from trainer.data.tokenizer import encode
 
 BATCH_BYTES = 1 << 18

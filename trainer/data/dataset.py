@@ -8,62 +8,26 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import hashlib
 import re
-from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from trainer.data import scan_cache
 from trainer.data.manifest import MANIFEST, Entry, entry_named, load_manifest, path_below
 from trainer.data.progress_meter import meter
-from trainer.data.shards import SPLITS, Split, find_shards, map_shard, read_header, scan_shard
+from trainer.data.shard_files import find_shards, scan_shard
+from trainer.data.shards import SPLITS, Split, Tokens, ValidationData, fingerprint, read_header
 from trainer.errors import DataError
 
 _VOCAB_IN_NAME = re.compile(r".*_sp(\d+)")
 
 
-@dataclasses.dataclass(frozen=True)
-class Tokens:
-    """The tokens of one split: shards in order, mapped when first touched. Pickles as paths and counts."""
-
-    paths: tuple[Path, ...]
-    counts: tuple[int, ...]  # tokens of each shard
-
-    @cached_property
-    def shards(self) -> tuple[np.ndarray, ...]:
-        """Read-only memory maps, uint16, shapes (counts[i],)."""
-        return tuple(map_shard(path, count) for path, count in zip(self.paths, self.counts, strict=True))
-
-    @property
-    def num_tokens(self) -> int:
-        return sum(self.counts)
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Tokens [start, stop) of all shards taken as one stream, uint16."""
-        assert 0 <= start <= stop <= self.num_tokens, (start, stop, self.num_tokens)
-        parts = []
-        for shard in self.shards:
-            parts.append(shard[max(start, 0) : max(stop, 0)])
-            start, stop = start - len(shard), stop - len(shard)
-        return np.concatenate(parts)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Tokens, (self.paths, self.counts)  # a memory map would pickle as all of its tokens
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Dataset:
-    """A dataset that passed every check. `sha256` names its content, shards and tokenizer, wherever they lie."""
+class Dataset(ValidationData):
+    """A dataset that passed every check. `sums`: name and SHA-256 of every shard and of the tokenizer, as its
+    fingerprint takes them."""
 
-    name: str
-    vocab_size: int  # of the tokenizer itself, which can be smaller than what was asked for
-    tokenizer: Path  # a sentencepiece model
     train: Tokens
-    val: Tokens
-    sha256: str
+    sums: tuple[tuple[str, str], ...]
 
 
 def dataset_names(root: Path) -> list[str]:
@@ -101,13 +65,15 @@ def open_dataset(name: str, root: Path) -> Dataset:
         if problem := _shard_problem(path, facts, vocab_size, entry):
             raise DataError(problem)
     tokens = {s: Tokens(tuple(paths[s]), tuple(int(facts[p.name]["num_tokens"]) for p in paths[s])) for s in SPLITS}
+    sums = tuple((p.name, str(facts[p.name]["sha256"])) for p in (*paths["train"], *paths["val"], tokenizer))
     return Dataset(
         name=name,
         vocab_size=vocab_size,
         tokenizer=tokenizer,
         train=tokens["train"],
         val=tokens["val"],
-        sha256=_fingerprint(paths, tokenizer, facts),
+        sha256=fingerprint(sums),
+        sums=sums,
     )
 
 
@@ -226,9 +192,3 @@ def _shard_problem(path: Path, facts: scan_cache.Facts, vocab_size: int, entry: 
     if listed[path.name].get("sha256") not in (None, found["sha256"]):
         return f"{path}: differs from what the manifest lists (SHA-256); remove it, and get it again"
     return None
-
-
-def _fingerprint(paths: dict[Split, list[Path]], tokenizer: Path, facts: scan_cache.Facts) -> str:
-    lines = [f"{split} {facts[path.name]['sha256']}" for split in SPLITS for path in paths[split]]
-    lines.append(f"tokenizer {facts[tokenizer.name]['sha256']}")
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -7,13 +7,13 @@ written, facts are cached within the process alone.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from trainer.data.progress_meter import Advance, meter
-from trainer.data.shards import ShardFacts, read_header, scan_shard
+from trainer.data.shard_files import ShardFacts, scan_shard
+from trainer.data.shards import file_sha256, read_header
 from trainer.data.tokenizer import load_tokenizer
 from trainer.errors import DataError
 from trainer.files import write_atomically
@@ -72,15 +72,6 @@ def scan_new(facts: Facts, paths: list[Path]) -> None:
         for path in new:
             stamp = _stamp(path)
             cache_shard(facts, path, _scan(path, stamp["bytes"], stamp["mtime_ns"], advance))
-
-
-def file_sha256(path: Path, advance: Advance = lambda _: None) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while content := file.read(1 << 22):
-            digest.update(content)
-            advance(len(content))
-    return digest.hexdigest()
 
 
 def _stamp(path: Path) -> dict[str, int]:

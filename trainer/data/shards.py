@@ -1,4 +1,4 @@
-"""Shards: files of tokens in the competition's format.
+"""Shards of a dataset as scoring reads them: files of tokens in the competition's format.
 
 A header of 256 little-endian int32 (20240520, version 1, number of tokens, zeros), then that many little-endian
 uint16; the size of the file must fit exactly. Shards of a dataset are `<prefix>_{train,val}_%06d.bin`.
@@ -9,63 +9,24 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from trainer.data.progress_meter import Advance
 from trainer.errors import DataError
-from trainer.files import replacing
 
 MAGIC = 20240520
 VERSION = 1
 HEADER_BYTES = 1024
 TOKEN_BYTES = 2
-READ_BYTES = 1 << 24
 
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
-_SHARD_NAME = re.compile(r"(?P<prefix>.+)_(?P<split>train|val)_(?P<index>\d{6})\.bin")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ShardFacts:
-    """What one pass over a shard finds out. `max_id` is -1 in a shard without tokens."""
-
-    bytes: int
-    num_tokens: int
-    max_id: int
-    sha256: str
-
-
-def shard_name(prefix: str, split: Split, index: int) -> str:
-    return f"{prefix}_{split}_{index:06d}.bin"
-
-
-def header(num_tokens: int) -> bytes:
-    """The first 1024 bytes of a shard."""
-    values = np.zeros(HEADER_BYTES // 4, dtype="<i4")
-    values[:3] = MAGIC, VERSION, num_tokens
-    return values.tobytes()
-
-
-def write_shard(path: Path, chunks: Sequence[np.ndarray]) -> ShardFacts:
-    """Write `chunks` of uint16 tokens, one after the other, as one shard; it appears whole or not at all."""
-    num_tokens = sum(len(chunk) for chunk in chunks)
-    digest = hashlib.sha256()
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        for content in (header(num_tokens), *(chunk.astype("<u2").tobytes() for chunk in chunks)):
-            digest.update(content)
-            file.write(content)
-    return ShardFacts(
-        bytes=HEADER_BYTES + TOKEN_BYTES * num_tokens,
-        num_tokens=num_tokens,
-        max_id=max((int(chunk.max()) for chunk in chunks if len(chunk)), default=-1),
-        sha256=digest.hexdigest(),
-    )
+SHARD_NAME = re.compile(r"(?P<prefix>.+)_(?P<split>train|val)_(?P<index>\d{6})\.bin")
 
 
 def read_header(path: Path) -> int:
@@ -96,24 +57,6 @@ def read_header(path: Path) -> int:
     return num_tokens
 
 
-def scan_shard(path: Path, advance: Advance = lambda _: None) -> ShardFacts:
-    """Read a shard once from end to end, in a few megabytes of memory.
-
-    Raises:
-        DataError: as `read_header`.
-    """
-    num_tokens = read_header(path)
-    digest, max_id, num_bytes = hashlib.sha256(), -1, HEADER_BYTES
-    with path.open("rb") as file:
-        digest.update(file.read(HEADER_BYTES))
-        while content := file.read(READ_BYTES):
-            digest.update(content)
-            max_id = max(max_id, int(np.frombuffer(content, dtype="<u2").max()))
-            num_bytes += len(content)
-            advance(len(content))
-    return ShardFacts(bytes=num_bytes, num_tokens=num_tokens, max_id=max_id, sha256=digest.hexdigest())
-
-
 def map_shard(path: Path, num_tokens: int) -> np.ndarray:
     """The tokens of a shard as a read-only memory map, uint16, shape (num_tokens,)."""
     if not num_tokens:
@@ -121,25 +64,66 @@ def map_shard(path: Path, num_tokens: int) -> np.ndarray:
     return np.memmap(path, dtype="<u2", mode="r", offset=HEADER_BYTES, shape=(num_tokens,))
 
 
-def find_shards(folder: Path) -> dict[Split, list[Path]]:
-    """The shards in `folder` by split, in order.
+@dataclasses.dataclass(frozen=True)
+class Tokens:
+    """The tokens of one split: shards in order, mapped when first touched. Pickles as paths and counts."""
 
-    Raises:
-        DataError: if shards of several prefixes are mixed, or one is missing between others.
+    paths: tuple[Path, ...]
+    counts: tuple[int, ...]  # tokens of each shard
+
+    @cached_property
+    def shards(self) -> tuple[np.ndarray, ...]:
+        """Read-only memory maps, uint16, shapes (counts[i],)."""
+        return tuple(map_shard(path, count) for path, count in zip(self.paths, self.counts, strict=True))
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(self.counts)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Tokens [start, stop) of all shards taken as one stream, uint16."""
+        assert 0 <= start <= stop <= self.num_tokens, (start, stop, self.num_tokens)
+        parts = []
+        for shard in self.shards:
+            parts.append(shard[max(start, 0) : max(stop, 0)])
+            start, stop = start - len(shard), stop - len(shard)
+        return np.concatenate(parts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tokens, (self.paths, self.counts)  # a memory map would pickle as all of its tokens
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ValidationData:
+    """What scoring needs of a dataset. `sha256` names its content, see `fingerprint`."""
+
+    name: str
+    vocab_size: int  # of the tokenizer itself, which can be smaller than what was asked for
+    tokenizer: Path  # a sentencepiece model
+    val: Tokens
+    sha256: str
+
+
+def fingerprint(sums: Iterable[tuple[str, str]]) -> str:
+    """One SHA-256 of a dataset's content, wherever it lies.
+
+    Args:
+        sums: name and SHA-256 of every training shard, every validation shard, and the tokenizer.
     """
-    found: dict[Split, list[Path]] = {"train": [], "val": []}
-    prefixes = set()
-    for path in sorted(folder.iterdir()):
-        match = _SHARD_NAME.fullmatch(path.name)
-        if match is None:
-            continue
-        prefixes.add(match["prefix"])
-        split: Split = "train" if match["split"] == "train" else "val"
-        if int(match["index"]) != len(found[split]):
-            missing = shard_name(match["prefix"], split, len(found[split]))
-            raise DataError(f"{folder / missing}: is missing, though {path.name} is there; get it again")
-        found[split].append(path)
-        if len(prefixes) > 1:
-            names = ", ".join(sorted(prefixes))
-            raise DataError(f"{folder}: holds shards of several sets ({names}); keep one set of shards in a folder")
-    return found
+    matches = ((SHARD_NAME.fullmatch(name), sha256) for name, sha256 in sums)
+    lines = [f"{match['split'] if match else 'tokenizer'} {sha256}" for match, sha256 in matches]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def file_sha256(path: Path, advance: Callable[[int], None] = lambda _: None) -> str:
+    """SHA-256 of a file in hex.
+
+    Args:
+        advance: is told the bytes of each part that was read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while content := file.read(1 << 22):
+            digest.update(content)
+            advance(len(content))
+    return digest.hexdigest()

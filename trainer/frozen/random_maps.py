@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from trainer.config.trial import TrialConfig
+from trainer.config.shape import TrialShape
 from trainer.recipes.recipe import Scheme, Weight
 from trainer.recipes.variants import plan
 
@@ -122,7 +122,7 @@ def maps_sha256(maps: Mapping[str, Map]) -> bytes:
     return hashlib.sha256("".join(lines).encode()).digest()
 
 
-def seeded_maps(config: TrialConfig) -> Iterator[tuple[str, Map]]:
+def seeded_maps(config: TrialShape) -> Iterator[tuple[str, Map]]:
     """Name and values of every `seeded` weight of a config, in stored order."""
     for name, weight in plan(config).weights.items():
         if weight.kind == "seeded":

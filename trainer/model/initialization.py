@@ -1,4 +1,4 @@
-"""Initial values of every learned weight."""
+"""Networks at their start: initial values of every learned weight."""
 
 from __future__ import annotations
 
@@ -7,11 +7,22 @@ import hashlib
 import torch
 from torch import Tensor
 
-from trainer.config.model import ModelConfig
+from trainer.config.shape import ModelShape
+from trainer.config.trial import TrialConfig
 from trainer.model.gpt import GPT
+from trainer.recipes.variants import plan
 from trainer.recipes.weight_shapes import is_matrix
 
 CORRECTION_STD = 0.02
+
+
+def build_networks(config: TrialConfig, *, compute_dtype: torch.dtype = torch.float32) -> dict[str, GPT]:
+    """Every network of a trial's recipe with its initial weights, on the CPU."""
+    networks = {}
+    for name, network in plan(config).networks.items():
+        networks[name] = GPT(network, compute_dtype=compute_dtype)
+        initialize(networks[name], seed=config.seed, prefix=network.prefix)
+    return networks
 
 
 def initialize(model: GPT, *, seed: int, prefix: str = "") -> None:
@@ -26,7 +37,7 @@ def initialize(model: GPT, *, seed: int, prefix: str = "") -> None:
             parameter.copy_(_start(model.model, name, parameter.shape, generator))
 
 
-def _start(model: ModelConfig, name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
+def _start(model: ModelShape, name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
     last = name.rpartition(".")[2]
     if name == "embedding":
         return model.embedding_std * torch.randn(shape, generator=generator)

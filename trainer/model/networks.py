@@ -1,4 +1,4 @@
-"""The networks of a trial: build them, score them as one, export and load their weights."""
+"""The networks of a trial: score them as one, export and load their weights."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainer.config.trial import TrialConfig
+from trainer.config.shape import TrialShape
 from trainer.model.gpt import GPT
-from trainer.model.initialization import initialize
 from trainer.model.losses import cross_entropies
 from trainer.recipes.recipe import Recipe
 from trainer.recipes.variants import plan
@@ -33,15 +32,6 @@ class Ensemble(nn.Module):
 Scored = GPT | Ensemble
 
 
-def build_networks(config: TrialConfig, *, compute_dtype: torch.dtype = torch.float32) -> dict[str, GPT]:
-    """Every network of a trial's recipe with its initial weights, on the CPU."""
-    networks = {}
-    for name, network in plan(config).networks.items():
-        networks[name] = GPT(network, compute_dtype=compute_dtype)
-        initialize(networks[name], seed=config.seed, prefix=network.prefix)
-    return networks
-
-
 def scored_model(recipe: Recipe, networks: Mapping[str, GPT]) -> Scored:
     """What is scored: the one stored network, or the ensemble of several."""
     stored = [networks[name] for name in recipe.stored]
@@ -59,7 +49,7 @@ def export_weights(recipe: Recipe, networks: Mapping[str, GPT]) -> dict[str, np.
 
 
 def load_networks(
-    config: TrialConfig, weights: Mapping[str, np.ndarray], *, compute_dtype: torch.dtype = torch.float32
+    config: TrialShape, weights: Mapping[str, np.ndarray], *, compute_dtype: torch.dtype = torch.float32
 ) -> dict[str, GPT]:
     """The stored networks of a config, clean, with `weights` in them. Raises KeyError if one is missing."""
     recipe = plan(config)

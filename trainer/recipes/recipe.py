@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from math import prod
 from typing import Literal
 
-from trainer.config.model import ModelConfig
+from trainer.config.shape import ModelShape
 from trainer.recipes.weight_shapes import Shape
 
 WeightKind = Literal["learned", "seeded", "stored_frozen"]
@@ -38,7 +38,7 @@ class Network:
     differ in prefix begin at different weights.
     """
 
-    model: ModelConfig
+    model: ModelShape
     weights: Mapping[str, Weight]
     prefix: str = ""
     branch: Literal["gelu", "none"] = "gelu"  # what stands between the matrices of a low-rank branch

@@ -8,43 +8,40 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
-from trainer.config.model import ModelConfig
-from trainer.config.recipe_options import FreezeConfig
-from trainer.config.trial_settings import TrialSettings
+from trainer.config.shape import FreezeShape, ModelShape, TrialShape
 from trainer.recipes.recipe import Network, Phase, Recipe, Weight
 from trainer.recipes.weight_shapes import Shape, weight_shapes
 
 
-def plan(config: TrialSettings) -> Recipe:
+def plan(config: TrialShape) -> Recipe:
     """The recipe of a config."""
     return RECIPES[config.recipe](config)
 
 
-def frozen_names(config: TrialSettings) -> tuple[str, ...]:
+def frozen_names(config: TrialShape) -> tuple[str, ...]:
     """The weights that `freeze` names, in stored order."""
-    freeze = config.freeze or FreezeConfig()
-    layers, matrices = sorted(freeze.layer_set(config.model.num_layers)), config.frozen_matrices
+    layers, matrices = _frozen_layers(config), config.frozen_matrices
     return tuple(f"blocks.{layer}.{matrix}" for layer in layers for matrix in matrices)
 
 
-def baseline(config: TrialSettings) -> Recipe:
+def baseline(config: TrialShape) -> Recipe:
     """Everything is learned: the control."""
     return _one_phase(config, _network(config.model))
 
 
-def selective(config: TrialSettings) -> Recipe:
+def selective(config: TrialShape) -> Recipe:
     """Chosen matrices stay at seeded random values (parameter-golf PR #1301, "selective freeze")."""
     return _one_phase(config, _network(config.model, seeded=_seeded(config, frozen_names(config))))
 
 
-def scaled_freeze(config: TrialSettings) -> Recipe:
+def scaled_freeze(config: TrialShape) -> Recipe:
     """Selective freeze with a learned gain per output channel of each frozen matrix (PR #1301, `track_b_*`)."""
     seeded = _seeded(config, frozen_names(config))
     gains = {f"{_correction(name)}.gain": Weight(shape=weight.shape[:1]) for name, weight in seeded.items()}
     return _one_phase(config, _network(config.model, seeded=seeded, extra=gains))
 
 
-def full_adapter(config: TrialSettings) -> Recipe:
+def full_adapter(config: TrialShape) -> Recipe:
     """Seeded matrices, each with a small trained correction beside it.
 
     `vera` is what PR #1301's code does (Kopiczko et al., arXiv 2310.11454): 2 * rank numbers a matrix; `lora` is what
@@ -57,7 +54,7 @@ def full_adapter(config: TrialSettings) -> Recipe:
     return _one_phase(config, _network(config.model, seeded=seeded, extra=extra))
 
 
-def progressive(config: TrialSettings) -> Recipe:
+def progressive(config: TrialShape) -> Recipe:
     """Train everything, then freeze the chosen matrices at their trained values (PR #1301, `exp_a40_apr4.py`)."""
     assert config.progressive is not None
     steps, frozen = config.train.steps, frozen_names(config)
@@ -66,11 +63,11 @@ def progressive(config: TrialSettings) -> Recipe:
     return Recipe(phases=(first, second), networks={"model": _network(config.model, stored_frozen=frozen)})
 
 
-def low_rank(config: TrialSettings) -> Recipe:
+def low_rank(config: TrialShape) -> Recipe:
     """A frozen two-matrix MLP with a narrow trained branch beside it (PR #1301, `exp_overnight_apr4.py`)."""
     assert config.low_rank is not None
     rank, dim = config.low_rank.rank, config.model.dim
-    layers = sorted((config.freeze or FreezeConfig()).layer_set(config.model.num_layers))
+    layers = _frozen_layers(config)
     extra: dict[str, Weight] = {}
     for layer in layers:
         extra[f"blocks.{layer}.branch_in"] = Weight(shape=(rank, dim))
@@ -79,7 +76,7 @@ def low_rank(config: TrialSettings) -> Recipe:
     return _one_phase(config, dataclasses.replace(network, branch=config.low_rank.activation))
 
 
-def distill(config: TrialSettings) -> Recipe:
+def distill(config: TrialShape) -> Recipe:
     """A teacher of its own shape is trained first; the student, partly frozen, learns from it (PR #1301, section 5)."""
     assert config.distill is not None
     settings = config.distill
@@ -96,7 +93,7 @@ def distill(config: TrialSettings) -> Recipe:
     )
 
 
-def progressive_distill(config: TrialSettings) -> Recipe:
+def progressive_distill(config: TrialShape) -> Recipe:
     """Train, learn from a copy of oneself, then freeze (PR #1301, section 6: a third of the steps each).
 
     Without `restart` the freeze carries on what learning from oneself began; that begins anew in any case.
@@ -120,7 +117,7 @@ def progressive_distill(config: TrialSettings) -> Recipe:
     return Recipe(phases=phases, networks={"model": network, "teacher": teacher})
 
 
-def ensemble(config: TrialSettings) -> Recipe:
+def ensemble(config: TrialShape) -> Recipe:
     """Several models whose logits are averaged, all of them in the artifact (PR #1301, section 7)."""
     assert config.ensemble is not None
     steps = config.train.steps
@@ -133,7 +130,7 @@ def ensemble(config: TrialSettings) -> Recipe:
     return Recipe(phases=phases, networks=networks, stored=tuple(networks))
 
 
-RECIPES: dict[str, Callable[[TrialSettings], Recipe]] = {
+RECIPES: dict[str, Callable[[TrialShape], Recipe]] = {
     "baseline": baseline,
     "selective": selective,
     "scaled_freeze": scaled_freeze,
@@ -146,12 +143,12 @@ RECIPES: dict[str, Callable[[TrialSettings], Recipe]] = {
 }
 
 
-def _one_phase(config: TrialSettings, network: Network) -> Recipe:
+def _one_phase(config: TrialShape, network: Network) -> Recipe:
     steps = config.train.steps
     return Recipe(phases=(Phase(name="train", steps=steps, schedule_steps=steps),), networks={"model": network})
 
 
-def _train_then_freeze(before: Phase, steps: int, config: TrialSettings) -> tuple[Phase, Phase]:
+def _train_then_freeze(before: Phase, steps: int, config: TrialShape) -> tuple[Phase, Phase]:
     """A phase and the one of `steps` after its freeze: each with a schedule of its own, or both on one."""
     assert config.progressive is not None
     settings, frozen = config.progressive, frozen_names(config)
@@ -164,7 +161,7 @@ def _train_then_freeze(before: Phase, steps: int, config: TrialSettings) -> tupl
 
 
 def _network(
-    model: ModelConfig,
+    model: ModelShape,
     *,
     seeded: Mapping[str, Weight] | None = None,
     stored_frozen: Iterable[str] = (),
@@ -176,17 +173,28 @@ def _network(
     return Network(model=model, weights={**weights, **(seeded or {}), **(extra or {})}, prefix=prefix)
 
 
-def _seeded(config: TrialSettings, names: Iterable[str]) -> dict[str, Weight]:
-    freeze, shapes, seed = config.freeze or FreezeConfig(), weight_shapes(config.model), _map_seed(config)
+def _seeded(config: TrialShape, names: Iterable[str]) -> dict[str, Weight]:
+    freeze, shapes, seed = _freeze(config), weight_shapes(config.model), _map_seed(config)
     return {name: Weight(shape=shapes[name], kind="seeded", scheme=freeze.scheme, seed=seed) for name in names}
 
 
-def _map_seed(config: TrialSettings) -> int:
+def _frozen_layers(config: TrialShape) -> list[int]:
+    return sorted(_freeze(config).layer_set(config.model.num_layers))
+
+
+def _freeze(config: TrialShape) -> FreezeShape:
+    """The section that every recipe but `baseline` has."""
+    assert config.freeze is not None
+    return config.freeze
+
+
+def _map_seed(config: TrialShape) -> int:
     """The seed of frozen maps: the trial's, unless `freeze.seed` gives one."""
-    return config.seed if config.freeze is None or config.freeze.seed is None else config.freeze.seed
+    seed = _freeze(config).seed
+    return config.seed if seed is None else seed
 
 
-def _adapter(config: TrialSettings, name: str, shape: Shape) -> dict[str, Weight]:
+def _adapter(config: TrialShape, name: str, shape: Shape) -> dict[str, Weight]:
     """The weights of one matrix's correction."""
     assert config.adapter is not None
     (num_outputs, num_inputs), rank, at = shape, config.adapter.rank, _correction(name)

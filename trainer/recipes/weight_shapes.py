@@ -5,14 +5,14 @@ from __future__ import annotations
 from itertools import chain
 from math import prod
 
-from trainer.config.model import MATRICES_OF_ATTENTION, MATRICES_OF_MLP, ModelConfig
+from trainer.config.shape import MATRICES_OF_ATTENTION, MATRICES_OF_MLP, ModelShape
 
 Shape = tuple[int, ...]
 MATRICES_OF_CORRECTIONS = ("lora_a", "lora_b", "vera_a", "vera_b", "branch_in", "branch_out")
 MATRIX_NAMES = frozenset([*MATRICES_OF_ATTENTION, *chain(*MATRICES_OF_MLP.values()), *MATRICES_OF_CORRECTIONS])
 
 
-def weight_shapes(model: ModelConfig) -> dict[str, Shape]:
+def weight_shapes(model: ModelShape) -> dict[str, Shape]:
     """Every weight's name and shape, in the order they are stored in an artifact.
 
     Matrices are (out, in). Names are those of the torch model's parameters and buffers: `embedding`,
@@ -29,7 +29,7 @@ def weight_shapes(model: ModelConfig) -> dict[str, Shape]:
     return shapes
 
 
-def count_params(model: ModelConfig) -> int:
+def count_params(model: ModelShape) -> int:
     """Number of parameters, learned and frozen."""
     return sum(prod(shape) for shape in weight_shapes(model).values())
 
@@ -39,7 +39,7 @@ def is_matrix(name: str) -> bool:
     return name.rpartition(".")[2] in MATRIX_NAMES
 
 
-def _matrix_shapes(model: ModelConfig) -> dict[str, Shape]:
+def _matrix_shapes(model: ModelShape) -> dict[str, Shape]:
     dim, kv_dim, hidden = model.dim, model.kv_heads * model.head_dim, model.mlp_dim
     shapes: dict[str, Shape] = {"q": (dim, dim), "k": (kv_dim, dim), "v": (kv_dim, dim), "o": (dim, dim)}
     shapes.update({"gate": (hidden, dim), "up": (hidden, dim), "down": (dim, hidden)})
@@ -47,7 +47,7 @@ def _matrix_shapes(model: ModelConfig) -> dict[str, Shape]:
     return {name: shapes[name] for name in model.matrices}
 
 
-def _vector_shapes(model: ModelConfig) -> dict[str, Shape]:
+def _vector_shapes(model: ModelShape) -> dict[str, Shape]:
     shapes: dict[str, Shape] = {}
     if model.norm_gain:
         shapes.update({"attention_norm": (model.dim,), "mlp_norm": (model.dim,)})

@@ -10,8 +10,7 @@ import fnmatch
 from collections.abc import Iterable
 from math import prod
 
-from trainer.config.artifact import ArtifactConfig
-from trainer.config.trial_settings import TrialSettings
+from trainer.config.shape import ArtifactShape, TrialShape
 from trainer.recipes.variants import plan
 from trainer.recipes.weight_shapes import Shape, is_matrix
 
@@ -55,7 +54,7 @@ def packed_bytes(num_codes: int, bits: int) -> int:
     return (bits * num_codes + 7) // 8
 
 
-def stored_weights(config: TrialSettings) -> dict[str, Stored]:
+def stored_weights(config: TrialShape) -> dict[str, Stored]:
     """Every weight that an artifact of this config holds, in stored order.
 
     Matrices and embeddings become codes; gains, norms and other vectors are a hundredth of them and stay fp16.
@@ -69,7 +68,7 @@ def stored_weights(config: TrialSettings) -> dict[str, Stored]:
     return {name: _stored(config.artifact, shape, widths[name]) for name, shape in weights.items()}
 
 
-def raw_bytes(config: TrialSettings, layout: Layout = PACKABLE) -> dict[str, int]:
+def raw_bytes(config: TrialShape, layout: Layout = PACKABLE) -> dict[str, int]:
     """Bytes of a payload before compression, by part, from shapes alone."""
     return parts_bytes(stored_weights(config).values(), layout)
 
@@ -89,7 +88,7 @@ def packable_widths(stored: Iterable[Stored]) -> Layout:
     return PACKABLE & {weight.bits for weight in stored}
 
 
-def _stored(artifact: ArtifactConfig, shape: Shape, bits: int) -> Stored:
+def _stored(artifact: ArtifactShape, shape: Shape, bits: int) -> Stored:
     if bits == FP16:
         return Stored(shape=shape, bits=bits)
     # A group as wide as the row is the row: both are then one and the same setting.
@@ -111,13 +110,13 @@ def _is_embedding(name: str) -> bool:
     return name.endswith("embedding")
 
 
-def _bits(artifact: ArtifactConfig, name: str) -> int:
+def _bits(artifact: ArtifactShape, name: str) -> int:
     if _is_embedding(name):
         return artifact.embedding_bits
     return artifact.matrix_bits if is_matrix(name) else FP16
 
 
-def _widths_by_pattern(artifact: ArtifactConfig, names: list[str]) -> dict[str, int]:
+def _widths_by_pattern(artifact: ArtifactShape, names: list[str]) -> dict[str, int]:
     widths: dict[str, int] = {}
     for pattern, bits in artifact.pattern_bits.items():
         # Case matters on every system, which fnmatch.filter does not promise.

@@ -13,11 +13,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from trainer.config.trial import TrialConfig
-from trainer.control import GO_ON, Command, Stage
+from trainer.control import GO_ON, Command, Stage, Stopped
 from trainer.data.batches import batch
 from trainer.data.dataset import Dataset
 from trainer.device import precision
-from trainer.errors import Stopped
 from trainer.model.gpt import GPT
 from trainer.recipes.recipe import Phase, Recipe
 from trainer.result import NUM_CURVE_POINTS

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from trainer.config.trial import TrialConfig
-from trainer.device import synchronize
+from trainer.device_facts import synchronize
 from trainer.errors import Diverged
 from trainer.result import CurvePoint
 

@@ -20,14 +20,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from trainer.artifact import decode as decode_module
 from trainer.artifact import pack as pack_module
-from trainer.artifact import read as read_module
 from trainer.artifact.code_size import code_bytes
 from trainer.artifact.codecs import CODECS, RAW, compress
+from trainer.artifact.codes import dequantize
+from trainer.artifact.encode import encode_payload
 from trainer.artifact.file_format import CONFIG_CODEC, FIELDS, HEADER_BYTES, MAGIC, PREFIX, sealed
 from trainer.artifact.pack import PackReport, pack
-from trainer.artifact.payload import PayloadError, decode_payload, encode_payload
-from trainer.artifact.quantization import dequantize, quantize
+from trainer.artifact.payload import PayloadError, decode_payload
+from trainer.artifact.quantization import quantize
 from trainer.artifact.read import read
 from trainer.config.trial import TrialConfig
 from trainer.errors import ArtifactError
@@ -337,11 +339,11 @@ def test_too_large_a_model_is_refused(tmp_path: Path, tiny: bytes, monkeypatch: 
     """What a reader would refuse for its size, `pack` refuses to write."""
     config = config_of()
     monkeypatch.setattr(pack_module, "MAX_PARAMS", 500)
-    monkeypatch.setattr(read_module, "MAX_PARAMS", 500)
+    monkeypatch.setattr(decode_module, "MAX_PARAMS", 500)
     with pytest.raises(ValueError, match="at most 500 weights, but got"):
         pack(config, weights_of(config), data_sha256=DATA, path=tmp_path / "a.frost")
     assert "declares a model of" in refusal(tmp_path / "b.frost", tiny)
-    monkeypatch.setattr(read_module, "MAX_FILE_BYTES", 500)
+    monkeypatch.setattr(decode_module, "MAX_FILE_BYTES", 500)
     assert "is too large" in refusal(tmp_path / "b.frost", tiny + bytes(1000))
 
 

@@ -9,18 +9,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from trainer.artifact.quantization import (
+from trainer.artifact.codes import (
     LARGEST_CODE,
     Quantized,
-    bfloat16_bits,
     dequantize,
     ends_clean,
     from_bfloat16_bits,
-    pack_codes,
-    quantize,
-    to_half,
     unpack_codes,
 )
+from trainer.artifact.quantization import bfloat16_bits, pack_codes, quantize, to_half
 from trainer.recipes.weight_storage import packed_bytes
 
 LARGEST = float(np.finfo(np.float32).max)

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.data import scan_cache
-from trainer.data.batches import batch, validation_rows
+from trainer.data.batches import batch
 from trainer.data.dataset import Dataset, check_shards, open_dataset
 from trainer.data.shuffle import shuffled
+from trainer.data.validation_rows import validation_rows
 from trainer.errors import DataError
 
 NAME = "set_sp300"

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer.data.shards import find_shards, map_shard, read_header, scan_shard, write_shard
+from trainer.data.shard_files import find_shards, scan_shard, write_shard
+from trainer.data.shards import map_shard, read_header
 from trainer.errors import DataError
 
 

@@ -6,7 +6,8 @@ from tiny import COMPETITION, STUDY, build, tiny_config, tiny_recipe
 from torch import Tensor
 
 from trainer.model.gpt import GPT, Block, rotate
-from trainer.model.networks import build_networks, export_weights, load_networks, scored_model
+from trainer.model.initialization import build_networks
+from trainer.model.networks import export_weights, load_networks, scored_model
 from trainer.recipes.variants import RECIPES, plan
 
 FAMILIES = pytest.mark.parametrize("model", [STUDY, COMPETITION], ids=["study", "competition"])

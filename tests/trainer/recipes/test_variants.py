@@ -12,11 +12,12 @@ from trial_runs import run, run_broken
 
 from trainer.artifact.read import read
 from trainer.config.trial import TrialConfig
+from trainer.control import Stopped
 from trainer.data.dataset import open_dataset
-from trainer.errors import Stopped
 from trainer.frozen.random_maps import seeded_maps
+from trainer.model.initialization import build_networks
 from trainer.model.losses import distill_losses
-from trainer.model.networks import build_networks, export_weights, scored_model
+from trainer.model.networks import export_weights, scored_model
 from trainer.recipes.variants import RECIPES, break_even_rank, plan
 from trainer.score_artifact import reload_and_score
 from trainer.training import loop

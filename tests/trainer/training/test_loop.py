@@ -21,7 +21,7 @@ from trainer.data.dataset import open_dataset
 from trainer.device import compute_dtype, prepare_device
 from trainer.frozen.random_maps import seeded_maps
 from trainer.model.gpt import GPT
-from trainer.model.networks import build_networks
+from trainer.model.initialization import build_networks
 from trainer.recipes.variants import plan
 from trainer.training import loop
 from trainer.training.checkpoint import Checkpoint

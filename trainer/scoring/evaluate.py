@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 
-from trainer.config.trial import TrialConfig
-from trainer.data.batches import ValidationRows
+from trainer.config.shape import TrialShape
 from trainer.data.token_bytes import ByteTables, count_bytes
+from trainer.data.validation_rows import ValidationRows
 from trainer.device import precision
 from trainer.model.networks import Scored
 
@@ -28,7 +28,13 @@ class Score:
 
 @torch.no_grad()
 def evaluate(
-    model: Scored, rows: ValidationRows, tables: ByteTables, config: TrialConfig, *, stride: int | None = None
+    model: Scored,
+    rows: ValidationRows,
+    tables: ByteTables,
+    config: TrialShape,
+    *,
+    stride: int | None = None,
+    advance: Callable[[float], None] = lambda _: None,
 ) -> Score:
     """Score `model` on the tokens of `rows`: block by block, or with a window that slides by `stride` tokens.
 
@@ -51,6 +57,7 @@ def evaluate(
         nats += float((losses.double() * torch.from_numpy(is_new).to(device)).sum())
         num_tokens += int(is_new.sum())
         num_bytes += count_bytes(tables, block[:, :-1][is_new], block[:, 1:][is_new])
+        advance(num_tokens / rows.num_tokens)
     model.train(was_training)
     bpb = nats / math.log(2) / num_bytes if num_bytes else math.inf
     return Score(ce=nats / num_tokens, bpb=bpb, num_tokens=num_tokens, num_bytes=num_bytes)

@@ -12,8 +12,8 @@ from tiny import build, tiny_config
 
 from trainer.data.dataset import open_dataset
 from trainer.data.token_bytes import count_bytes
-from trainer.evaluate import evaluate, window_starts
-from trainer.score_artifact import open_validation
+from trainer.scoring.evaluate import evaluate, window_starts
+from trainer.scoring.validation import open_validation
 
 
 @given(num_rows=st.integers(1, 20), length=st.integers(1, 40), data=st.data())
