@@ -118,6 +118,23 @@ def fetch_run(uri: str, to: Path | None = None) -> Path:
     return folder
 
 
+def fetch_file(uri: str, name: str) -> bytes | None:
+    """The content of one file of a run; None if there is none.
+
+    Raises:
+        ResultsError: if the store does not answer or refuses.
+    """
+    import obstore
+    from obstore.exceptions import BaseError
+
+    try:
+        return bytes(obstore.get(open_bucket(uri), name).bytes())
+    except FileNotFoundError:
+        return None
+    except (BaseError, OSError) as error:
+        raise ResultsError(f"{uri}: {name} cannot be read: {in_one_line(error)}") from None
+
+
 def _passing_folder(uri: str) -> Path:
     """A folder with the run's name, which pages and messages say, that is removed when this process ends."""
     folder = Path(tempfile.mkdtemp(prefix="frostline-"))

@@ -6,6 +6,8 @@ import io
 import json
 import math
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -91,6 +93,18 @@ def test_old_artifacts_score_as_their_rows_say(old: Path) -> None:
         assert (read(path).sha256, read(path).artifact_bytes) == (result.artifact_sha256, result.artifact_bytes)
         scored += 1
     assert scored == 12
+
+
+def test_an_old_trial_is_handed_in(old: Path, tmp_path: Path) -> None:
+    """The code of today in a submission reads an artifact of an earlier version by itself, and both counts are told."""
+    run, data = str(old / "run"), str(old / "data")
+    done = CliRunner().invoke(app, ["submit", run, "--out", str(tmp_path / "a"), "--data-root", data])
+    assert done.exit_code == 1 and "give --recount" in str(done.exception)
+    done = CliRunner().invoke(app, ["submit", run, "--out", str(tmp_path / "b"), "--data-root", data, "--recount"])
+    assert done.exit_code == 0 and "counted again: " in done.stdout
+    command = [sys.executable, tmp_path / "b" / "score.py", "--data", old / "data" / "datasets" / "rivers_sp320"]
+    scored = subprocess.run(command, capture_output=True, text=True, cwd="/")
+    assert scored.returncode == 0 and "submission.json says" in scored.stdout
 
 
 def test_old_tables_load_and_give_the_same_front(old: Path) -> None:

@@ -24,7 +24,7 @@ def select_device(config: TrialShape, *, has_gpu: bool) -> torch.device:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
             f"`device: {config.device}` needs CUDA, but torch {torch.__version__} sees no CUDA device on "
-            f"{platform.node()}: install a CUDA build of torch there, or set `device: cpu`"
+            f"{platform.node()}: install a CUDA build of torch there, or choose the device cpu"
         )
     return torch.device(wanted)
 

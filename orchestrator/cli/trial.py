@@ -1,4 +1,4 @@
-"""`frostline train`, `eval` and `replay`: one trial or one artifact, without Ray."""
+"""`frostline train`, `eval`, `replay` and `submit`: one trial or one artifact, without Ray."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ DataRoot = Annotated[Path, typer.Option("--data-root", help="folder of the prepa
 
 
 def register(app: typer.Typer) -> None:
-    """Add `train`, `eval` and `replay` to the command line."""
+    """Add `train`, `eval`, `replay` and `submit` to the command line."""
     app.command("train", epilog="Example: `frostline train trial.yaml --out runs/one`")(train)
     app.command("eval", epilog="Example: `frostline eval runs/x/trials/y/artifact.frost --data stdlib`")(evaluate)
     app.command("replay", epilog="Example: `frostline replay runs/widths baseline-4L128d-s1`")(replay)
+    app.command("submit", epilog="Example: `frostline submit runs/widths baseline-4L128d-s1 --out submission`")(submit)
 
 
 def train(
@@ -55,3 +56,31 @@ def replay(
     from orchestrator.single_trial import replay_trial
 
     raise typer.Exit(replay_trial(local_folder(run), trial, out=out, data_root=data_root))
+
+
+def submit(
+    run: Annotated[str, typer.Argument(help="a run folder, or s3://BUCKET/FOLDER", show_default=False)],
+    trial: Annotated[
+        str | None,
+        typer.Argument(help="a trial's id, or a unique beginning of it; by default the best config's of lowest seed"),
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option(help="new folder, the submission", show_default=False)],
+    data_root: DataRoot = Path("data"),
+    artifact: Annotated[Path | None, typer.Option(help="its artifact.frost, where the run has not kept it")] = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="BYTES", help="of artifact and code")] = 16_000_000,
+    recount: Annotated[bool, typer.Option("--recount", help="take the code of today, and state both counts")] = False,
+    author: Annotated[str, typer.Option(help="for submission.json")] = "",
+    github_id: Annotated[str, typer.Option(help="for submission.json")] = "",
+    name: Annotated[str, typer.Option(help="title; by default what the config is called in its run")] = "",
+) -> None:
+    """Write a folder that is handed in: artifact, tokenizer, the counted code, score.py, figures and how to check."""
+    from orchestrator.submission.gather import SubmitOptions
+    from orchestrator.submission.handed_in import Author
+    from orchestrator.submission.submit import submit_trial
+
+    whose = Author(author=author, github_id=github_id, name=name)
+    options = SubmitOptions(
+        trial=trial, artifact=artifact, data_root=data_root, limit_bytes=limit, recounts=recount, author=whose
+    )
+    submit_trial(run, options, out)

@@ -49,6 +49,12 @@ def _confirmed(info: ParetoInfo) -> Iterator[str]:
         yield f"  {group.label}: {confirmed_text(group)}{_too_good(group)}{what}"
 
 
+def claim_lines(info: ParetoInfo, config_id: str) -> list[str]:
+    """What was claimed of one config against its rivals, a line each."""
+    labels = {group.config_id: group.label for group in info.groups}
+    return [_claim(claim, labels, info) for claim in info.claims if claim.config_id == config_id]
+
+
 def _claim(claim: Claim, labels: Mapping[str, str], info: ParetoInfo) -> str:
     """`selective 2L80d against baseline 2L72d ×1.01 bytes: -0.0123 ± 0.0040 nats, better, p = 0.003 (5 pairs, CPU)`."""
     names = f"{labels.get(claim.config_id, claim.config_id)} against {labels.get(claim.against, claim.against)}"

@@ -5,20 +5,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from sweeps import tiny_sweep
+from finished_run import finish_run
 from trial_runs import run
 
-from orchestrator.control_channel import Board
 from orchestrator.errors import UsageError
 from orchestrator.replay import compare, config_of_row, find_row, not_kept
-from orchestrator.search.planner import plan
 from orchestrator.single_trial import evaluate_artifact, replay_trial
-from orchestrator.store.recorder import Recorder
-from orchestrator.store.run_folder import RunFolder
-from orchestrator.worker import Job, run_job
 from results.tables.schema import flatten_config
 from trainer.config.trial import TrialConfig
-from trainer.data.dataset import open_dataset
 
 SPACE: dict[str, Any] = {
     "recipe": {"choice": ["baseline", "full_adapter", "progressive_distill", "ensemble"]},
@@ -30,21 +24,7 @@ SPACE: dict[str, Any] = {
 def finished_run(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Path:
     """A run folder with one finished trial of four recipes, made by the worker and the recorder without Ray."""
     root = tmp_path_factory.mktemp("replay")
-    spec, folder = tiny_sweep(root, space=SPACE, seeds=[3], train={"steps": 6}), RunFolder(root / "run")
-    for trial in plan(spec):
-        job = Job(
-            trial_id=trial.trial_id,
-            config=trial.config.model_dump(mode="json"),
-            run_folder=str(folder.root),
-            data_root=str(data_root),
-            accelerator_wanted="any",
-            accelerator="CPU",
-            num_gpus=0,
-            data_sha256=open_dataset("tiny", data_root).sha256,
-        )
-        run_job(job, node="n1", channel=Board(), report=lambda report: None)
-    Recorder(folder, spec).rebuild(folder.finished())
-    return folder.root
+    return finish_run(root, data_root, space=SPACE, seeds=[3], train={"steps": 6})
 
 
 @pytest.mark.parametrize("recipe", SPACE["recipe"]["choice"])

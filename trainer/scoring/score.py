@@ -24,6 +24,7 @@ def main() -> None:
         check_files(folder, read_sums(folder / "SHA256SUMS"))
         sums = read_sums(folder / "data.sha256")
         check_files(options.data, {name: sums[name] for name in sums if re.search(r"_val_\d{6}\.bin$", name)})
+        sys.dont_write_bytecode = True  # the folder stays as it was handed in
         from trainer.scoring.submission import score_submission
 
         sys.exit(score_submission(folder, options.data, sums, device=options.device, scores_test=options.test))

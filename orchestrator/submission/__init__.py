@@ -1,0 +1,1 @@
+"""What is handed in: one trial's artifact with the code that scores it, in a folder that needs nothing else."""
