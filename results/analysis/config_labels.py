@@ -58,12 +58,13 @@ def config_labels(configs: Sequence[Settings]) -> list[str]:
     them have goes without saying, outside such sections.
     """
     named = [column for column in _NAMES if _says_more(column, (), configs)]
-    others = sorted({column for config in configs for column in config if column.startswith("cfg_")})
-    others = [column for column in others if column not in (*_NAMES, *_SHAPE)]
-    others.sort(key=lambda column: not column.startswith(_SECTION_PREFIXES))
-    named += [column for column in others if _says_more(column, _fixed_by(column), configs)]
+    others = sorted(column for column in set().union(*configs) if column.startswith("cfg_"))
+    differing = [column for column in others if column not in (*_NAMES, *_SHAPE) and _says_more(column, (), configs)]
+    differing.sort(key=lambda column: not column.startswith(_SECTION_PREFIXES))
+    named += [column for column in differing if _says_more(column, _fixed_by(column), configs)]
     usual = {column: _usual(column, configs) for column in named if not column.startswith(_SECTION_PREFIXES)}
-    return _with_unique_names([_label(config, named, usual) for config in configs], configs)
+    sections = {column: _section_of(column, others) for column in named}
+    return _with_unique_names([_label(config, sections, usual) for config in configs], configs)
 
 
 def _fixed_by(column: str) -> tuple[str, ...]:
@@ -75,6 +76,8 @@ def _fixed_by(column: str) -> tuple[str, ...]:
 
 def _says_more(column: str, known: Sequence[str], configs: Sequence[Settings]) -> bool:
     """Whether the column takes two values among configs that are alike in the known columns."""
+    if not known:
+        return len({config.get(column) for config in configs}) > 1
     seen: dict[tuple[Any, ...], Any] = {}
     return any(
         seen.setdefault(tuple(map(config.get, known)), config.get(column)) != config.get(column) for config in configs
@@ -87,19 +90,21 @@ def _usual(column: str, configs: Sequence[Settings]) -> Any:
     return value if 2 * count > len(configs) >= _MANY else object()
 
 
-def _label(config: Settings, named: Sequence[str], usual: Settings) -> str:
+def _label(config: Settings, named: Mapping[str, Sequence[str]], usual: Settings) -> str:
+    """Args: `named`: the columns to name, each with all columns of its section if that is one of some recipes only."""
     parts = [str(config.get("recipe") or "?"), _shape(config)]
-    for column in named:
+    for column, section in named.items():
         value = config.get(column)
-        if not (column in usual and value == usual[column]) and not _in_absent_section(column, config):
+        is_absent = section and value is None and all(config.get(other) is None for other in section)
+        if not (column in usual and value == usual[column]) and not is_absent:
             parts.append(_setting(column, value))
     return " ".join(filter(None, parts))
 
 
-def _in_absent_section(column: str, config: Settings) -> bool:
-    """Whether the column belongs to a section that the config's recipe does not read: all of it is null."""
+def _section_of(column: str, columns: Sequence[str]) -> list[str]:
+    """The columns of the same section of a recipe; none for a setting of every recipe."""
     prefix = next((prefix for prefix in _SECTION_PREFIXES if column.startswith(prefix)), None)
-    return prefix is not None and all(value is None for name, value in config.items() if name.startswith(prefix))
+    return [other for other in columns if prefix is not None and other.startswith(prefix)]
 
 
 def _shape(config: Settings) -> str:

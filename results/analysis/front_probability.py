@@ -54,15 +54,7 @@ def seed_model(scores: Sequence[Mapping[int, float]]) -> SeedModel | None:
     num_degrees = num_values - len(scores) - num_effects
     if num_degrees < 1:
         return None
-    effects = dict.fromkeys(seeds, 0.0)
-    for _ in range(NUM_ROUNDS if num_effects else 0):
-        rests: dict[int, list[float]] = {}
-        for by_seed in replicated:
-            mean = sum(value - effects[seed] for seed, value in by_seed.items()) / len(by_seed)
-            for seed, value in by_seed.items():
-                rests.setdefault(seed, []).append(value - mean)
-        # medians, so that one seed that went wrong in one config is no effect of that seed on all
-        effects |= {seed: float(np.median(values)) for seed, values in rests.items()}
+    effects = _effects_of_seeds(replicated, seeds) if num_effects else dict.fromkeys(seeds, 0.0)
     means = np.array([sum(v - effects[seed] for seed, v in by_seed.items()) / len(by_seed) for by_seed in scores])
     squares = [
         math.fsum((value - effects[seed] - mean) ** 2 for seed, value in by_seed.items())
@@ -78,6 +70,23 @@ def seed_model(scores: Sequence[Mapping[int, float]]) -> SeedModel | None:
         std=std,
         num_degrees=num_degrees,
     )
+
+
+def _effects_of_seeds(replicated: Sequence[Mapping[int, float]], seeds: Sequence[int]) -> dict[int, float]:
+    """Of each seed, what it adds to the scores of configs that have it; 0 of a seed that only single trials have."""
+    places = {seed: place for place, seed in enumerate(seeds)}
+    seed_of = np.array([places[seed] for by_seed in replicated for seed in by_seed])
+    scores = np.array([value for by_seed in replicated for value in by_seed.values()])
+    nums = np.array([len(by_seed) for by_seed in replicated])
+    config_of = np.repeat(np.arange(len(replicated)), nums)
+    of_seed = [np.flatnonzero(seed_of == place) for place in range(len(seeds))]
+    effects = np.zeros(len(seeds))
+    for _ in range(NUM_ROUNDS):
+        means = np.bincount(config_of, scores - effects[seed_of]) / nums
+        rests = scores - means[config_of]
+        # medians, so that one seed that went wrong in one config is no effect of that seed on all
+        effects = np.array([np.median(rests[chosen]) if len(chosen) else 0.0 for chosen in of_seed])
+    return dict(zip(seeds, effects.tolist(), strict=True))
 
 
 def _robust_sum(squares: Sequence[float], degrees: Sequence[int]) -> float:
@@ -153,27 +162,30 @@ def front_probabilities(
     return shares
 
 
-def with_front_probabilities(groups: Sequence[Group], goals: Mapping[str, Direction]) -> list[Group]:
-    """Groups with the probability that they are on the front, where the objectives hold ce or bpb."""
+def probabilities_of(
+    groups: Sequence[Group], ranks: Sequence[int | None], goals: Mapping[str, Direction]
+) -> list[float | None]:
+    """Of each group that has a rank, the probability that it is on the front, where the objectives hold ce or bpb."""
     column = next((name for name in ("bpb", "ce") if name in goals), None)
     if column is None:
-        return list(groups)
+        return [None] * len(groups)
     others = [name for name in goals if name != column]
     directions = [goals[column], *(goals[name] for name in others)]
     size_column = next((index for index, name in enumerate(others) if name in ("artifact_bytes", "total_bytes")), None)
     found: dict[int, float] = {}
     for scored_on in dict.fromkeys(group.scored_on for group in groups):
-        ranked = [
-            index for index, group in enumerate(groups) if group.scored_on == scored_on and group.rank is not None
-        ]
-        kept = [index for index in ranked if _by_seed(groups[index], column)]
-        scores = [_by_seed(groups[index], column) for index in kept]
-        values = np.array([[groups[index].values[name] for name in others] for index in kept], dtype=np.float64)
-        values = values.reshape(len(kept), len(others))
-        shares = front_probabilities(scores, values, directions, size_column=size_column)
+        by_seed = {
+            index: _by_seed(group, column)
+            for index, (group, rank) in enumerate(zip(groups, ranks, strict=True))
+            if rank is not None and group.scored_on == scored_on
+        }
+        scores = {index: values for index, values in by_seed.items() if values}
+        values = np.array([[groups[index].values[name] for name in others] for index in scores], dtype=np.float64)
+        values = values.reshape(len(scores), len(others))
+        shares = front_probabilities(list(scores.values()), values, directions, size_column=size_column)
         if shares is not None:
-            found |= dict(zip(kept, map(float, shares), strict=True))
-    return [dataclasses.replace(group, front_probability=found.get(index)) for index, group in enumerate(groups)]
+            found |= dict(zip(scores, map(float, shares), strict=True))
+    return [found.get(index) for index in range(len(groups))]
 
 
 def _by_seed(group: Group, column: str) -> dict[int, float]:

@@ -8,15 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from results.analysis import replicate_groups as of
-from results.analysis.claims import Claim, claims_of, confirmed_configs
+from results.analysis.claims import Claim, Key, claims_of, confirmed_configs
 from results.analysis.config_labels import config_labels
-from results.analysis.front_probability import with_front_probabilities
+from results.analysis.front_probability import probabilities_of
 from results.analysis.objectives import BUDGET, DEFAULT_OBJECTIVES, Constraint, Direction, nearest, parse_constraint
 from results.analysis.per_device import are_per_device, comparable, is_per_device, left_out_text
-from results.analysis.replicate_groups import Control, Group, Replicate, Row
+from results.analysis.replicate_groups import Confirmed, Control, Group, Replicate, Row
 from results.analysis.standing import (
     PER_TOKEN,
     group_columns,
@@ -31,6 +32,12 @@ from results.tables.load import Tables
 from results.tables.schema import CONTROL_RECIPE, STATUSES, TRIALS
 
 SUSPECT = "completed on a suspect node"
+# What is read of a trial; the settings are read of one trial of each group.
+_COLUMNS = (
+    *("sweep", "trial_id", "config_id", "seed", "recipe", "data", "data_sha256", "cfg_eval_tokens"),
+    *("stage", "confirm_against", "status", "suspect", "feasible", "accelerator", "host", "node", "num_neighbours"),
+    *("ce", "bpb", "ce_test", "bpb_test", "artifact_bytes", "code_bytes", "tokens_per_s"),
+)
 _NUMERIC = tuple(c.name for c in TRIALS if pa.types.is_integer(c.type) or pa.types.is_floating(c.type))
 
 
@@ -92,16 +99,13 @@ def pareto_info(
     goals = dict(objectives or DEFAULT_OBJECTIVES)
     bounds = tuple(parse_constraint(item) if isinstance(item, str) else item for item in constraints)
     _check_columns([*goals, *(bound.column for bound in bounds)])
-    rows = of.to_rows(tables.trials)
+    rows = _rows(tables.trials, goals, [bound.column for bound in bounds])
     # what confirms is no second chance: it decides claims, and no place on the front
     searched = [row for row in rows if row.get("stage") != "confirm"]
     test_column = "bpb_test" if "bpb" in goals else "ce_test"
     confirmed = confirmed_configs(rows, test_column)
     counted, not_counted = _split(searched)
-    groups = with_front_probabilities(_with_ranks(_groups(searched, counted, goals, bounds), goals), goals)
-    groups = [
-        dataclasses.replace(group, confirmed=confirmed.get((group.config_id, group.data_sha256))) for group in groups
-    ]
+    groups = _placed(_groups(tables.trials, searched, counted, goals, bounds), goals, confirmed)
     counts = Counter(row["status"] or "unknown" for row in rows)
     return ParetoInfo(
         sweeps=tuple(sorted({row["sweep"] for row in rows if row["sweep"]})),
@@ -114,6 +118,15 @@ def pareto_info(
         notes=(*_notes(groups, goals, counted), *_suspect_notes(rows)),
         claims=claims_of(rows, test_column),
     )
+
+
+def _rows(trials: pd.DataFrame, goals: Iterable[str], limited: Iterable[str]) -> list[Row]:
+    """Rows with what is read of a trial, its place in the table, and what it shares with its control (or None)."""
+    rows = of.to_rows(trials, list(dict.fromkeys((*_COLUMNS, *goals, *limited))))
+    split_by = ["accelerator"] if "accelerator" in group_columns(goals) else []
+    for place, (row, key) in enumerate(zip(rows, of.control_keys(trials, split_by), strict=True)):
+        row["place"], row["control_key"] = place, key
+    return rows
 
 
 def _check_columns(columns: Iterable[str]) -> None:
@@ -143,42 +156,35 @@ def _split(rows: Iterable[Row]) -> tuple[list[Row], dict[str, int]]:
 class _Context:
     """What building one group needs of all the others."""
 
-    columns: tuple[str, ...]  # whose values make a group
     goals: Mapping[str, Direction]
     bounds: Sequence[Constraint]
     siblings: Mapping[tuple[Any, ...], list[Row]]  # all trials by config_id, whatever became of them
     controls: Mapping[tuple[Any, ...], list[Row]]  # completed trials of the control recipe by what they share
 
-    @property
-    def by_device(self) -> bool:
-        return "accelerator" in self.columns
-
-    def control_key(self, row: Row) -> tuple[Any, ...] | None:
-        key = of.control_key(row)
-        return key and (*key, row["accelerator"] if self.by_device else None)
-
 
 def _groups(
-    rows: Sequence[Row], counted: Sequence[Row], goals: Mapping[str, Direction], bounds: Sequence[Constraint]
+    trials: pd.DataFrame,
+    rows: Sequence[Row],
+    counted: Sequence[Row],
+    goals: Mapping[str, Direction],
+    bounds: Sequence[Constraint],
 ) -> list[Group]:
-    columns = group_columns(goals)
-    by_device = "accelerator" in columns
+    controls = of.by_key([row for row in counted if row["recipe"] == CONTROL_RECIPE], ["control_key"])
     siblings = of.by_key(rows, ["config_id"])
-    context = _Context(columns=columns, goals=goals, bounds=bounds, siblings=siblings, controls={})
-    controls: dict[tuple[Any, ...], list[Row]] = {}
-    for row in counted:
-        if row["recipe"] == CONTROL_RECIPE and (key := context.control_key(row)):
-            controls.setdefault(key, []).append(row)
-    context = dataclasses.replace(context, controls=controls)
+    context = _Context(goals=goals, bounds=bounds, siblings=siblings, controls=controls)
+    columns = group_columns(goals)
     groups = list(of.by_key(counted, columns).values())
+    firsts = [members[0] for members in groups]
+    settings = of.to_rows(trials.iloc[[first["place"] for first in firsts]], of.CONFIG_COLUMNS)
     # The accelerator is part of a config's name only where groups are split by it, and then of every name.
-    labels = config_labels([{**members[0], "accelerator": None} for members in groups])
-    is_split = by_device and len({members[0]["accelerator"] for members in groups}) > 1
-    tails = [f" {members[0]['accelerator'] or 'unknown device'}" if is_split else "" for members in groups]
-    return [_group(a + b, members, context) for a, b, members in zip(labels, tails, groups, strict=True)]
+    labels = config_labels([{**first, **its, "accelerator": None} for first, its in zip(firsts, settings, strict=True)])
+    is_split = "accelerator" in columns and len({first["accelerator"] for first in firsts}) > 1
+    tails = [f" {first['accelerator'] or 'unknown device'}" if is_split else "" for first in firsts]
+    names = [label + tail for label, tail in zip(labels, tails, strict=True)]
+    return [_group(*one, context) for one in zip(names, groups, settings, strict=True)]
 
 
-def _group(label: str, members: Sequence[Row], context: _Context) -> Group:
+def _group(label: str, members: Sequence[Row], settings: Mapping[str, Any], context: _Context) -> Group:
     first = members[0]
     siblings = [
         row for row in context.siblings[first["config_id"],] if row["data_sha256"] in (first["data_sha256"], None)
@@ -194,7 +200,7 @@ def _group(label: str, members: Sequence[Row], context: _Context) -> Group:
         data=first["data"],
         data_sha256=first["data_sha256"],
         accelerators=tuple(sorted({row["accelerator"] for row in members if row["accelerator"]})),
-        settings={column: first[column] for column in of.CONFIG_COLUMNS},
+        settings=settings,
         replicates=tuple(sorted(map(_replicate, members), key=lambda one: (one.seed or 0, one.trial_id))),
         num_not_completed=sum(not has_score(row) for row in siblings),
         num_stopped=standing.num_stopped,
@@ -216,17 +222,23 @@ def _replicate(row: Row) -> Replicate:
 def _control(members: Sequence[Row], context: _Context) -> Control | None:
     """The one control group of these trials; None for controls themselves, without one, or if two would do."""
     first = members[0]
-    key = context.control_key(first)
-    rows = context.controls.get(key, []) if key else []
+    rows = [] if first["control_key"] is None else context.controls.get((first["control_key"],), [])
     found = {row["config_id"] for row in rows}
     if len(found) != 1 or first["recipe"] == CONTROL_RECIPE:
         return None
     return Control(config_id=found.pop(), ce_pct=of.compare(members, rows))
 
 
-def _with_ranks(groups: Sequence[Group], goals: Mapping[str, Direction]) -> list[Group]:
-    """Rank the feasible groups with known objectives, each among those that it can be compared with."""
-    return [dataclasses.replace(group, rank=rank) for group, rank in zip(groups, ranks(groups, goals), strict=True)]
+def _placed(groups: Sequence[Group], goals: Mapping[str, Direction], confirmed: Mapping[Key, Confirmed]) -> list[Group]:
+    """Groups with their rank among those that each compares with, how sure that is, and what was confirmed."""
+    places = ranks(groups, goals)
+    shares = probabilities_of(groups, places, goals)
+    return [
+        dataclasses.replace(
+            group, rank=rank, front_probability=share, confirmed=confirmed.get((group.config_id, group.data_sha256))
+        )
+        for group, rank, share in zip(groups, places, shares, strict=True)
+    ]
 
 
 def _notes(groups: Sequence[Group], goals: Mapping[str, Direction], counted: Sequence[Row]) -> Iterable[str]:

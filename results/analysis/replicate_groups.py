@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from results.analysis.objectives import Constraint
@@ -17,6 +18,11 @@ from results.tables.schema import RECIPE_SECTIONS, TRIALS
 Row = dict[str, Any]
 
 CONFIG_COLUMNS = tuple(column.name for column in TRIALS if column.name.startswith("cfg_"))
+# What a config shares with its control: everything but the recipe and the sections that only some recipes read.
+SHARED_COLUMNS = (
+    *("data", "data_sha256"),
+    *(one for one in CONFIG_COLUMNS if not one.startswith(tuple(f"cfg_{section}_" for section in RECIPE_SECTIONS))),
+)
 # Without these a config is not known well enough to name its control.
 _ESSENTIAL = ("data", "data_sha256", "cfg_model_num_layers", "cfg_model_dim", "cfg_train_steps")
 
@@ -96,10 +102,20 @@ class Group:
         return self.estimates["ce"]
 
 
-def to_rows(trials: pd.DataFrame) -> list[Row]:
-    """Rows as plain Python values, None where a value is missing."""
-    plain = trials.astype(object)
-    return [{str(k): v for k, v in row.items()} for row in plain.where(plain.notna(), None).to_dict("records")]
+def to_rows(trials: pd.DataFrame, columns: Sequence[str] | None = None) -> list[Row]:
+    """Rows as plain Python values, None where a value is missing; of all columns, or of some, which is faster."""
+    names = [str(name) for name in (trials.columns if columns is None else columns)]
+    return [dict(zip(names, row, strict=True)) for row in zip(*(_plain(trials[name]) for name in names), strict=True)]
+
+
+def _plain(column: pd.Series[Any]) -> list[Any]:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        words = [*column.cat.categories.tolist(), None]  # None is the last: the code of a missing value is -1
+        return [words[code] for code in column.cat.codes.tolist()]
+    values = column.astype(object).to_numpy(copy=True)
+    values[column.isna().to_numpy()] = None
+    plain: list[Any] = values.tolist()
+    return plain
 
 
 def by_key(rows: Iterable[Row], columns: Sequence[str]) -> dict[tuple[Any, ...], list[Row]]:
@@ -112,6 +128,9 @@ def by_key(rows: Iterable[Row], columns: Sequence[str]) -> dict[tuple[Any, ...],
 
 def over_seeds(rows: Sequence[Row], value: Callable[[Row], float | None]) -> Estimate | None:
     """Estimate of a value over seeds; None unless every row has it: a mean of the others would be too good."""
+    if len(rows) == 1:  # most configs have one trial
+        only = value(rows[0])
+        return None if only is None else Estimate(float(only), 1)
     seeds: dict[Any, list[float]] = defaultdict(list)
     for row in rows:
         number = value(row)
@@ -156,9 +175,17 @@ def control_key(row: Row) -> tuple[Any, ...] | None:
     """What a trial shares with its control: everything but the recipe and its sections; None if too little is known."""
     if any(row[column] is None for column in _ESSENTIAL):
         return None
-    prefixes = tuple(f"cfg_{section}_" for section in RECIPE_SECTIONS)
-    shared = [column for column in CONFIG_COLUMNS if not column.startswith(prefixes)]
-    return tuple(row[column] for column in ("data", "data_sha256", *shared))
+    return tuple(row[column] for column in SHARED_COLUMNS)
+
+
+def control_keys(trials: pd.DataFrame, split_by: Sequence[str] = ()) -> list[int | None]:
+    """`control_key` of every trial of a table, each key as a number; `split_by`: further columns that it shares."""
+    keys = np.zeros(len(trials), dtype=np.int64)
+    for column in (*SHARED_COLUMNS, *split_by):
+        codes, values = pd.factorize(trials[column])  # -1 where it is missing
+        keys = pd.factorize(keys * (len(values) + 1) + codes + 1)[0]
+    known = trials[list(_ESSENTIAL)].notna().all(axis=1)
+    return [key if is_known else None for key, is_known in zip(keys.tolist(), known.tolist(), strict=True)]
 
 
 def compare(rows: Sequence[Row], control_rows: Sequence[Row]) -> Estimate | None:

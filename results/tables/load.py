@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import glob
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,9 @@ from results.errors import ResultsError
 from results.object_store import fetch_run, is_uri
 from results.tables import account, schema, sentinels
 from results.tables.columns import SCHEMA_VERSION
+
+NUM_AT_ONCE = 4  # files
+NUM_TRIES = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,18 +101,32 @@ def _fragments(folder: Path, table: str) -> list[Path]:
 
 
 def _read_folder(folder: Path, table: str, wanted: pa.Schema, key: list[str]) -> pa.Table:
+    for _ in range(NUM_TRIES - 1):
+        try:
+            return _read_fragments(folder, table, wanted, key)
+        except FileNotFoundError:  # a driver that starts removes what is filled no more: the list is an old one
+            continue
+    return _read_fragments(folder, table, wanted, key)
+
+
+def _read_fragments(folder: Path, table: str, wanted: pa.Schema, key: list[str]) -> pa.Table:
     fragments = _fragments(folder, table)
     if not fragments and table == "trials":
         raise ResultsError(
             f"{folder} holds no tables/trials/*.parquet: either it is no run folder, or no trial has ended yet"
         )
-    parts = [_conform(_read_file(path), wanted, path) for path in fragments]
-    return _last_of_each(pa.concat_tables(parts), key) if parts else wanted.empty_table()
+    with ThreadPoolExecutor(NUM_AT_ONCE) as pool:
+        parts = list(pool.map(lambda path: _conform(_read_file(path), wanted, path), fragments))
+    return _last_of_each(parts, key) if parts else wanted.empty_table()
 
 
 def _read_file(path: Path) -> pa.Table:
+    """One thread for each file: of a file with many columns, as that of trials, more threads only take longer."""
     try:
-        return pq.read_table(path, partitioning=None)
+        with pq.ParquetFile(path) as file:
+            return file.read(use_threads=False)
+    except FileNotFoundError:
+        raise
     except (pa.ArrowInvalid, OSError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise ResultsError(f"{path} cannot be read as Parquet: {first_line}") from error
@@ -121,11 +139,14 @@ def _conform(table: pa.Table, wanted: pa.Schema, path: Path) -> pa.Table:
         raise ResultsError(
             f"{path} has schema_version {version}, but this frostline reads up to {SCHEMA_VERSION}: update it"
         )
-    if not {"trial_id", "node"} & set(table.column_names):
+    names = set(table.column_names)
+    if not {"trial_id", "node"} & names:
         raise ResultsError(f"{path} is no table of frostline: it has no column trial_id")
+    if table.schema.equals(wanted):
+        return pa.Table.from_arrays(table.columns, schema=wanted)
     columns = [
         _cast(table.column(field.name), field, path)
-        if field.name in table.column_names
+        if field.name in names
         else pa.chunked_array([pa.nulls(len(table), field.type)])
         for field in wanted
     ]
@@ -153,11 +174,22 @@ def _cast(column: pa.ChunkedArray, field: pa.Field, path: Path) -> pa.ChunkedArr
         ) from error
 
 
-def _last_of_each(table: pa.Table, key: list[str]) -> pa.Table:
+def _last_of_each(parts: list[pa.Table], key: list[str]) -> pa.Table:
+    """All rows, of equal keys the last. A writer repeats no key within a file."""
+    table = pa.concat_tables(parts).unify_dictionaries()
+    if _are_disjoint([part.column(key[1]) for part in parts]):
+        return table
     duplicated = table.select(key).to_pandas().duplicated(keep="last")
     return table.filter(pa.array(~duplicated)) if duplicated.any() else table
 
 
+def _are_disjoint(columns: list[pa.ChunkedArray]) -> bool:
+    """Whether no value is in two of the columns."""
+    distinct = [column.unique().cast(pa.string()) for column in columns]
+    return len(columns) == 1 or sum(map(len, distinct)) == len(pa.chunked_array(distinct).unique())
+
+
 def _to_frame(tables: list[pa.Table]) -> pd.DataFrame:
-    to_pandas: Callable[[], pd.DataFrame] = pa.concat_tables(tables).unify_dictionaries().to_pandas
+    together = pa.concat_tables(tables).unify_dictionaries() if len(tables) > 1 else tables[0]
+    to_pandas: Callable[[], pd.DataFrame] = together.to_pandas
     return to_pandas()
