@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from results.analysis import published_figures
 from results.analysis import replicate_groups as of
-from results.analysis.pareto_info import pareto_info
+from results.analysis.objectives import DEFAULT_OBJECTIVES
+from results.analysis.pareto_info import ParetoInfo, pareto_info
 from results.analysis.published_figures import Published, Scale
 from results.analysis.replicate_groups import Group, Row
 from results.analysis.standing import is_scored
 from results.analysis.statistics import Estimate
 from results.tables.load import Tables
-from results.tables.schema import CONTROL_RECIPE, RECIPE_SECTIONS
+from results.tables.schema import CONTROL_RECIPE
 
 # What may differ between a model and the learned control of its bytes.
 _SHAPE = frozenset(
@@ -24,6 +27,13 @@ _SHAPE = frozenset(
 )
 _MLP = "cfg_model_mlp"
 UNLIKE_CONTROL = "c"  # of published_figures.MARKS
+_BUT_FOR_SHAPE = itemgetter(*(name for name in of.SHARED_COLUMNS if name.startswith("cfg_") and name not in _SHAPE))
+# What is read of a trial.
+_COLUMNS = (
+    *("trial_id", "config_id", "seed", "status", "stage", "suspect", "accelerator", "ce"),
+    *("num_params", "num_params_seeded", "num_params_stored_frozen"),
+)
+Learned = Sequence[Group]  # in the order of their bytes
 # A learned model whose artifact is larger or smaller by more than this factor is no control of the same bytes.
 SAME_BYTES_RATIO = 1.2
 
@@ -75,21 +85,29 @@ class StudyTable:
         return dataclasses.asdict(self)
 
 
-def study_table(tables: Tables, figures: Sequence[Published], scale: Scale) -> StudyTable:
+def study_table(
+    tables: Tables, figures: Sequence[Published], scale: Scale, info: ParetoInfo | None = None
+) -> StudyTable:
     """Every config of a run in the order of the run's table, with what was published of it.
 
     A control is the learned config that is equal in all else; where there is none, the config that stands for the
     published table's own baseline, and the comparison is marked.
+
+    Args:
+        info: of the tables, where it is known already.
     """
-    info = pareto_info(tables)
+    if info is None or info.objectives != DEFAULT_OBJECTIVES:  # others may make other groups
+        info = pareto_info(tables)
     sweep = info.sweeps[0] if info.sweeps else ""
-    rows = [row for row in of.to_rows(tables.trials) if is_scored(row) and row.get("stage") != "confirm"]
+    rows = [row for row in of.to_rows(tables.trials, _COLUMNS) if is_scored(row) and row["stage"] != "confirm"]
     rows_of = of.by_key(rows, ["config_id"])
     found = {group.config_id: published_figures.find(_settings(group), sweep, scale, figures) for group in info.groups}
     own = sweep.removesuffix(f"_{scale.name}") if scale.name else sweep
     baselines = [group for group in info.groups if _is_baseline(found[group.config_id])]
     baseline = min(baselines, key=lambda group: _sweep(found[group.config_id]) != own, default=None)
-    context = _Context(groups=info.groups, rows=rows_of, figures=figures, scale=scale, baseline=baseline)
+    labels = {group.config_id: group.label for group in reversed(info.groups)}
+    learned = _learned_by_settings(info.groups)
+    context = _Context(labels=labels, learned=learned, rows=rows_of, figures=figures, scale=scale, baseline=baseline)
     found_rows = [_row(group, found[group.config_id], context) for group in info.groups]
     used = {id(row) for row in found.values()}
     missing = tuple(row for row in figures if row.sweep == own and id(row) not in used)
@@ -112,7 +130,8 @@ def load_study_table(folder: Path, figures: Path) -> StudyTable:
 class _Context:
     """What a row needs of the others."""
 
-    groups: Sequence[Group]
+    labels: Mapping[str, str]  # by config_id
+    learned: Mapping[tuple[Any, ...], Learned]  # by the settings that two models of the same bytes share
     rows: dict[tuple[Any, ...], list[Row]]  # scored trials by config_id
     figures: Sequence[Published]
     scale: Scale
@@ -159,8 +178,7 @@ def _against_control(
 ) -> tuple[str | None, Estimate | None, bool]:
     """The control's label, the difference from it, and whether it is another shape."""
     if group.control is not None:
-        label = next(one.label for one in context.groups if one.config_id == group.control.config_id)
-        return label, group.control.ce_pct, False
+        return context.labels[group.control.config_id], group.control.ce_pct, False
     baseline = context.baseline
     if baseline is None or baseline.config_id == group.config_id or baseline.scored_on != group.scored_on:
         return None, None, False
@@ -168,15 +186,13 @@ def _against_control(
 
 
 def _same_bytes(group: Group, members: Sequence[Row], context: _Context) -> SameBytes | None:
-    rivals = [
-        (other, other.artifact_bytes / group.artifact_bytes)
-        for other in context.groups
-        if other.recipe == CONTROL_RECIPE
-        and other.artifact_bytes
-        and group.artifact_bytes
-        and _but_for_shape(other) == _but_for_shape(group)
+    if not group.artifact_bytes:
+        return None
+    near = [
+        (other, ratio)
+        for other, ratio in _near(context.learned.get(_but_for_shape(group), ()), group.artifact_bytes)
+        if abs(math.log(ratio)) <= math.log(SAME_BYTES_RATIO)
     ]
-    near = [(other, ratio) for other, ratio in rivals if abs(math.log(ratio)) <= math.log(SAME_BYTES_RATIO)]
     if not near:
         return None
 
@@ -190,10 +206,27 @@ def _same_bytes(group: Group, members: Sequence[Row], context: _Context) -> Same
     return SameBytes(label=rival.label, ratio=ratio, ce_pct=ce_pct)
 
 
+def _learned_by_settings(groups: Sequence[Group]) -> dict[tuple[Any, ...], Learned]:
+    found: dict[tuple[Any, ...], list[Group]] = {}
+    for group in groups:
+        if group.recipe == CONTROL_RECIPE and group.artifact_bytes:
+            found.setdefault(_but_for_shape(group), []).append(group)
+    return {key: sorted(of_key, key=_bytes) for key, of_key in found.items()}
+
+
+def _near(learned: Learned, artifact_bytes: int) -> Iterator[tuple[Group, float]]:
+    """Learned models of about so many bytes, each with its bytes over these."""
+    first = bisect.bisect_left(learned, artifact_bytes / SAME_BYTES_RATIO - 1, key=_bytes)
+    last = bisect.bisect_right(learned, artifact_bytes * SAME_BYTES_RATIO + 1, key=_bytes)
+    return ((other, _bytes(other) / artifact_bytes) for other in learned[first:last])
+
+
+def _bytes(group: Group) -> int:
+    return group.artifact_bytes or 0
+
+
 def _but_for_shape(group: Group) -> tuple[Any, ...]:
-    prefixes = tuple(f"cfg_{section}_" for section in RECIPE_SECTIONS)
-    names = [name for name in group.settings if name not in _SHAPE and not name.startswith(prefixes)]
-    return (group.data, group.data_sha256, *(group.settings[name] for name in names))
+    return (group.data, group.data_sha256, *_BUT_FOR_SHAPE(group.settings))
 
 
 def _share(row: Row, column: str) -> float | None:

@@ -84,7 +84,7 @@ def find(settings: Mapping[str, Any], sweep: str, scale: Scale, rows: Iterable[P
         settings: recipe, data and the cfg_* columns of the config.
     """
     own = sweep.removesuffix(f"_{scale.name}") if scale.name else sweep
-    fitting = [row for row in rows if not _differing(row.match, settings, scale)]
+    fitting = [row for row in rows if _fits(row.match, settings, scale)]
     return min(fitting, key=lambda row: (row.sweep != own, len(_differing(row.alike, settings, scale))), default=None)
 
 
@@ -110,6 +110,10 @@ def marks(settings: Mapping[str, Any], scale: Scale, row: Published) -> str:
         "b": row.size is not None,
     }
     return "".join(letter for letter, holds in found.items() if holds)
+
+
+def _fits(wanted: Mapping[str, Any], settings: Mapping[str, Any], scale: Scale) -> bool:
+    return all(scale.full(key, _setting(settings, key)) == value for key, value in wanted.items())
 
 
 def _differing(wanted: Mapping[str, Any], settings: Mapping[str, Any], scale: Scale) -> set[str]:

@@ -21,7 +21,7 @@ def plot_curves(tables: Tables, info: ParetoInfo, path: Path) -> Path | None:
     """
     chosen = _with_curves(info)
     wanted = {replicate.trial_id: group for group in chosen for replicate in group.replicates}
-    curves = tables.curves[tables.curves["trial_id"].astype(object).isin(wanted.keys())]
+    curves = tables.curves[tables.curves["trial_id"].isin(list(wanted))]
     metric = "val_ce" if _points_per_trial(curves, "val_ce") >= 2 else "train_ce"
     curves = curves[curves[metric].notna()]
     if curves.empty:

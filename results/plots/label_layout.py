@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -11,6 +13,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+_HALF_A_MARK = 6  # pixels
 # Where a name may stand, in points from its anchor, best first: below and left of a front there is nothing else.
 _OFFSETS = (
     [
@@ -38,8 +41,8 @@ def place_labels(
     figure.draw_without_rendering()  # fixes the layout, so that pixels mean what they will mean in the file
     assert isinstance(figure.canvas, FigureCanvasAgg)
     renderer = figure.canvas.get_renderer()  # type: ignore[no-untyped-call]
-    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in axes.transData.transform(points)]
-    taken += [Text.get_window_extent(text) for text in axes.texts]
+    visible = axes.transData.transform(points) if points else np.empty((0, 2))
+    taken = [Text.get_window_extent(text) for text in axes.texts]
     placed = 0
     for label, anchor in zip(labels, anchors, strict=True):
         for dx, dy in _OFFSETS:
@@ -60,9 +63,15 @@ def place_labels(
             box = Text.get_window_extent(text)  # an annotation's own extent would include its arrow
             inside = axes.bbox.padded(2).fully_containsx(box.x0) and axes.bbox.fully_containsx(box.x1)
             inside = inside and axes.bbox.fully_containsy(box.y0) and axes.bbox.fully_containsy(box.y1)
-            if inside and not any(box.overlaps(other) for other in taken):
+            if inside and not any(box.overlaps(other) for other in taken) and not _covers(box, visible):
                 taken.append(box.padded(3))
                 placed += 1
                 break
             text.remove()
     return placed
+
+
+def _covers(box: Bbox, points: npt.NDArray[np.float64]) -> bool:  # (n, 2), in pixels
+    """Whether a box touches the mark of a point."""
+    low, high = np.array(box.min) - _HALF_A_MARK, np.array(box.max) + _HALF_A_MARK
+    return bool(((low <= points) & (points <= high)).all(axis=1).any())

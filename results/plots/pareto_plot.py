@@ -54,7 +54,7 @@ def _draw_pareto(axes: Axes, info: ParetoInfo, shown: Sequence[Group], metric: s
     )
     _explain_spread(axes, shown)
     legend(axes)
-    named = _spread_out([group for group in info.front if group in shown], _MAX_NAMES)
+    named = _spread_out([group for group in shown if group.on_front], _MAX_NAMES)
     points = [(_bytes(group) / scale, group.estimates[metric].mean) for group in shown]
     anchors = [(_bytes(group) / scale, group.estimates[metric].mean) for group in named]
     place_labels(axes, [group.label for group in named], anchors, points)

@@ -148,7 +148,8 @@ def table_groups(info: ParetoInfo, most: int = 20, everything: bool = False) -> 
     nearest = sorted(info.feasible, key=lambda group: (math.inf if group.rank is None else group.rank, group.ce.mean))[
         :room
     ]
-    return [group for group in info.feasible if group in nearest]
+    chosen = set(map(id, nearest))
+    return [group for group in info.feasible if id(group) in chosen]
 
 
 def _configs(number: int) -> str:

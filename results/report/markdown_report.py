@@ -26,6 +26,13 @@ from results.report.markdown import escape, markdown_table
 from results.report.search_section import search_section
 from results.tables.load import Tables, load
 
+# What is read of a trial beside the groups.
+_COLUMNS = (
+    *("trial_id", "status", "error", "stage", "accelerator", "device_name", "torch_version", "compiled"),
+    *("total_seconds", "tokens_per_s", "num_neighbours", "data", "data_sha256", "cfg_model_vocab_size"),
+    *("eval_tokens", "eval_bytes", "artifact_bytes", "ce", "bpb"),
+    *("steps", "steps_planned", "stop_step", "stop_best_case"),
+)
 _MOST_FAILURES = 50
 _MOST_GROUPS = 500
 _ERROR_CHARACTERS = 300
@@ -46,7 +53,7 @@ def write_report(folder: str | Path) -> Path:
     drawn = {
         "curves.png": plot_curves(tables, info, report / "curves.png"),
         "controls.png": plot_controls(
-            study_table(tables, load_published(FIGURES), scale_of(folder)), report / "controls.png"
+            study_table(tables, load_published(FIGURES), scale_of(folder), info), report / "controls.png"
         ),
     }
     for name, picture in drawn.items():
@@ -59,7 +66,7 @@ def write_report(folder: str | Path) -> Path:
 
 def render_report(tables: Tables, info: ParetoInfo, folder: Path) -> str:
     """The Markdown page; `folder` tells its name and which files there are to link."""
-    rows = to_rows(tables.trials)
+    rows = to_rows(tables.trials, _COLUMNS)
     parts: list[Iterable[str]] = [
         _head(info, folder),
         _front(info),
