@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,10 +20,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 from synthetic_night import PRICES, moments, night_of
 
+from orchestrator.store.table_files import most_trials, write_table
 from results.tables.account import attempts_schema, nodes_schema
 from results.tables.schema import curves_schema, flatten_config, trials_schema
 from trainer.config.trial import TrialConfig
@@ -30,7 +31,6 @@ from trainer.config.trial import TrialConfig
 SWEEP = Path(__file__).parents[1] / "search_spaces" / "overnight.yaml"
 NAME = "synthetic"
 RECIPES = ("baseline", "selective", "full_adapter")
-TRIALS_A_FILE = 100
 STEPS = 2_000
 TOKENS_A_STEP = 32 * 1_024
 CODE_BYTES = 46_000
@@ -46,13 +46,13 @@ ERRORS = {
 
 
 def write_synthetic_run(
-    folder: Path, num_trials: int, points: int = 100, seed: int = 0, trials_a_file: int = TRIALS_A_FILE
+    folder: Path, num_trials: int, points: int = 100, seed: int = 0, trials_a_file: int | None = None
 ) -> Path:
     """Write `sweep.yaml` and the tables `trials`, `curves`, `attempts` and `nodes`; the folder.
 
     Args:
         points: of the curve of a trial that runs to its end.
-        trials_a_file: rows of one file of the table of trials.
+        trials_a_file: of each file of a table; None: as many as the driver puts into each.
     """
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,11 +60,14 @@ def write_synthetic_run(
     trials, attempts, nodes = _finished_trials(num_trials, rng)
     _write(folder, "attempts", 0, attempts, attempts_schema(), name="attempts.parquet")
     _write(folder, "nodes", 0, nodes, nodes_schema(), name="nodes.parquet")
-    for index, start in enumerate(range(0, num_trials, trials_a_file)):
-        part = trials.iloc[start : start + trials_a_file]
-        _write(folder, "curves", index, _curves(part, points, rng), curves_schema())
-        _write(folder, "trials", index, part, trials_schema())
-    return folder
+    start = 0
+    for number in itertools.count():
+        part = trials.iloc[start : start + (trials_a_file or most_trials(number))]
+        if not len(part):
+            return folder
+        _write(folder, "curves", number, _curves(part, points, rng), curves_schema())
+        _write(folder, "trials", number, part, trials_schema())
+        start += len(part)
 
 
 def _write_sweep(path: Path, num_trials: int) -> None:
@@ -78,7 +81,7 @@ def _write_sweep(path: Path, num_trials: int) -> None:
 def _write(folder: Path, table: str, index: int, columns: Any, schema: pa.Schema, name: str = "") -> None:
     path = folder / "tables" / table / (name or f"{table}-{index:06d}.parquet")
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(_table(columns, schema), path)
+    write_table(_table(columns, schema), path)
 
 
 def _table(columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:

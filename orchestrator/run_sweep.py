@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -165,6 +165,8 @@ def _run_to_its_end(run: RunContext, backlog: Backlog, address: str | None) -> i
         raise
     finally:
         if run.folder.sweep_file.exists():
+            with suppress(OSError):  # the next call finds in their folders what cannot be written now
+                run.recorder.write()
             StatusFile(run).write("finished" if end == "finished" else "stopped")
         finish(run, end)
 
@@ -200,6 +202,7 @@ def _run_backlog(run: RunContext, backlog: Backlog, address: str | None) -> int:
         end_forecast(run)
     else:
         begin()
+    run.recorder.write()
     keep_artifacts(run, run.removed)  # the search may have learned only now that nothing is to come
     for line in summary.after_lines(run, num_before=num_before):
         run.display.note(line)

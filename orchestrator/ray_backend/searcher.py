@@ -233,6 +233,10 @@ class PlanSearcher(Searcher):
             self.run.remote.report(self.run.display.note, lambda reason: self.run.status.stop(reason, kind="fault"))
         self.run.status.details = details(self.run)
         self.status_file.write_now_and_then()
+        try:
+            self.run.recorder.write_if_due()
+        except OSError as fault:
+            self.run.status.stop(f"the run folder cannot be written ({fault})", kind="fault")
         self.last_look_seconds = time.monotonic()
 
     def _read_news(self) -> None:

@@ -1,28 +1,34 @@
-"""Writes the Parquet tables from finished trials. One writer; every file is replaced whole."""
+"""Writes the Parquet tables from finished trials. One writer; `table_files.py` says what readers may count on."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
 from orchestrator.early_stopping.rule import Verdict
 from orchestrator.store.run_folder import RunFolder
+from orchestrator.store.table_files import TableFiles, joined, most_trials, without
 from orchestrator.store.trial_folder import TrialFolder
-from results.tables.schema import curves_table, flatten_config, trials_table
+from results.tables.schema import curves_schema, flatten_config, trials_table
 from search_spaces.spec.sweep_spec import SweepSpec, score_column
-from trainer.files import replacing
 from trainer.result import TrialResult
 
-TRIALS_PER_FRAGMENT = 100
+# A file with so many trials is written for each trial that ends. To write a larger one may take this share of the time:
+# with 10,000 trials a row waits for a few seconds. If the driver is killed then, the next one finds the trial's folder.
+TRIALS_WRITTEN_AT_ONCE = 100
+SHARE_OF_WRITING = 0.05
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, NotImplementedError, yaml.YAMLError)
 
 
 class Recorder:
-    """Keeps `tables/` equal to the finished trials. Only the last fragment of a table is ever written again."""
+    """Keeps `tables/` equal to the finished trials."""
 
     def __init__(
         self,
@@ -37,77 +43,145 @@ class Recorder:
         self.confirmed = {} if confirmed is None else confirmed  # what a trial of confirmation is compared with, by id
         self.cost_of = cost_of  # the columns of what a trial has cost
         self.suspect_of: Callable[[Mapping[str, Any]], str | None] = lambda row: None  # why a row is not compared
+        self.clock: Callable[[], float] = time.monotonic
         self.rows: list[dict[str, Any]] = []
-        self.curves: list[list[dict[str, Any]]] = []  # of the last fragment, so that recording reads no curve twice
+        self._row_of: dict[str, int] = {}  # places in `rows`, by trial id
+        self._file_of: dict[str, int] = {}  # numbers of files, by trial id
+        self._sizes = Counter[int]()  # trials of each file
+        self._unwritten: dict[str, pa.Table] = {}  # curves of the trials that are in no file yet, or otherwise
+        self._written: set[str] = set()  # ids of the trials that may be in a file
+        self._last: dict[str, tuple[int, pa.Table]] = {}  # of each table the file written last: the next is the same
+        self._may_write_at_seconds = 0.0
+        self._files = TableFiles(folder.tables)
 
     def rebuild(self, finished: Mapping[str, TrialResult]) -> list[str]:
         """Write the tables anew from the trial folders; return the trials that cannot be read.
 
-        Their results are set aside, so that they are done again.
+        Their results are set aside, so that they are done again. Each trial stays in the file that it is in.
         """
-        self.rows, self.curves, damaged = [], [], []
-        for trial_id, result in finished.items():
-            try:
-                self._add(trial_id, result)
-            except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-                self.folder.trial(trial_id).set_aside("damaged")
-                damaged.append(trial_id)
-        if self.rows:
-            self._write_last()
-        for table in ("trials", "curves"):
-            for path in sorted((self.folder.tables / table).glob(f"{table}-*.parquet"))[self._num_fragments() :]:
-                path.unlink()
-        return damaged
+        self._file_of, self._sizes, self._unwritten, self._last = {}, Counter(), {}, {}
+        rows: dict[str, dict[str, Any]] = {}
+        for number, trial_ids in self._by_file(finished).items():
+            of_file = self._rebuild_file(number, {trial_id: finished[trial_id] for trial_id in trial_ids})
+            rows.update(of_file)
+            self._sizes[number] = len(of_file)
+            self._file_of.update(dict.fromkeys(of_file, number))
+        self.rows = [rows[trial_id] for trial_id in finished if trial_id in rows]
+        self._row_of = {row["trial_id"]: place for place, row in enumerate(self.rows)}
+        self._written = set(rows)
+        return [trial_id for trial_id in finished if trial_id not in rows]
 
     def record(self, trial_id: str, result: TrialResult) -> dict[str, Any]:
-        """Add one trial and return its row; the row of a trial that was told to end and went on is replaced."""
-        index = next((index for index, row in enumerate(self.rows) if row["trial_id"] == trial_id), None)
-        if index is not None:
-            return self._replace_row(index, result)
-        self._add(trial_id, result)
-        self._write_last()
-        return self.rows[-1]
+        """Add one trial and return its row; the row of a trial that was told to end and went on is replaced.
+
+        The files may have it only a few seconds later, see `write_if_due`.
+        """
+        row = self._row(trial_id, result)
+        curve = self._curve(row)
+        if trial_id in self._row_of:
+            self.rows[self._row_of[trial_id]] = row
+        else:
+            self._row_of[trial_id] = len(self.rows)
+            self.rows.append(row)
+            self._file_of[trial_id] = _open_file(self._sizes)
+            self._sizes[self._file_of[trial_id]] += 1
+        self._unwritten[trial_id] = curve
+        if self._sizes[self._file_of[trial_id]] <= TRIALS_WRITTEN_AT_ONCE:
+            self.write()
+        self.write_if_due()
+        return row
+
+    def write_if_due(self) -> None:
+        """Write what waits to be written, if the last time was long enough ago; call it every second."""
+        if self._unwritten and self.clock() >= self._may_write_at_seconds:
+            self.write()
+
+    def write(self) -> None:
+        """Write all that waits to be written."""
+        began = self.clock()
+        for number in sorted({self._file_of[trial_id] for trial_id in self._unwritten}):
+            changed = [trial_id for trial_id in self._unwritten if self._file_of[trial_id] == number]
+            self._write_file(number, changed)
+            for trial_id in changed:
+                del self._unwritten[trial_id]
+        ended = self.clock()
+        self._may_write_at_seconds = ended + (ended - began) * (1 / SHARE_OF_WRITING - 1)
 
     def mark(self, suspect_of: Callable[[Mapping[str, Any]], str | None]) -> None:
         """Bring the column `suspect` of all rows to what is known now."""
+        self.write()
         self.suspect_of, changed = suspect_of, set()
-        for index, row in enumerate(self.rows):
+        for row in self.rows:
             suspect = suspect_of(row)
             if suspect != row.get("suspect"):
                 row["suspect"] = suspect
-                changed.add(index // TRIALS_PER_FRAGMENT)
-        for index in sorted(changed):
-            first = index * TRIALS_PER_FRAGMENT
-            self._replace("trials", index, trials_table(self.rows[first : first + TRIALS_PER_FRAGMENT]))
-
-    def _replace_row(self, index: int, result: TrialResult) -> dict[str, Any]:
-        self.rows[index] = self._row(self.rows[index]["trial_id"], result)
-        fragment = index // TRIALS_PER_FRAGMENT
-        rows = self.rows[fragment * TRIALS_PER_FRAGMENT : (fragment + 1) * TRIALS_PER_FRAGMENT]
-        curves = [self._curve(row) for row in rows]
-        if fragment == self._num_fragments() - 1:
-            self.curves = curves
-        self._replace("curves", fragment, curves_table([point for curve in curves for point in curve]))
-        self._replace("trials", fragment, trials_table(rows))
-        return self.rows[index]
-
-    def _add(self, trial_id: str, result: TrialResult) -> None:
-        row = self._row(trial_id, result)
-        curve = self._curve(row)
-        if self.rows and len(self.rows) % TRIALS_PER_FRAGMENT == 0:
-            self._write_last()
-            self.curves = []
-        self.rows.append(row)
-        self.curves.append(curve)
+                changed.add(self._file_of[row["trial_id"]])
+        self._last.pop("trials", None)
+        for number in sorted(changed):
+            self._files.replace("trials", number, trials_table(self._rows_of(number)))
 
     def looks(self) -> dict[str, dict[int, float]]:
         """What early stopping saw of each trial, by its id and by step."""
         found: dict[str, dict[int, float]] = {}
-        for path in sorted((self.folder.tables / "curves").glob("curves-*.parquet")):
-            for point in pq.read_table(path, columns=["trial_id", "step", "look_ce"]).to_pylist():
-                if point["look_ce"] is not None and not math.isnan(point["look_ce"]):
+        for number in self._files.numbers():
+            points = self._files.read("curves", number, ["trial_id", "step", "look_ce"])
+            if points is not None:
+                is_look = pc.fill_null(pc.invert(pc.is_nan(points["look_ce"])), fill_value=False)
+                for point in points.filter(is_look).to_pylist():
                     found.setdefault(point["trial_id"], {})[point["step"]] = point["look_ce"]
         return found
+
+    def _by_file(self, trial_ids: Iterable[str]) -> dict[int, list[str]]:
+        """Trials by the number of the file that they are in, or shall be in; of all files that there are."""
+        places, sizes = self._files.places(), Counter[int]()
+        found: dict[int, list[str]] = {number: [] for number in self._files.numbers()}
+        for trial_id in sorted(trial_ids, key=lambda one: one not in places):  # those that are in no file come last
+            number = places.get(trial_id, _open_file(sizes))
+            found.setdefault(number, []).append(trial_id)
+            sizes[number] += 1
+        return found
+
+    def _rebuild_file(self, number: int, finished: Mapping[str, TrialResult]) -> dict[str, dict[str, Any]]:
+        """The rows by trial id, without those that cannot be read."""
+        rows: dict[str, dict[str, Any]] = {}
+        curves = [curves_schema().empty_table()]
+        for trial_id, result in finished.items():
+            try:
+                row = self._row(trial_id, result)
+                curves.append(self._curve(row))
+                rows[trial_id] = row
+            except UNREADABLE:
+                self.folder.trial(trial_id).set_aside("damaged")
+        self._files.replace("curves", number, joined(curves))
+        self._files.replace("trials", number, trials_table(rows.values()))
+        return rows
+
+    def _write_file(self, number: int, changed: Sequence[str]) -> None:
+        """Write the two files of a number with these trials as they are now, and all others as they were."""
+        curves = [self._unwritten[trial_id] for trial_id in changed]
+        rows = trials_table(self.rows[self._row_of[trial_id]] for trial_id in changed)
+        again = self._written.intersection(changed)
+        self._written.update(changed)  # also if it fails: of the two files one may have them then
+        for table, new in (("curves", joined(curves)), ("trials", rows)):
+            others = [without(one, again) if again else one for one in self._others(table, number, changed)]
+            whole = joined([*others, new])
+            self._files.replace(table, number, whole)
+            self._last[table] = number, whole
+
+    def _others(self, table: str, number: int, changed: Sequence[str]) -> list[pa.Table]:
+        """What a file holds beside these trials, and of them, if it has them already."""
+        if self._sizes[number] == len(changed):
+            return []
+        known, found = self._last.get(table, (None, None))
+        if known != number:
+            found = self._files.read(table, number)
+        if found is None:  # somebody has removed or damaged it
+            rows = [row for row in self._rows_of(number) if row["trial_id"] not in changed]
+            found = trials_table(rows) if table == "trials" else joined([self._curve(row) for row in rows])
+        return [found]
+
+    def _rows_of(self, number: int) -> list[dict[str, Any]]:
+        return [row for row in self.rows if self._file_of[row["trial_id"]] == number]
 
     def _row(self, trial_id: str, result: TrialResult) -> dict[str, Any]:
         row = row_of(self.spec, self.folder.trial(trial_id), result)
@@ -117,24 +191,23 @@ class Recorder:
         found = {**row, **stage, **stopping, **self.cost_of(trial_id)}
         return {**found, "suspect": self.suspect_of(found)}
 
-    def _num_fragments(self) -> int:
-        return -(-len(self.rows) // TRIALS_PER_FRAGMENT)
-
-    def _write_last(self) -> None:
-        index = self._num_fragments() - 1
-        self._replace("curves", index, curves_table([point for curve in self.curves for point in curve]))
-        self._replace("trials", index, trials_table(self.rows[index * TRIALS_PER_FRAGMENT :]))
-
-    def _replace(self, name: str, index: int, table: pa.Table) -> None:
-        with replacing(self.folder.tables / name / f"{name}-{index:06d}.parquet") as temporary:
-            pq.write_table(table, temporary)
-
-    def _curve(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
-        path = self.folder.trial(row["trial_id"]).curve_file
+    def _curve(self, row: Mapping[str, Any]) -> pa.Table:
+        """The points of a trial, in the columns of the table of curves."""
+        schema, path = curves_schema(), self.folder.trial(row["trial_id"]).curve_file
         if not path.exists():
-            return []
-        same = {key: row[key] for key in ("sweep", "trial_id", "seed")}
-        return [{**same, **point} for point in pq.read_table(path).to_pylist()]
+            return schema.empty_table()
+        with pq.ParquetFile(path) as file:
+            points = file.read()
+        same = {name: pa.repeat(row[name], len(points)) for name in ("sweep", "trial_id", "seed")}
+        known = {**{name: points.column(name) for name in points.column_names}, **same}
+        nulls = pa.nulls(len(points))
+        return pa.Table.from_arrays([known.get(one.name, nulls).cast(one.type) for one in schema], schema=schema)
+
+
+def _open_file(sizes: Counter[int]) -> int:
+    """The number of the file that a further trial goes to, by the sizes of those that there are."""
+    last = max(sizes, default=0)
+    return last if sizes[last] < most_trials(last) else last + 1
 
 
 def rows_of_open_states(open_states: Mapping[str, TrialResult]) -> dict[str, TrialResult]:

@@ -18,7 +18,6 @@ from results.tables import account, schema, sentinels
 from results.tables.columns import SCHEMA_VERSION
 
 NUM_AT_ONCE = 4  # files
-NUM_TRIES = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,15 +100,6 @@ def _fragments(folder: Path, table: str) -> list[Path]:
 
 
 def _read_folder(folder: Path, table: str, wanted: pa.Schema, key: list[str]) -> pa.Table:
-    for _ in range(NUM_TRIES - 1):
-        try:
-            return _read_fragments(folder, table, wanted, key)
-        except FileNotFoundError:  # a driver that starts removes what is filled no more: the list is an old one
-            continue
-    return _read_fragments(folder, table, wanted, key)
-
-
-def _read_fragments(folder: Path, table: str, wanted: pa.Schema, key: list[str]) -> pa.Table:
     fragments = _fragments(folder, table)
     if not fragments and table == "trials":
         raise ResultsError(
@@ -125,8 +115,6 @@ def _read_file(path: Path) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
             return file.read(use_threads=False)
-    except FileNotFoundError:
-        raise
     except (pa.ArrowInvalid, OSError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise ResultsError(f"{path} cannot be read as Parquet: {first_line}") from error

@@ -18,7 +18,7 @@ from orchestrator.sentinel.explain import explain
 from orchestrator.sentinel.measure import median_step_seconds
 from orchestrator.sentinel.records import Explanation, Record, append, read
 from orchestrator.sentinel.watch import SentinelWatch, read_suspicions, suspect_column
-from orchestrator.store import recorder as recorder_module
+from orchestrator.store import table_files
 from orchestrator.store.recorder import Recorder
 from orchestrator.store.run_folder import RunFolder
 from orchestrator.store.trial_folder import Placement
@@ -76,7 +76,7 @@ def test_a_slow_node_marks_its_rows_and_an_explanation_clears_them(
     """Every fragment of the table; the display is told once, with the command; a driver at work takes the explanation
     up, and a later call finds the same.
     """
-    monkeypatch.setattr(recorder_module, "TRIALS_PER_FRAGMENT", 1)
+    monkeypatch.setattr(table_files, "TRIALS_OF_FIRST_FILES", (1,) * 9)
     notes: list[str] = []
     recorder = recorder_of(folder, tmp_path)
     watch = SentinelWatch(folder, recorder, notes.append)

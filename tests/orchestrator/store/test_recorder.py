@@ -10,7 +10,7 @@ from sweeps import tiny_sweep
 
 from orchestrator.errors import UsageError
 from orchestrator.search.planner import plan
-from orchestrator.store import recorder as recorder_module
+from orchestrator.store import table_files
 from orchestrator.store.recorder import Recorder
 from orchestrator.store.run_folder import RunFolder
 from orchestrator.store.trial_folder import Placement
@@ -41,7 +41,7 @@ def test_recording_one_by_one_gives_the_tables_that_a_rebuild_gives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tables are derived: rebuilt from the trial folders they are the same, fragment by fragment."""
-    monkeypatch.setattr(recorder_module, "TRIALS_PER_FRAGMENT", 3)
+    monkeypatch.setattr(table_files, "TRIALS_OF_FIRST_FILES", (3,) * 9)
     spec, folder = tiny_sweep(tmp_path), RunFolder(tmp_path / "run")
     recorder = Recorder(folder, spec)
     for index in range(4):
@@ -57,7 +57,7 @@ def test_recording_one_by_one_gives_the_tables_that_a_rebuild_gives(
 
 def test_a_rebuild_removes_fragments_that_are_no_longer_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After failed trials were set aside, no old fragment is left to count them twice."""
-    monkeypatch.setattr(recorder_module, "TRIALS_PER_FRAGMENT", 1)
+    monkeypatch.setattr(table_files, "TRIALS_OF_FIRST_FILES", (1,) * 9)
     spec, folder = tiny_sweep(tmp_path), RunFolder(tmp_path / "run")
     ids = [finish(folder, spec, index) for index in range(3)]
     Recorder(folder, spec).rebuild(folder.finished())

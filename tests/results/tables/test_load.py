@@ -16,7 +16,7 @@ from trial_builder import make_curve, make_tables, make_trial, quickstart_trials
 import results
 from results.analysis.pareto_info import pareto_info
 from results.errors import ResultsError
-from results.tables import load, schema
+from results.tables import schema
 
 
 def test_load_gives_what_was_written(tmp_path: Path) -> None:
@@ -73,21 +73,6 @@ def test_several_files_are_one_table(tmp_path: Path) -> None:
     one, many = (write_synthetic_run(tmp_path / str(number), 120, 5, trials_a_file=number) for number in (120, 7))
     assert len(list((many / "tables" / "trials").iterdir())) == 18
     pd.testing.assert_frame_equal(results.load(one).trials, results.load(many).trials, check_categorical=False)
-
-
-def test_a_file_that_goes_while_the_folder_is_read_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the list of files and their reading a driver may have removed one: the folder is listed again."""
-    write_fragment(tmp_path, [make_trial()], 0)
-    gone = write_fragment(tmp_path, [make_trial(seed=2)], 1)
-    lists = iter([load._fragments(tmp_path, "trials"), *[[]] * 10])
-
-    def listed(folder: Path, table: str) -> list[Path]:
-        found = next(lists) if table == "trials" else []
-        gone.unlink(missing_ok=True)
-        return found or sorted((folder / "tables" / table).glob("*.parquet"))
-
-    monkeypatch.setattr(load, "_fragments", listed)
-    assert results.load(tmp_path).trials["seed"].tolist() == [1]
 
 
 def write_with_version(tmp_path: Path, version: str) -> None:
