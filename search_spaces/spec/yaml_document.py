@@ -7,6 +7,7 @@ Plain words follow YAML 1.2 with underscores in numbers: `1e-3` is a float, `16_
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -113,6 +114,14 @@ def parse_value(text: str) -> Any:
 def dump(values: Mapping[str, Any]) -> str:
     """YAML text that `load` reads back as the same values."""
     return yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def inline(value: Any) -> str:
+    """A value as YAML in one line, without a line break at its end."""
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=True, width=math.inf
+    )
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def plain_scalar(text: str) -> Scalar:

@@ -1,0 +1,1 @@
+"""What to try next: the space of a run, shrunken to the surroundings of its front."""
