@@ -21,7 +21,7 @@ from orchestrator.cli import (
     study_table,
     trial,
 )
-from orchestrator.cli.reading import suggest
+from orchestrator.cli.reading import importance, ls, suggest
 from orchestrator.errors import DISK_FAULTS, FrostlineError, MachineError
 from search_spaces.spec.problems import SpecError
 
@@ -52,7 +52,23 @@ def _options(
     pass
 
 
-for family in (data, plan, run, status, stop, cluster, doctor, results, suggest, search, study_table, trial, schema):
+for family in (
+    data,
+    plan,
+    run,
+    status,
+    stop,
+    cluster,
+    doctor,
+    results,
+    ls,
+    importance,
+    suggest,
+    search,
+    study_table,
+    trial,
+    schema,
+):
     family.register(app)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,9 +59,9 @@ def pareto(
     import results
     from results.analysis.pareto_info import pareto_info
 
-    with _one_line_errors():
+    with one_line_errors():
         tables = results.load(runs)
-        goals = _goals(tables.folders, objective, limit)
+        goals = goals_of(tables.folders, objective, limit)
         info = pareto_info(tables, goals.objectives, goals.constraints)
     if as_json:
         typer.echo(json.dumps(info.as_dict(), indent=1, allow_nan=False))
@@ -79,7 +79,7 @@ def report(
     from orchestrator.cli.run_folders import readable_folder
     from results.report.markdown_report import write_report
 
-    with _one_line_errors():
+    with one_line_errors():
         page = write_report(readable_folder(run, to=Path(f"{Path(run).name}-report")))
     typer.echo(f"report: {page}")
     for picture in sorted(page.parent.glob("*.png")):
@@ -91,7 +91,7 @@ def _examples(*commands: str) -> str:
 
 
 @contextlib.contextmanager
-def _one_line_errors() -> Iterator[None]:
+def one_line_errors() -> Iterator[None]:
     """Bad input ends the command with its message and exit code 2."""
     from results.errors import ResultsError
 
@@ -102,7 +102,7 @@ def _one_line_errors() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
-def _goals(folders: Sequence[Path], objective: Sequence[str] | None, limit: int | None) -> Goals:
+def goals_of(folders: Sequence[Path], objective: Sequence[str] | None, limit: int | None) -> Goals:
     """What the options say, and for the rest what the sweeps say."""
     from results.analysis.objectives import Constraint, Goals, parse_objective, read_goals
 
@@ -138,10 +138,13 @@ def _print(info: ParetoInfo, everything: bool) -> None:
         typer.echo(line)
 
 
-def plain_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Aligned columns two spaces apart, nothing cut: for pipes and files."""
+def plain_table(rows: Sequence[Sequence[str]], left: Collection[int] = (1,)) -> list[str]:
+    """Aligned columns two spaces apart, nothing cut: for pipes and files.
+
+    Args:
+        left: columns that read from the left, as names do; numbers read from the right.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    left = {1}  # names read from the left, numbers from the right
     return [
         "  ".join(
             cell.ljust(width) if i in left else cell.rjust(width)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import glob
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -64,6 +64,18 @@ def load(folders: str | Path | Iterable[str | Path]) -> Tables:
     )
 
 
+def load_columns(folders: str | Path | Iterable[str | Path], names: Sequence[str]) -> pa.Table:
+    """Some columns of the table of trials alone, as an Arrow table: quick where there are many trials.
+
+    `sweep` and `trial_id` come first. See `load` for folders, old files and errors.
+    """
+    full, key = schema.trials_schema(), ["sweep", "trial_id"]
+    wanted = pa.schema([full.field(name) for name in dict.fromkeys([*key, *names])], metadata=full.metadata)
+    return pa.concat_tables(
+        [_read_folder(one, "trials", wanted, key) for one in _resolve(folders)]
+    ).unify_dictionaries()
+
+
 def from_arrow(trials: pa.Table, curves: pa.Table | None = None) -> Tables:
     """Tables in memory → the frames that `load` would give for them."""
     return Tables(trials=_to_frame([trials]), curves=_to_frame([schema.curves_table([]) if curves is None else curves]))
@@ -106,15 +118,19 @@ def _read_folder(folder: Path, table: str, wanted: pa.Schema, key: list[str]) ->
             f"{folder} holds no tables/trials/*.parquet: either it is no run folder, or no trial has ended yet"
         )
     with ThreadPoolExecutor(NUM_AT_ONCE) as pool:
-        parts = list(pool.map(lambda path: _conform(_read_file(path), wanted, path), fragments))
+        parts = list(pool.map(lambda path: _conform(_read_file(path, wanted), wanted, path), fragments))
     return _last_of_each(parts, key) if parts else wanted.empty_table()
 
 
-def _read_file(path: Path) -> pa.Table:
-    """One thread for each file: of a file with many columns, as that of trials, more threads only take longer."""
+def _read_file(path: Path, wanted: pa.Schema) -> pa.Table:
+    """The wanted columns of a file.
+
+    One thread for each file: of a file with many columns, as that of trials, more threads only take longer.
+    """
     try:
         with pq.ParquetFile(path) as file:
-            return file.read(use_threads=False)
+            names = [name for name in file.schema_arrow.names if name in wanted.names]
+            return file.read(columns=names, use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise ResultsError(f"{path} cannot be read as Parquet: {first_line}") from error
