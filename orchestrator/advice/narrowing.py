@@ -145,9 +145,11 @@ def _ordered(parameter: Parameter, seen: Seen, reach: Reach, *, refines: bool) -
 
 
 def _at_end(places: Sequence[int], num: int) -> str | None:
-    """Where all good values are at one end of the list."""
-    at_low, at_high = 0 in places, num - 1 in places
-    return None if at_low == at_high else "smallest" if at_low else "largest"
+    """The end of the list that half of the good values have or more, and the other end none."""
+    half = len(places) / 2
+    if places.count(0) >= half and num - 1 not in places:
+        return "smallest"
+    return "largest" if places.count(num - 1) >= half and 0 not in places else None
 
 
 def _steps(parameter: Parameter, kept: Sequence[Any], end: str | None) -> Parameter:

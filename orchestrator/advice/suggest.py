@@ -68,7 +68,10 @@ def advise(run: Path, name: str, now: datetime, track: Rows = iter) -> Advice:
     good = _good_configs(info, name)
     tried, num_foreign = _tried(spec, tables, good, track)
     if not any(one.is_good for one in tried):
-        raise UsageError(f"no config of the front of {name} is a config of its sweep.yaml: was the space changed?")
+        raise UsageError(
+            f"no config of the front of {name} is one of its sweep.yaml: "
+            "was the space changed, or the table made by hand?"
+        )
     notes = _notes(spec, tried, num_foreign)
     sections = _sections(spec, name)
     header = _header(spec, name, now, tried)
@@ -107,7 +110,9 @@ def _notes(spec: SweepSpec, tried: Sequence[Tried], num_foreign: int) -> list[st
     num_good = sum(one.is_good for one in tried)
     notes = []
     if num_good < FEW:
-        notes.append(f"only {num_good} of {len(tried)} configs are on the front or likely to be: ranges are left wide")
+        notes.append(
+            f"of {len(tried)} configs only {num_good} on the front, or likely to be: this advice rests on little"
+        )
     if num_foreign:
         notes.append(
             f"{num_foreign} configs of the front are not of the space in sweep.yaml, and count for nothing here"
@@ -150,8 +155,8 @@ def _header(spec: SweepSpec, name: str, now: datetime, tried: Sequence[Tried]) -
     learns = f" It learns from {name} (search.learn_from)." if spec.is_adaptive else ""
     return [
         f"What to try next, by `frostline suggest {name}` on {now:%Y-%m-%d %H:%M}.",
-        f"The space of {spec.name} around {num_good} front configs of {len(tried)}: on the front, or on it with a "
-        f"probability of {LIKELY:g} or more.{learns}",
+        f"The space of {spec.name} around its front, {num_good} of {len(tried)} configs: on it, or with a "
+        f"probability of {LIKELY:g} or more to be.{learns}",
         "Base, budget, seeds and confirmation are those of the old sweep: read them before you run it.",
     ]
 

@@ -31,8 +31,8 @@ MAX_SLOPE = 2.0
 ROUNDING = 1e-9  # of ce: what a trend leaves of it where there is nothing else
 # The folds' fits share most of their configs: Nadeau and Bengio, 2003, "Inference for the Generalization Error".
 ERROR_OF_FOLDS = math.sqrt(1 + NUM_FOLDS / (NUM_FOLDS - 1))
-# In a mean over pairs each config counts twice: it is changed, and its value is taken (Hoeffding, 1948).
-ERROR_OF_PAIRS = 2.0
+# In a mean over pairs each config counts twice: it is changed, and its value is taken (Hoeffding, 1948); and the fits.
+ERROR_OF_PAIRS = math.sqrt(4 + NUM_FOLDS / (NUM_FOLDS - 1))
 
 
 @dataclasses.dataclass(frozen=True)

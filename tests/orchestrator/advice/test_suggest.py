@@ -167,7 +167,7 @@ def test_few_good_configs_leave_a_wide_space_and_a_warning(tmp_path: Path) -> No
     first = iter([True])
     write_run(tmp_path / "run", {**SWEEP, "budget": {"trials": 12}}, lambda one: next(first, False))
     advice = advise(tmp_path / "run", "run", NOW)
-    assert advice.notes == ("only 1 of 12 configs are on the front or likely to be: ranges are left wide",)
+    assert advice.notes == ("of 12 configs only 1 on the front, or likely to be: this advice rests on little",)
     new = {one.key: one.values for one in read(tmp_path, advice.text).space}
     assert new["recipe"] == ("baseline", "selective", "full_adapter") and new["optimizer.learning_rate"] == (0.001, 0.1)
 
@@ -177,7 +177,7 @@ def test_the_command_writes_the_file_alone_to_stdout(tmp_path: Path) -> None:
     first = iter([True])
     write_run(tmp_path / "run", {**SWEEP, "budget": {"trials": 12}}, lambda one: next(first, False))
     result = CliRunner().invoke(app, ["suggest", str(tmp_path / "run")])
-    assert result.exit_code == 0 and result.stderr.startswith("note: only 1 of 12 configs")
+    assert result.exit_code == 0 and result.stderr.startswith("note: of 12 configs only 1")
     assert read(tmp_path, result.stdout).name == "night_next"
     planned = CliRunner().invoke(app, ["plan", str(tmp_path / "next.yaml"), "--rows", "1"])
     assert planned.exit_code == 0, planned.output
