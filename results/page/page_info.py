@@ -1,0 +1,117 @@
+"""PageInfo: what all sections of the page need, computed once."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from results.analysis.objectives import Goals, read_goals
+from results.analysis.pareto_info import ParetoInfo, pareto_info
+from results.analysis.replicate_groups import Row, to_rows
+from results.tables.load import Tables, load
+
+State = Literal["running", "stopped", "finished", "lost"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunState:
+    """What the driver of a run said last, and when (UTC, ISO 8601); `lost`: it ended without a word."""
+
+    state: State
+    num_done: int
+    num_all: int
+    num_running: int
+    updated_at: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PageInfo:
+    """One or several runs, as all sections see them. Only Python computes; the page draws.
+
+    Args:
+        name: title of the page.
+        folders: the run folders.
+        run_names: each folder as a command names it.
+        tables: of all runs together, rows in the order of the folders.
+        parts: the tables of each run alone; with one run, `tables` itself.
+        rows: `tables.trials` as plain values, in the same order.
+        states: of each run; None where it is not known.
+        page_folder: where `index.html` will lie; links are relative to it.
+    """
+
+    name: str
+    folders: tuple[Path, ...]
+    run_names: tuple[str, ...]
+    tables: Tables
+    parts: tuple[Tables, ...]
+    info: ParetoInfo
+    rows: Sequence[Row]
+    goals: Goals
+    states: tuple[RunState | None, ...]
+    page_folder: Path
+
+    @property
+    def metric(self) -> str:
+        """The column that tells how good a model is: `bpb` where that is an objective and `ce` is not."""
+        return "bpb" if "bpb" in self.goals.objectives and "ce" not in self.goals.objectives else "ce"
+
+    @property
+    def metric_label(self) -> str:
+        """The metric with its unit, as axes name it."""
+        return "bits per byte" if self.metric == "bpb" else "cross-entropy (nats/token)"
+
+    @property
+    def size(self) -> str:
+        """The column that the front sets against the metric: the first other objective, else the artifact's bytes."""
+        return next((name for name in self.goals.objectives if name not in ("ce", "bpb")), "artifact_bytes")
+
+    @property
+    def run_of_row(self) -> list[int]:
+        """The index of each row's run."""
+        return [index for index, part in enumerate(self.parts) for _ in range(len(part.trials))]
+
+
+def read_page_info(
+    folders: Sequence[Path],
+    page_folder: Path,
+    *,
+    goals: Goals | None = None,
+    states: Sequence[RunState | None] = (),
+) -> PageInfo:
+    """Load and compare the runs.
+
+    Args:
+        goals: by default those of the sweeps.
+
+    Raises:
+        ResultsError: if a folder holds no tables, a file is damaged, or the sweeps have other goals.
+    """
+    tables = load(folders)
+    goals = goals or read_goals(tables.folders)
+    info = pareto_info(tables, goals.objectives, goals.constraints)
+    several = len(tables.folders) > 1
+    return PageInfo(
+        name=", ".join(info.sweeps) or tables.folders[0].resolve().name,
+        folders=tables.folders,
+        run_names=tuple(map(run_name, tables.folders)),
+        tables=tables,
+        parts=tuple(load(folder) for folder in tables.folders) if several else (tables,),
+        info=info,
+        rows=to_rows(tables.trials),
+        goals=goals,
+        states=tuple(states) or (None,) * len(tables.folders),
+        page_folder=page_folder,
+    )
+
+
+def run_name(folder: Path) -> str:
+    """The folder as it was given; of an absolute path only the end, since a page is sent to others."""
+    return f"runs/{folder.name}" if folder.is_absolute() else str(folder)
+
+
+def link_to(page: PageInfo, path: Path) -> str:
+    """A relative link from the page to a file or folder, with `/` on every system. Escape it before use."""
+    return Path(os.path.relpath(path.resolve(), page.page_folder.resolve())).as_posix()

@@ -1,0 +1,1 @@
+"""The sections of the page: one pure function each, `section(page) -> Section | None`."""
