@@ -7,7 +7,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import yaml
 
@@ -54,6 +54,33 @@ class Goals:
 
     objectives: Mapping[str, Direction] = dataclasses.field(default_factory=lambda: dict(DEFAULT_OBJECTIVES))
     constraints: tuple[Constraint, ...] = (BUDGET,)
+
+
+class SizeLimit(NamedTuple):
+    """The largest artifact that is allowed, and the words of the limit that says so."""
+
+    artifact_bytes: float
+    name: str
+
+
+def size_limit(constraints: Iterable[Constraint], code_bytes: int, column: str = "artifact_bytes") -> SizeLimit | None:
+    """The tightest limit on bytes as it stands on an axis of `column`, artifact_bytes or total_bytes.
+
+    A limit on the total leaves the artifact what the code does not take.
+    """
+    beside = {"artifact_bytes": (0, ""), "total_bytes": (code_bytes, " less the code")}
+    if column == "total_bytes":
+        beside = {"total_bytes": (0, "")}
+    uppers = [one for one in constraints if one.relation in ("<=", "<") and one.column in beside]
+    found = [
+        SizeLimit(one.limit - beside[one.column][0], f"limit {_size(one.limit)}{beside[one.column][1]}")
+        for one in uppers
+    ]
+    return min(found, default=None)
+
+
+def _size(num_bytes: float) -> str:
+    return f"{num_bytes / 1e6:.4g} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.4g} kB"
 
 
 def parse_constraint(text: str) -> Constraint:

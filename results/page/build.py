@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from results.files import write_atomically
-from results.page.html import Html, Section, element, escape, joined, json_script
+from results.page.html import Html, Section, element, escape, json_script
 from results.page.page_info import PageInfo
+from results.page.payload.payload import payload
 from results.page.sections import (
     controls,
     curves,
@@ -41,8 +42,21 @@ SECTIONS: tuple[Callable[[PageInfo], Section | None], ...] = (
     reproduce.section,
     runs.section,
 )
+_NAMES = {"hypervolume": "progress", "reproduce": "again"}  # of sections in the list at the top, where not their id
 # One scope: the files are joined in this order into one script.
-SCRIPTS: tuple[str, ...] = ()
+SCRIPTS: tuple[str, ...] = (
+    "numbers",
+    "state",
+    "picture",
+    "front",
+    "settings",
+    "curves",
+    "devices",
+    "table",
+    "pin",
+    "filter",
+    "main",
+)
 
 
 def write_page(page: PageInfo) -> Path:
@@ -83,11 +97,35 @@ def _head(page: PageInfo, style: str, script: str) -> Html:
 def _body(page: PageInfo, sections: list[Section], script: str) -> Html:
     return element(
         "body",
-        element("header", element("h1", page.name)),
+        element("header", element("h1", page.name), *_states(page), _contents(sections)),
+        Html('<div id="filter" class="live" role="search" aria-label="which trials are shown"></div>'),
         element("main", *map(_section, sections)),
-        json_script("data", {}),
+        Html('<aside id="pin" class="live" aria-label="the chosen config" hidden></aside>'),
+        Html('<div id="tooltip" role="status" hidden></div>'),
+        json_script("data", payload(page)),
         element("script", Html(script)),
     )
+
+
+def _states(page: PageInfo) -> Iterator[Html]:
+    """That a run goes on, or ended before its end: what the page shows is not all."""
+    for name, state in zip(page.run_names, page.states, strict=True):
+        if state is None or state.state == "finished":
+            continue
+        when = f"{state.updated_at[:16].replace('T', ' ')} UTC"
+        done = f"{state.num_done:,} of {state.num_all:,} trials are done"
+        goes_on = {
+            "running": f"The sweep goes on: {done}, {state.num_running} run, as of {when}.",
+            "stopped": f"The sweep was stopped: {done}, as of {when}. The same command goes on.",
+            "lost": f"The sweep's driver ended without a word: {done}, as of {when}. The same command goes on.",
+        }[state.state]
+        again = Html(f" To renew this page: <code>frostline report {escape(name)}</code>.")
+        yield element("p", goes_on, again, class_=f"run-state {state.state}")
+
+
+def _contents(sections: Sequence[Section]) -> Html:
+    names = (element("a", _NAMES.get(one.id, one.id), href=f"#{one.id}") for one in sections)
+    return element("nav", *names, aria_label="sections")
 
 
 def _section(one: Section) -> Html:
@@ -96,7 +134,7 @@ def _section(one: Section) -> Html:
 
 
 def _script() -> str:
-    return joined(_read(f"js/{name}.js") for name in SCRIPTS)
+    return '(() => {\n"use strict";\n' + "".join(_read(f"js/{name}.js") for name in SCRIPTS) + "})();\n"
 
 
 def _read(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Literal
 from results.analysis.objectives import Goals, read_goals
 from results.analysis.pareto_info import ParetoInfo, pareto_info
 from results.analysis.replicate_groups import Row, to_rows
+from results.page.configs import PageConfigs, page_configs
 from results.tables.load import Tables, load
 
 State = Literal["running", "stopped", "finished", "lost"]
@@ -67,6 +69,11 @@ class PageInfo:
     def size(self) -> str:
         """The column that the front sets against the metric: the first other objective, else the artifact's bytes."""
         return next((name for name in self.goals.objectives if name not in ("ce", "bpb")), "artifact_bytes")
+
+    @functools.cached_property
+    def configs(self) -> PageConfigs:
+        """The configs with and without a score, and which one each row belongs to."""
+        return page_configs(self.info, self.rows)
 
     @property
     def run_of_row(self) -> list[int]:

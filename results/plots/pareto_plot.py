@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from results.analysis.objectives import SizeLimit, size_limit
 from results.analysis.pareto_info import ParetoInfo
 from results.analysis.replicate_groups import Group
 from results.plots.label_layout import place_labels
@@ -126,7 +127,7 @@ def _draw_fronts(axes: Axes, info: ParetoInfo, metric: str, scale: float) -> Non
         axes.plot(xs, ys, linestyle="", marker="o", markersize=size, fillstyle="none", color=INK, markeredgewidth=0.8)
 
 
-def _draw_limit(axes: Axes, limit: _Limit, scale: float, largest: float) -> None:
+def _draw_limit(axes: Axes, limit: SizeLimit, scale: float, largest: float) -> None:
     """The limit in its place, or in words at the edge it lies beyond."""
     left, right = axes.get_xlim()
     name, place = limit.name, limit.artifact_bytes / scale
@@ -185,26 +186,8 @@ def _frame(axes: Axes, shown: Sequence[Group], metric: str, limit: float | None)
     axes.set_ylim(bottom, min(max(high, *reach), high + 0.5 * height) + 0.12 * height)
 
 
-class _Limit(NamedTuple):
-    """The largest artifact that is allowed, and the words of the limit that says so."""
-
-    artifact_bytes: float
-    name: str
-
-
-def _limit(info: ParetoInfo) -> _Limit | None:
-    """The tightest limit; one on total_bytes leaves the artifact what the code does not take."""
-    code_bytes = max((group.code_bytes or 0 for group in info.groups), default=0)
-    beside = {"artifact_bytes": (0, ""), "total_bytes": (code_bytes, " less the code")}
-    uppers = [one for one in info.constraints if one.relation in ("<=", "<") and one.column in beside]
-    found = [
-        _Limit(one.limit - beside[one.column][0], f"limit {_size(one.limit)}{beside[one.column][1]}") for one in uppers
-    ]
-    return min(found, default=None)
-
-
-def _size(num_bytes: float) -> str:
-    return f"{num_bytes / 1e6:.4g} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.4g} kB"
+def _limit(info: ParetoInfo) -> SizeLimit | None:
+    return size_limit(info.constraints, max((group.code_bytes or 0 for group in info.groups), default=0))
 
 
 def _pareto_title(info: ParetoInfo, metric: str) -> str:

@@ -40,7 +40,7 @@ def _confirmed(info: ParetoInfo) -> Iterator[str]:
     num = len(info.claims)
     yield CONFIRMED.format(claims="one claim" if num == 1 else f"all {num} claims")
     labels = {group.config_id: group.label for group in info.groups}
-    yield from (f"  {_claim(claim, labels, info)}" for claim in info.claims)
+    yield from (f"  {claim_text(claim, labels, info)}" for claim in info.claims)
     compared = {name for claim in info.claims for name in (claim.config_id, claim.against)}
     for group in groups:
         what = (
@@ -52,10 +52,10 @@ def _confirmed(info: ParetoInfo) -> Iterator[str]:
 def claim_lines(info: ParetoInfo, config_id: str) -> list[str]:
     """What was claimed of one config against its rivals, a line each."""
     labels = {group.config_id: group.label for group in info.groups}
-    return [_claim(claim, labels, info) for claim in info.claims if claim.config_id == config_id]
+    return [claim_text(claim, labels, info) for claim in info.claims if claim.config_id == config_id]
 
 
-def _claim(claim: Claim, labels: Mapping[str, str], info: ParetoInfo) -> str:
+def claim_text(claim: Claim, labels: Mapping[str, str], info: ParetoInfo) -> str:
     """`selective 2L80d against baseline 2L72d ×1.01 bytes: -0.0123 ± 0.0040 nats, better, p = 0.003 (5 pairs, CPU)`."""
     names = f"{labels.get(claim.config_id, claim.config_id)} against {labels.get(claim.against, claim.against)}"
     names += "" if claim.bytes_ratio is None else f" ×{claim.bytes_ratio:.2f} bytes"

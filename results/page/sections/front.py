@@ -1,10 +1,157 @@
-"""The section `front`."""
+"""The front: cross-entropy over bytes. A static picture, over which the script draws one that answers the pointer."""
 
 from __future__ import annotations
 
-from results.page.html import Section
+from collections import Counter
+from collections.abc import Sequence
+
+from results.page import svg
+from results.page.frame import Frame, frame_of, size_of
+from results.page.html import Html, Section, element, escape, joined
 from results.page.page_info import PageInfo
+from results.page.payload.curves import evenly
+from results.page.payload.payload import fronts
+from results.page.states import DOMINATED, FRONT, INFEASIBLE, STATES
+
+MAX_POINTS = 1_500
+_MAX_NAMES = 10
+_WIDTH, _HEIGHT = 960.0, 440.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 940.0, 34.0, 390.0
 
 
 def section(page: PageInfo) -> Section | None:
-    return None
+    title = f"What do I get for my {'bytes' if page.size.endswith('_bytes') else page.size.replace('_', ' ')}?"
+    frame = frame_of(page)
+    if frame is None:
+        empty = element("p", "No trial has a score yet: the picture comes with the first.", class_="empty")
+        return Section(id="front", title=title, html=empty)
+    picture = element("div", static_picture(page, frame), class_="static")
+    live = Html('<div class="live tall" data-view="front"></div>')
+    return Section(id="front", title=title, html=joined([_legend(page), picture, live]), note=_note(page, frame))
+
+
+def _note(page: PageInfo, frame: Frame) -> Html:
+    parts = ["Lower and further left is better. Bars are 95 % intervals over seeds, of configs on the front."]
+    if frame.num_above:
+        parts.append(f"{frame.num_above:,} with a worse score stand at the upper edge.")
+    if not fronts(page):
+        parts.append("The objectives are not the two columns drawn here, so there is no line of a front.")
+    return escape(" ".join(parts))
+
+
+def _legend(page: PageInfo) -> Html:
+    counts = Counter(page.configs.state_of_row)
+    items = [
+        element("li", mark(index), element("span", one.label), element("b", f"{counts[index]:,}"), title=one.title)
+        for index, one in enumerate(STATES)
+        if counts[index]
+    ]
+    return element("ul", *items, class_="legend", aria_label="trials by what became of them")
+
+
+def mark(state: int) -> Html:
+    """The sign of a state, as it stands in texts."""
+    style = STATES[state]
+    sign = svg.dot((7, 7), style.shape, f"mark {style.name}", 4.5)
+    return element("svg", sign, viewBox="0 0 14 14", class_="sign", aria_hidden="true")
+
+
+def static_picture(page: PageInfo, frame: Frame) -> Html:
+    """At most MAX_POINTS configs, the step line of the front, the limit, and names on the front."""
+    x = svg.Scale(*frame.x, _LEFT, _RIGHT, "log" if frame.is_log else "linear")
+    y = svg.Scale(*frame.y, _BOTTOM, _TOP)
+    is_bytes = page.size.endswith("_bytes")
+    x_label = f"{page.size.replace('_', ' ')}{', logarithmic' if frame.is_log else ''}"
+    places, shown = _places(page, x, y), _shown(page)
+    return svg.chart(
+        _WIDTH,
+        _HEIGHT,
+        f"{page.metric_label} over {x_label}: {len(page.info.front)} configs on the front",
+        svg.y_axis(y, _LEFT, page.metric_label, right=_RIGHT),
+        svg.x_axis(x, _BOTTOM, x_label, top=_TOP, write=svg.bytes_text if is_bytes else svg.short_number),
+        _limit(frame, x),
+        svg.group("points", *(_dot(page, index, at) for index, at in places.items() if index in shown)),
+        *(_step(page, one, x, y) for one in fronts(page)),
+        svg.group("points", *_front_marks(page, places, y)),
+        svg.group("names", *_names(page, places)),
+    )
+
+
+def _places(page: PageInfo, x: svg.Scale, y: svg.Scale) -> dict[int, svg.Point]:
+    found: dict[int, svg.Point] = {}
+    for index, one in enumerate(page.configs.all):
+        size = size_of(page, index)
+        if one.group is not None and size is not None and page.metric in one.group.estimates:
+            found[index] = (x(size), max(_TOP, y(one.group.estimates[page.metric].mean)))
+    return found
+
+
+def _shown(page: PageInfo) -> frozenset[int]:
+    """Configs off the front that are drawn: evenly from the best on."""
+    others = [index for index, one in enumerate(page.configs.all) if one.state in (DOMINATED, INFEASIBLE)]
+    return frozenset(evenly(others, max(0, MAX_POINTS - len(page.info.front))))
+
+
+def _dot(page: PageInfo, index: int, at: svg.Point, size: float = 3.5) -> Html:
+    config = page.configs.all[index]
+    style = STATES[config.state]
+    few = len(page.configs.all) <= MAX_POINTS // 10
+    return svg.dot(at, style.shape, f"mark {style.name}", size, config.label if few else None)
+
+
+def _front_marks(page: PageInfo, places: dict[int, svg.Point], y: svg.Scale) -> list[Html]:
+    marks: list[Html] = []
+    for index, at in places.items():
+        group = page.configs.all[index].group
+        if page.configs.all[index].state != FRONT or group is None:
+            continue
+        found = group.estimates[page.metric]
+        if found.half_width:
+            low, high = (min(_BOTTOM, max(_TOP, y(found.mean + sign * found.half_width))) for sign in (-1, 1))
+            marks.append(svg.error_bar(at[0], low, high))
+        marks.append(_dot(page, index, at, 4.5))
+    return marks
+
+
+def _step(page: PageInfo, front: Sequence[int], x: svg.Scale, y: svg.Scale) -> Html:
+    """What is reached at each size: level from a config to the next, and on to the edge."""
+    points = [(x(size_of(page, index) or 0.0), y(_mean(page, index))) for index in front]
+    if page.goals.objectives[page.size] == "max":
+        points.reverse()
+        return svg.step_line([(points[0][0], _TOP), *points, (_LEFT, points[-1][1])], "front-line")
+    return svg.step_line([(points[0][0], _TOP), *points, (_RIGHT, points[-1][1])], "front-line")
+
+
+def _mean(page: PageInfo, index: int) -> float:
+    group = page.configs.all[index].group
+    assert group is not None
+    return group.estimates[page.metric].mean
+
+
+def _limit(frame: Frame, x: svg.Scale) -> Html:
+    """The limit in its place, or in words at the edge it lies beyond."""
+    if frame.limit is None:
+        return Html("")
+    place, (low, high) = frame.limit.artifact_bytes, frame.x
+    if low <= place <= high:
+        at = x(place)
+        name = svg.text(at - 6, _TOP + 12, frame.limit.name, "limit-name", "end")
+        return joined([svg.line((at, _TOP), (at, _BOTTOM), "limit"), name])
+    if place > high:
+        return svg.text(_RIGHT - 4, _TOP + 12, f"{frame.limit.name} →", "limit-name", "end")
+    return svg.text(_LEFT + 4, _TOP + 12, f"← {frame.limit.name}", "limit-name")
+
+
+def _names(page: PageInfo, places: dict[int, svg.Point]) -> list[Html]:
+    """Names of configs on the front, below and left of them, where no other config can be; none over another."""
+    taken: list[tuple[float, float, float]] = []
+    names: list[Html] = []
+    for index, (x, y) in places.items():
+        config = page.configs.all[index]
+        width = 6.2 * len(config.label)
+        left = x - 8 - width
+        clear = all(abs(y - other) > 13 or left > right or x < begin for begin, right, other in taken)
+        if config.state == FRONT and clear and left > _LEFT and y + 14 < _BOTTOM and len(names) < _MAX_NAMES:
+            taken.append((left, x, y))
+            names.append(svg.text(x - 8, y + 14, config.label, "name", "end"))
+    return names

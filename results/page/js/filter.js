@@ -1,0 +1,35 @@
+// The bar that stays on top: states, text, feasible only, what was brushed, and how many trials are left.
+
+function filterView(bar) {
+  const text = make("input", {type: "search", placeholder: "filter: words of name, status, error", "aria-label": "filter by words",
+    oninput: () => { selection.text = text.value; update(); }});
+  const feasible = make("input", {type: "checkbox", onchange: () => { selection.feasibleOnly = feasible.checked; update(); }});
+  const chips = data.states.map((state, index) => {
+    const number = trials.state.filter((one) => one === index).length;
+    if (!number) return null;
+    const chip = make("button", {class: "chip", title: state.title, "aria-label": `${state.label}, ${number} trials`,
+      onclick: () => { selection.states[index] = !selection.states[index]; update(); }}, sign(index), make("span", {text: state.label}));
+    chip.addEventListener("dblclick", () => { selection.states = data.states.map((_, i) => i === index); update(); });
+    return chip;
+  });
+  const clear = make("button", {text: "clear", title: "Esc", onclick: clearAll}), count = make("span", {class: "count", role: "status"});
+  const brushed = make("span", {class: "tools"});
+  bar.append(text, ...chips.filter(Boolean), make("label", {title: "within all constraints, with a score"}, feasible, "feasible only"), brushed, clear, count);
+
+  function draw() {
+    if (text.value !== selection.text) text.value = selection.text;
+    feasible.checked = selection.feasibleOnly;
+    chips.forEach((chip, index) => chip && chip.setAttribute("aria-pressed", String(selection.states[index])));
+    clear.hidden = !isFiltered();
+    count.textContent = `${numKept.toLocaleString("en")} of ${numTrials.toLocaleString("en")} trial${numTrials === 1 ? "" : "s"}`;
+    const parts = [...selection.ranges.keys()].map((axis) => drop(axisName(axis), () => selection.ranges.delete(axis)));
+    if (selection.box) parts.unshift(drop("box on the front", () => { selection.box = null; }));
+    brushed.replaceChildren(...parts);
+  }
+
+  function drop(name, undo) {
+    return make("button", {class: "chip", text: `${name} ✕`, "aria-label": `drop the range of ${name}`, onclick: () => { undo(); update(); }});
+  }
+
+  return {draw, mark() {}};
+}

@@ -1,0 +1,134 @@
+// The front: cross-entropy over bytes. Drag a box to keep what is in it; click a point to choose its config.
+
+function frontView(parent) {
+  const frame = data.frame;
+  const picture = new Picture(parent, `${data.metric.label} over ${data.size.name}`, window.innerWidth < 640 ? 360 : 440);
+  picture.box.classList.add("brush");
+  let x, y, places = [];
+
+  function layout() {
+    const narrow = picture.width < 560;
+    x = scale(...frame.x, narrow ? 44 : 64, picture.width - 14, frame.is_log);
+    y = scale(...frame.y, picture.height - 50, 34);
+    places = configs.x.map((size, i) => size === null || configs.y[i] === null ? null : [x(size), Math.max(y.end, y(configs.y[i]))]);
+  }
+
+  function draw() {
+    const c = picture.clear(picture.base);
+    layout();
+    picture.axisY(y, x.start, x.end, data.metric.label, (value) => String(+value.toPrecision(5)));
+    picture.axisX(x, y.start, y.end, data.size.name.replaceAll("_", " ") + (frame.is_log ? ", logarithmic" : ""), sizeText);
+    drawLimit(c);
+    const size = numConfigs > 2000 ? 2.2 : numConfigs > 200 ? 3 : 4.5;
+    drawMarks(c, (i) => !keepConfig[i], () => colour("grey"), size, 0.6);
+    const faint = numConfigs > 2000 ? 0.4 : 0.75;
+    for (const state of [WASTED, STOPPED, DOMINATED, INFEASIBLE])
+      drawMarks(c, (i) => keepConfig[i] && configs.state[i] === state, () => colour(STATE_NAMES[state]), size, faint);
+    c.globalAlpha = 1;
+    for (const front of data.fronts) drawStep(c, front);
+    drawFront(c);
+  }
+
+  function drawMarks(c, wanted, ink, size, alpha) {
+    c.globalAlpha = alpha;
+    for (const state of [DOMINATED, INFEASIBLE, FRONT]) {
+      c.beginPath();
+      places.forEach((at, i) => { if (at && configs.state[i] === state && wanted(i)) shape(c, state, at[0], at[1], size); });
+      paint(c, state, ink(state));
+    }
+    c.globalAlpha = 1;
+  }
+
+  function drawLimit(c) {
+    if (!frame.limit) return;
+    const at = x(frame.limit.artifact_bytes), inside = at >= x.start && at <= x.end;
+    c.strokeStyle = c.fillStyle = colour("limit");
+    if (inside) {
+      c.setLineDash([5, 3]); line(c, at, y.end, at, y.start); c.setLineDash([]);
+    }
+    c.textAlign = inside || at > x.end ? "right" : "left";
+    const name = inside ? frame.limit.name : at > x.end ? frame.limit.name + " →" : "← " + frame.limit.name;
+    c.fillText(name, inside ? at - 6 : at > x.end ? x.end - 4 : x.start + 4, y.end + 12);
+  }
+
+  function drawStep(c, front) {
+    const points = front.map((i) => places[i]);
+    if (data.size.best === "max") points.reverse();
+    c.beginPath();
+    c.moveTo(points[0][0], y.end);
+    let level = y.end;
+    for (const [px, py] of points) { c.lineTo(px, level); c.lineTo(px, py); level = py; }
+    c.lineTo(data.size.best === "max" ? x.start : x.end, level);
+    c.strokeStyle = colour("front"); c.lineWidth = 1.5; c.stroke(); c.lineWidth = 1;
+  }
+
+  function drawFront(c) {
+    const taken = [];
+    places.forEach((at, i) => {
+      if (!at || configs.state[i] !== FRONT) return;
+      const kept = keepConfig[i], ink = colour(kept ? "front" : "grey"), half = configs.half_width[i];
+      if (half !== undefined) errorBar(c, at[0], y(configs.y[i] - half), y(configs.y[i] + half), ink);
+      c.beginPath(); shape(c, FRONT, at[0], at[1], 4.5); paint(c, FRONT, ink);
+      if (kept) drawName(c, configs.label[i], at, taken);
+    });
+  }
+
+  function errorBar(c, px, low, high, ink) {
+    [low, high] = [Math.min(y.start, low), Math.max(y.end, high)];
+    c.strokeStyle = ink;
+    line(c, px, low, px, high); line(c, px - 3, low, px + 3, low); line(c, px - 3, high, px + 3, high);
+  }
+
+  // Below and left of a point of the front no other config can be.
+  function drawName(c, name, [px, py], taken) {
+    const right = px - 8, left = right - c.measureText(name).width;
+    const clear = taken.every(([a, b, other]) => Math.abs(py - other) > 14 || left > b || right < a);
+    if (!clear || left < x.start || py + 16 > y.start || taken.length >= 10) return;
+    taken.push([left, right, py]);
+    c.fillStyle = colour("ink"); c.textAlign = "right"; c.fillText(name, right, py + 15);
+  }
+
+  function mark() {
+    const c = picture.clear(picture.over), box = selection.box;
+    if (box) drawBox(c, x(box.x[0]), Math.max(y.end, y(box.y[1])), x(box.x[1]), y(box.y[0]));
+    for (const [config, size] of [[chosen.hover, 7], [chosen.config, 9]]) {
+      const at = config === null ? null : places[config];
+      if (!at) continue;
+      c.strokeStyle = colour("hover"); c.lineWidth = 2;
+      c.beginPath(); c.arc(at[0], at[1], size, 0, 7); c.stroke();
+      if (config === chosen.config) drawSeeds(c, config);
+    }
+  }
+
+  function drawSeeds(c, config) { // each seed of the chosen config
+    c.fillStyle = colour("hover");
+    for (const trial of trialsOf[config]) {
+      const [size, value] = [trials.x[trial], trials.y[trial]];
+      if (size === null || value === null) continue;
+      c.beginPath(); c.arc(x(size), Math.max(y.end, y(value)), 2, 0, 7); c.fill();
+    }
+  }
+
+  function drawBox(c, x1, y1, x2, y2) {
+    c.strokeStyle = c.fillStyle = colour("accent");
+    c.globalAlpha = 0.08; c.fillRect(x1, y1, x2 - x1, y2 - y1);
+    c.globalAlpha = 1; c.lineWidth = 1; c.strokeRect(x1, y1, x2 - x1, y2 - y1);
+  }
+
+  const at = (px, py) => nearest(px, py, numConfigs, (i) => keepConfig[i] ? places[i] : null);
+  listen(picture, {
+    move: (px, py, event) => { const i = at(px, py); hover(i); tooltip(i === null ? null : about(i), event); },
+    drag: (from, to) => { mark(); drawBox(picture.over, from[0], from[1], to[0], to[1]); },
+    done: (from, to) => {
+      const xs = [x.back(from[0]), x.back(to[0])].sort((a, b) => a - b), ys = [y.back(from[1]), y.back(to[1])].sort((a, b) => a - b);
+      if (Math.min(from[1], to[1]) <= y.end) ys[1] = Infinity; // those at the upper edge belong to it
+      selection.box = {x: xs, y: ys};
+      update();
+    },
+    click: (px, py) => {
+      const i = at(px, py);
+      if (i !== null) choose(i); else if (selection.box) { selection.box = null; update(); }
+    },
+  });
+  return {draw, mark};
+}

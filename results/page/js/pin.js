@@ -1,0 +1,124 @@
+// The panel of the chosen config: what it is, whether it can be believed, its files and its commands.
+
+function pinView(panel) {
+  let last = null;
+
+  function mark() {
+    const key = chosen.config === null ? null : chosen.config + "/" + chosen.trial;
+    if (key === last) return;
+    last = key;
+    panel.hidden = key === null;
+    if (key !== null) panel.replaceChildren(...parts(chosen.config, chosen.trial));
+  }
+
+  function parts(config, trial) {
+    return [
+      make("button", {class: "close", text: "✕", "aria-label": "close", onclick: () => choose(null)}),
+      make("h2", {}, sign(configs.state[config]), " " + configs.label[config]),
+      ...facts(config, trial),
+      ...trialRows(config, trial),
+      ...settingsOf(config),
+      ...filesOf(trial),
+      ...commands(trial),
+    ];
+  }
+
+  function facts(config, trial) {
+    const found = [], add = (name, value) => found.push(make("dt", {text: name}), make("dd", {text: value}));
+    if (configs.y[config] !== null) {
+      add(data.metric.name, withInterval(configs.y[config], configs.half_width[config]));
+      add(data.size.name.replaceAll("_", " "), number(configs.x[config], 0));
+    }
+    const percent = configs.percent[config];
+    if (percent !== undefined) {
+      const pairs = configs.pairs[config];
+      add(`against ${configs.label[configs.control[config]] ?? "its control"}`,
+        `${percent > 0 ? "+" : ""}${withInterval(percent, configs.percent_half_width[config], 2)} % (${pairs} seed${pairs === 1 ? "" : "s"})`);
+    }
+    if (configs.chance[config] !== undefined) add("chance to stay on the front", number(configs.chance[config], 2));
+    const notes = [...(configs.claim[config] || []), ...stopText(trial)];
+    if (configs.seeds[config] === 1) notes.unshift("One seed: nobody knows how far chance moved it.");
+    const error = wordOf("error", trial);
+    if (error) notes.push(error);
+    return [make("p", {class: "note", text: data.states[configs.state[config]].title}), make("dl", {}, ...found),
+      ...notes.map((text) => make("p", {text}))];
+  }
+
+  function trialRows(config, chosenTrial) {
+    const rows = trialsOf[config].slice(0, 20).map((trial) => make("tr", {class: "row" + (trial === chosenTrial ? " chosen" : ""), tabindex: "0",
+      onclick: () => choose(config, trial), onkeydown: (event) => { if (event.key === "Enter") choose(config, trial); }},
+    make("td", {text: String(trials.seed[trial] ?? NONE)}),
+    make("td", {text: wordOf("status", trial) + (trials.stage[trial] ? ", confirming" : "")}),
+    make("td", {class: "number", text: number(trials.y[trial])}),
+    make("td", {class: "number", text: trials.minutes[trial] === null ? NONE : number(trials.minutes[trial], 1) + " min"})));
+    const head = make("thead", {}, make("tr", {}, ...["seed", "status", data.metric.name, "time"].map((text, i) => make("th", {text, class: i > 1 ? "number" : null}))));
+    return [make("h3", {text: "Its trials"}), make("div", {class: "scroll"}, make("table", {}, head, make("tbody", {}, ...rows)))];
+  }
+
+  function settingsOf(config) {
+    const list = make("dl");
+    for (const one of data.settings.varying) {
+      const code = one.codes[config];
+      if (code >= 0) list.append(make("dt", {text: one.key}), make("dd", {text: String(one.values[code])}));
+    }
+    const copy = make("button", {text: "copy config", title: "all settings as YAML, for `frostline train`"});
+    copy.addEventListener("click", () => copyText(configYaml(config, chosen.trial), copy));
+    return [make("h3", {text: "Settings that vary"}), list, copy];
+  }
+
+  function filesOf(trial) {
+    const bits = trials.files.have[trial];
+    if (!bits) return [];
+    const root = trials.files.roots[trials.run ? trials.run[trial] : 0];
+    const links = trials.files.names.filter((_, bit) => bits & (1 << bit)).map((name) =>
+      make("a", {href: [...root.split("/"), trials.id[trial], name].map(encodeURIComponent).join("/"), text: name}));
+    return [make("h3", {text: "Files, beside this page"}), make("p", {}, ...links.flatMap((one) => [one, " "]))];
+  }
+
+  function commands(trial) {
+    const run = data.runs[trials.run ? trials.run[trial] : 0], id = trials.id[trial];
+    const artifact = trials.files.names.indexOf("artifact.frost");
+    const lines = [];
+    if (wordOf("status", trial) === "completed") lines.push(`frostline replay ${quoted(run)} ${quoted(id)}`);
+    if ((trials.files.have[trial] || 0) & (1 << artifact)) lines.push(`frostline eval ${quoted(`${run}/trials/${id}/artifact.frost`)}`);
+    if (["stopped_early", "failed", "out_of_memory"].includes(wordOf("status", trial))) lines.push(`frostline retry ${quoted(run)} ${quoted(id)}`);
+    if (!lines.length) return [];
+    const copy = make("button", {text: "copy"});
+    copy.addEventListener("click", () => copyText(lines.join("\n"), copy));
+    return [make("h3", {text: "Commands"}), make("pre", {}, make("code", {text: lines.join("\n")})), copy];
+  }
+
+  return {draw() {}, mark};
+}
+
+function quoted(text) { // for a shell
+  return /^[\w./:@%+=-]+$/.test(text) ? text : "'" + text.replaceAll("'", "'\\''") + "'";
+}
+
+function configYaml(config, trial) { // a trial file: every setting that is not null; texts as JSON strings, which YAML reads
+  const tree = {seed: trials.seed[trial]};
+  const put = (key, value) => {
+    const parts = key.split("."), leaf = parts.pop();
+    let place = tree;
+    for (const part of parts) place = place[part] = place[part] || {};
+    place[leaf] = value;
+  };
+  for (const [key, value] of Object.entries(data.settings.shared)) put(key, value);
+  for (const one of data.settings.varying) if (one.codes[config] >= 0) put(one.key, one.values[one.codes[config]]);
+  const write = (node, indent) => Object.entries(node).flatMap(([key, value]) =>
+    value !== null && typeof value === "object" ? [`${indent}${key}:`, ...write(value, indent + "  ")] : [`${indent}${key}: ${JSON.stringify(value)}`]);
+  return write(tree, "").join("\n") + "\n";
+}
+
+function copyText(text, button) {
+  const done = (word) => { const before = button.textContent; button.textContent = word; setTimeout(() => { button.textContent = before; }, 1200); };
+  const byHand = () => { // where a page from a disk may not use the clipboard
+    const area = make("textarea");
+    area.value = text;
+    document.body.append(area); area.select();
+    const copied = document.execCommand("copy");
+    area.remove(); button.focus();
+    done(copied ? "copied" : "could not copy");
+  };
+  if (navigator.clipboard) navigator.clipboard.writeText(text).then(() => done("copied"), byHand); else byHand();
+}

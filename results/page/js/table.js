@@ -1,0 +1,90 @@
+// The trials that the filter keeps, best first; a click on a head sorts, a click on a row chooses its config.
+
+const ROWS_AT_ONCE = 50;
+
+function tableColumns() { // name, value to sort by, text
+  const text = (value) => value === null || value === undefined ? NONE : String(value);
+  const columns = [
+    {name: "config", value: (i) => configs.label[trials.config[i]], left: true},
+    {name: "seed", value: (i) => trials.seed[i], show: text},
+    {name: "status", value: (i) => wordOf("status", i) + (trials.stage[i] ? ", confirming" : ""), left: true},
+    {name: data.metric.name, value: (i) => trials.y[i], show: (value) => number(value)},
+    {name: data.size.name.replaceAll("_", " "), value: (i) => trials.x[i], show: (value) => number(value, 0)},
+    {name: "vs untuned, %", value: (i) => configs.percent[trials.config[i]] ?? null,
+      show: (value, i) => value === null ? NONE : (value > 0 ? "+" : "") + withInterval(value, configs.percent_half_width[trials.config[i]], 2),
+      title: "difference of the config from its control, which was not tuned itself; negative is better"},
+    {name: "minutes", value: (i) => trials.minutes[i], show: (value) => number(value, 1)},
+    {name: "USD", value: (i) => trials.usd && trials.usd[i], show: (value) => number(value, 3)},
+    {name: "on", value: (i) => wordOf("accelerator", i), show: text, left: true},
+    {name: "trial", value: (i) => trials.id[i], left: true},
+  ];
+  return columns.filter((one) => (one.name !== "USD" || trials.usd) && (one.name !== "vs untuned, %" || Object.keys(configs.percent).length));
+}
+
+function tableView(parent) {
+  const columns = tableColumns();
+  let order = {column: columns.findIndex((one) => one.name === data.metric.name), down: false}, most = ROWS_AT_ONCE, shown = [];
+  const body = make("tbody"), heads = columns.map(headOf);
+  const more = make("button", {onclick: () => { most += ROWS_AT_ONCE; fill(); }});
+  const caption = make("span", {role: "status"});
+  parent.append(make("div", {class: "tools"}, caption),
+    make("div", {class: "scroll"}, make("table", {}, make("thead", {}, make("tr", {}, make("th", {scope: "col"}, make("span", {text: ""})), ...heads)), body)),
+    make("div", {class: "tools"}, more));
+
+  function headOf(column, index) {
+    const button = make("button", {class: "plain", text: column.name, title: column.title, onclick: () => {
+      order = {column: index, down: order.column === index && !order.down};
+      most = ROWS_AT_ONCE;
+      draw();
+    }});
+    return make("th", {scope: "col", class: column.left ? null : "number"}, button);
+  }
+
+  function draw() {
+    const value = columns[order.column].value, sign = order.down ? -1 : 1;
+    const kept = [];
+    for (let i = 0; i < numTrials; i++) if (keepTrial[i]) kept.push([value(i), i]);
+    kept.sort(([a, i], [b, j]) => {
+      if (a === null || b === null || a === undefined || b === undefined) return (a ?? null) === (b ?? null) ? i - j : (a ?? null) === null ? 1 : -1;
+      return (a < b ? -sign : a > b ? sign : 0) || i - j;
+    });
+    shown = kept.map(([, i]) => i);
+    heads.forEach((head, index) => {
+      if (index === order.column) head.setAttribute("aria-sort", order.down ? "descending" : "ascending"); else head.removeAttribute("aria-sort");
+      head.firstChild.textContent = columns[index].name + (index === order.column ? (order.down ? " ↓" : " ↑") : "");
+    });
+    fill();
+  }
+
+  function fill() {
+    body.replaceChildren(...shown.slice(0, most).map(rowOf));
+    if (!shown.length) body.append(make("tr", {}, make("td", {colspan: columns.length + 1, text: "No trial is kept by the filter. Press Esc to clear it."})));
+    const left = shown.length - most;
+    more.hidden = left <= 0;
+    more.textContent = `${Math.min(ROWS_AT_ONCE, left)} more of ${left.toLocaleString("en")}`;
+    caption.textContent = `${Math.min(most, shown.length)} of ${shown.length.toLocaleString("en")} trials listed`;
+    mark();
+  }
+
+  function rowOf(trial) {
+    const pick = () => choose(trials.config[trial], trial);
+    const row = make("tr", {class: "row", tabindex: "0", "data-trial": trial, onclick: pick, onkeydown: (event) => {
+      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); pick(); }
+    }});
+    row.addEventListener("pointerenter", () => hover(trials.config[trial]));
+    row.addEventListener("pointerleave", () => hover(null));
+    const state = trials.state[trial];
+    row.append(make("td", {title: data.states[state].label}, sign(state)));
+    for (const column of columns) {
+      const value = column.value(trial);
+      row.append(make("td", {class: column.left ? null : "number", text: column.show ? column.show(value, trial) : value}));
+    }
+    return row;
+  }
+
+  function mark() {
+    for (const row of body.children) row.classList.toggle("chosen", chosen.config !== null && trials.config[row.dataset.trial] === chosen.config);
+  }
+
+  return {draw, mark};
+}
