@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import threading
+import webbrowser
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from results.analysis.objectives import Goals
     from results.analysis.pareto_info import ParetoInfo
     from results.analysis.replicate_groups import Group
+    from results.page.page_info import RunState
+
+_SECONDS_OF_SILENCE = 2.0
 
 Runs = Annotated[
     list[str],
@@ -48,7 +53,9 @@ def register(app: typer.Typer) -> None:
         pareto
     )
     app.command(
-        "report", no_args_is_help=True, epilog=_examples("report runs/quickstart", "report s3://bucket/runs/night")
+        "report",
+        no_args_is_help=True,
+        epilog=_examples("report runs/a", "report runs/a runs/b --open", "report s3://bucket/runs/a"),
     )(report)
 
 
@@ -70,20 +77,71 @@ def pareto(
 
 
 def report(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or s3://BUCKET/FOLDER.")],
+    runs: Runs,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where index.html is written. Default: RUN/report, of several runs report-A-B.", metavar="DIR"
+        ),
+    ] = None,
+    show: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
 ) -> None:
-    """Write RUN/report/report.md with its pictures: front, all configs, failures, devices, data.
+    """Write a page of one or several runs that any browser opens: front, settings, curves, devices, money, all trials.
 
-    Of a run in an object store, the folder RUN-report is made here with its tables and report.
+    The page is one file without a server: RUN/report/index.html. Of one run, report.md with its pictures is written
+    beside it, for pull requests. Of a run in an object store, the folder RUN-report is made here with its tables and
+    report. While a sweep runs, the same command renews the page.
     """
     from orchestrator.cli.run_folders import readable_folder
-    from results.report.markdown_report import write_report
+    from results.page.build import write_page
+    from results.page.page_info import read_page_info
+    from results.report.markdown_report import write_report_of
 
-    with one_line_errors():
-        page = write_report(readable_folder(run, to=Path(f"{Path(run).name}-report")))
-    typer.echo(f"report: {page}")
-    for picture in sorted(page.parent.glob("*.png")):
+    with one_line_errors(), _says_after_a_while(f"reading {', '.join(runs)} …"):
+        folders = {readable_folder(run, to=Path(f"{Path(run).name}-report")): run for run in runs}
+        page = read_page_info(list(folders), out, state_of=lambda folder: _state(folders.get(folder, str(folder))))
+        path = write_page(page)
+    typer.echo(f"page: {path}")
+    if show:
+        webbrowser.open(path.resolve().as_uri())
+    if len(page.folders) > 1:
+        return
+    with one_line_errors(), _says_after_a_while("drawing the pictures of report.md …"):
+        markdown = write_report_of(page.folders[0], page.tables, page.info)
+    typer.echo(f"report: {markdown}")
+    for picture in sorted(markdown.parent.glob("*.png")):
         typer.echo(f"picture: {picture}")
+
+
+def _state(run: str) -> RunState | None:
+    """What the driver of a run said last; None if it said nothing, as one of an older version."""
+    from orchestrator.cli.status import read_status
+    from orchestrator.errors import UsageError
+    from results.page.page_info import RunState
+
+    try:
+        facts = read_status(run)
+    except UsageError:
+        return None
+    trials = facts["trials"]
+    return RunState(
+        state=facts["state"],
+        num_done=trials["done"],
+        num_all=trials["all"],
+        num_running=trials["running"],
+        updated_at=facts["updated_at"],
+    )
+
+
+@contextlib.contextmanager
+def _says_after_a_while(text: str) -> Iterator[None]:
+    """A line on the error stream where the work within takes over two seconds."""
+    timer = threading.Timer(_SECONDS_OF_SILENCE, typer.echo, (text,), {"err": True})
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _examples(*commands: str) -> str:

@@ -55,8 +55,9 @@ def frame_of(page: PageInfo) -> Frame | None:
     front = [y for _, y, is_front in points if is_front]
     low, high = float(ys.min()), max([float(np.quantile(ys, _SHOWN_SHARE)), *front])
     high = float(ys.max()) if high <= low or ys.max() - low < 1.5 * (high - low) else high
-    room = max(high - low, 0.01 * abs(high), 1e-6)
     is_log = bool(xs.min() > 0 and xs.max() / xs.min() >= _WIDE)
+    low, high = _with_bars(page, low, high)
+    room = max(high - low, 0.01 * abs(high), 1e-6)
     return Frame(
         x=_range(xs.tolist(), limit, is_log),
         y=(low - 0.08 * room, high + 0.06 * room),
@@ -64,6 +65,14 @@ def frame_of(page: PageInfo) -> Frame | None:
         num_above=int((ys > high + 0.06 * room).sum()),
         limit=limit,
     )
+
+
+def _with_bars(page: PageInfo, low: float, high: float) -> tuple[float, float]:
+    """Room for the intervals of the front; that of two seeds may be wide, so they add half the height at most."""
+    bars = [group.estimates[page.metric] for group in page.info.front if page.metric in group.estimates]
+    ends = [bar.mean + sign * (bar.half_width or 0.0) for bar in bars for sign in (-1, 1)]
+    most = 0.5 * (high - low)
+    return max(min([low, *ends]), low - most), min(max([high, *ends]), high + most)
 
 
 def _range(sizes: Sequence[float], limit: SizeLimit | None, is_log: bool) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from results.analysis.replicate_groups import Row, to_rows
 from results.page.configs import PageConfigs, page_configs
 from results.tables.load import Tables, load
 
+_MAX_NAME = 100  # characters of a folder's name
 State = Literal["running", "stopped", "finished", "lost"]
 
 
@@ -82,21 +83,24 @@ class PageInfo:
 
 
 def read_page_info(
-    folders: Sequence[Path],
-    page_folder: Path,
+    runs: Sequence[str | Path],
+    page_folder: Path | None = None,
     *,
     goals: Goals | None = None,
-    states: Sequence[RunState | None] = (),
+    state_of: Callable[[Path], RunState | None] = lambda folder: None,
 ) -> PageInfo:
     """Load and compare the runs.
 
     Args:
+        runs: run folders, or patterns such as `runs/*`.
+        page_folder: by default `report` in the run folder; of several runs a folder `report-<a>-<b>` here.
         goals: by default those of the sweeps.
+        state_of: what the driver of a run folder said last.
 
     Raises:
         ResultsError: if a folder holds no tables, a file is damaged, or the sweeps have other goals.
     """
-    tables = load(folders)
+    tables = load(runs)
     goals = goals or read_goals(tables.folders)
     info = pareto_info(tables, goals.objectives, goals.constraints)
     several = len(tables.folders) > 1
@@ -109,9 +113,17 @@ def read_page_info(
         info=info,
         rows=to_rows(tables.trials),
         goals=goals,
-        states=tuple(states) or (None,) * len(tables.folders),
-        page_folder=page_folder,
+        states=tuple(map(state_of, tables.folders)),
+        page_folder=page_folder or default_page_folder(tables.folders),
     )
+
+
+def default_page_folder(folders: Sequence[Path]) -> Path:
+    """Of one run in its folder, so that the page moves with it; of several in a folder of their names."""
+    if len(folders) == 1:
+        return folders[0] / "report"
+    names = "-".join(folder.resolve().name for folder in folders)
+    return Path(f"report-{names[:_MAX_NAME]}")
 
 
 def run_name(folder: Path) -> str:

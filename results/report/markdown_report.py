@@ -47,7 +47,11 @@ def write_report(folder: str | Path) -> Path:
     folder = Path(folder)
     tables = load(folder)
     goals = read_goals([folder])
-    info = pareto_info(tables, goals.objectives, goals.constraints)
+    return write_report_of(folder, tables, pareto_info(tables, goals.objectives, goals.constraints))
+
+
+def write_report_of(folder: Path, tables: Tables, info: ParetoInfo) -> Path:
+    """The same for a run that was loaded and compared already."""
     report = folder / "report"
     plot_pareto(info, report / "pareto.png")
     drawn = {

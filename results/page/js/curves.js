@@ -62,14 +62,17 @@ function curvesView(parent) {
     strokeAll(c, (row) => !keepTrial[row], colour("grey"), many ? 0.4 : 0.7, 1);
     for (const state of [WASTED, INFEASIBLE, DOMINATED, STOPPED])
       strokeAll(c, (row) => keepTrial[row] && trials.state[row] === state, colour(STATE_NAMES[state]), many ? 0.4 : 0.75, 1);
-    strokeAll(c, (row) => keepTrial[row] && trials.state[row] === FRONT, colour("front"), 0.9, 1.5);
+    const best = curves.rows.reduce((found, row) => trials.state[row] === FRONT && (found === null || trials.y[row] < trials.y[found]) ? row : found, null);
+    const crowded = curves.rows.filter((row) => trials.state[row] === FRONT).length > 30;
+    strokeAll(c, (row) => keepTrial[row] && trials.state[row] === FRONT, colour("front"), crowded ? 0.35 : 0.9, crowded ? 1 : 1.5);
+    strokeAll(c, (row) => row === best && keepTrial[row], colour("front"), 1, 2.5);
     drawEnds(c);
     c.restore();
     const kept = curves.rows.filter((row) => keepTrial[row]).length;
     const all = curves.num_all.toLocaleString("en");
     caption.textContent = `${kept} of ${curves.rows.length} curves drawn in colour` +
       (curves.rows.length < curves.num_all ? ` (the front and a sample of ${all})` : "") +
-      (curves.band.length ? ". Band: 10 to 90 % of all trials that came to that step." : ".");
+      (curves.band.length ? ". Band: 10 to 90 % of all trials that came to that step." : ".") + (best === null ? "" : " Thick: the best on the front.");
   }
 
   function drawBand(c) {

@@ -6,8 +6,8 @@ function devicesView(parent) {
   const caption = make("span"), reset = make("button", {text: "whole time", hidden: true, onclick: () => zoom(all)});
   parent.append(make("div", {class: "tools"}, legend(), reset, caption));
   const gap = 16, head = 6;
-  laneHeight = Math.max(3, Math.min(14, Math.floor(520 / Math.max(1, time.lanes))));
-  const picture = new Picture(parent, "devices over time", Math.min(900, head + time.lanes * laneHeight + time.nodes.length * gap + 44));
+  laneHeight = Math.max(1, Math.min(14, Math.floor(640 / Math.max(1, time.lanes))));
+  const picture = new Picture(parent, "devices over time", head + time.lanes * laneHeight + time.nodes.length * gap + 44);
   picture.box.classList.add("brush");
   const inks = [...STATE_NAMES, "running"];
   const nodeOfLane = [];
@@ -38,7 +38,8 @@ function devicesView(parent) {
     x = scale(span[0], span[1], 4, picture.width - 4);
     const low = picture.height - 40;
     const wall = scale(time.start + span[0], time.start + span[1], x.start, x.end);
-    picture.axisX(wall, low, head, "time (UTC)", clock, {steps: [1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800]});
+    const seconds = span[1] - span[0] < 600;
+    picture.axisX(wall, low, head, `${day(wall.low)}${day(wall.low) === day(wall.high) ? "" : " to " + day(wall.high)}, UTC`, (one) => hour(one, seconds), {steps: [1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800]});
     drawNodes(c);
     drawBars(c);
   }
@@ -58,7 +59,7 @@ function devicesView(parent) {
 
   function drawBars(c) {
     const width = Math.ceil(picture.width), shares = new Map();
-    const height = Math.max(2, laneHeight - 1);
+    const height = laneHeight > 3 ? laneHeight - 1 : laneHeight;
     for (const i of order) {
       const left = Math.max(x.start, x(bars.from[i])), right = Math.min(x.end, x(bars.to[i]));
       if (right < x.start || left > x.end || right < left) continue;

@@ -5,10 +5,10 @@ function filterView(bar) {
     oninput: () => { selection.text = text.value; update(); }});
   const feasible = make("input", {type: "checkbox", onchange: () => { selection.feasibleOnly = feasible.checked; update(); }});
   const chips = data.states.map((state, index) => {
-    const number = trials.state.filter((one) => one === index).length;
-    if (!number) return null;
-    const chip = make("button", {class: "chip", title: state.title, "aria-label": `${state.label}, ${number} trials`,
-      onclick: () => { selection.states[index] = !selection.states[index]; update(); }}, sign(index), make("span", {text: state.label}));
+    const count = trials.state.filter((one) => one === index).length;
+    if (!count) return null;
+    const chip = make("button", {class: "chip", title: state.title, "aria-label": `${state.label}, ${count} trials`,
+      onclick: () => { selection.states[index] = !selection.states[index]; update(); }}, sign(index), make("span", {text: state.label}), make("b", {text: count.toLocaleString("en")}));
     chip.addEventListener("dblclick", () => { selection.states = data.states.map((_, i) => i === index); update(); });
     return chip;
   });

@@ -21,7 +21,7 @@ function frontView(parent) {
     drawLimit(c);
     const size = numConfigs > 2000 ? 2.2 : numConfigs > 200 ? 3 : 4.5;
     drawMarks(c, (i) => !keepConfig[i], () => colour("grey"), size, 0.6);
-    const faint = numConfigs > 2000 ? 0.4 : 0.75;
+    const faint = numConfigs > 2000 ? 0.6 : 0.8;
     for (const state of [WASTED, STOPPED, DOMINATED, INFEASIBLE])
       drawMarks(c, (i) => keepConfig[i] && configs.state[i] === state, () => colour(STATE_NAMES[state]), size, faint);
     c.globalAlpha = 1;
@@ -58,7 +58,8 @@ function frontView(parent) {
     c.moveTo(points[0][0], y.end);
     let level = y.end;
     for (const [px, py] of points) { c.lineTo(px, level); c.lineTo(px, py); level = py; }
-    c.lineTo(data.size.best === "max" ? x.start : x.end, level);
+    const last = points[points.length - 1][0], limit = frame.limit ? Math.max(last, x(frame.limit.artifact_bytes)) : x.end;
+    c.lineTo(data.size.best === "max" ? x.start : Math.min(x.end, limit), level);
     c.strokeStyle = colour("front"); c.lineWidth = 1.5; c.stroke(); c.lineWidth = 1;
   }
 
@@ -81,9 +82,10 @@ function frontView(parent) {
 
   // Below and left of a point of the front no other config can be.
   function drawName(c, name, [px, py], taken) {
-    const right = px - 8, left = right - c.measureText(name).width;
+    const width = c.measureText(name).width, isLeft = px - 8 - width > x.start;
+    const left = isLeft ? px - 8 - width : px + 8, right = left + width;
     const clear = taken.every(([a, b, other]) => Math.abs(py - other) > 14 || left > b || right < a);
-    if (!clear || left < x.start || py + 16 > y.start || taken.length >= 10) return;
+    if (!clear || right > x.end || py + 16 > y.start || taken.length >= 8) return;
     taken.push([left, right, py]);
     c.fillStyle = colour("ink"); c.textAlign = "right"; c.fillText(name, right, py + 15);
   }

@@ -37,6 +37,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => late
 function printing(isPrint) {
   document.documentElement.classList.toggle("print", isPrint);
   printScale = isPrint ? 3 : 0;
+  for (const box of document.querySelectorAll(".picture")) box.style.width = isPrint ? PRINT_WIDTH + "px" : "";
   for (const view of views) { view.draw(); view.mark(); }
 }
 window.addEventListener("beforeprint", () => printing(true));

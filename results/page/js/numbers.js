@@ -30,6 +30,10 @@ function clock(seconds) { // since 1970, UTC
   return text.slice(5, 11) + " " + text.slice(17, 22);
 }
 
+function day(seconds) { return new Date(seconds * 1000).toUTCString().slice(5, 16); }
+
+function hour(seconds, withSeconds) { return new Date(seconds * 1000).toUTCString().slice(17, withSeconds ? 25 : 22); }
+
 function duration(seconds) {
   if (seconds === null || seconds === undefined) return NONE;
   if (seconds < 90) return `${Math.round(seconds)} s`;

@@ -1,6 +1,7 @@
 // Two canvases over each other: one for all marks, one for what is hovered or chosen. Axes, shapes, tooltips.
 
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
+const PRINT_WIDTH = 690; // fits A4 and Letter with their margins
 let printScale = 0; // while printing: pixels of the canvas for each pixel of the page
 
 function colour(name) {
@@ -34,7 +35,7 @@ class Picture {
     this.box.style.height = height + "px";
   }
 
-  get width() { return this.box.clientWidth || 600; }
+  get width() { return printScale ? PRINT_WIDTH : this.box.clientWidth || 600; }
 
   clear(context) {
     const ratio = printScale || Math.min(2, window.devicePixelRatio || 1);

@@ -93,6 +93,7 @@ function settingsView(parent) {
     layout();
     const kept = [];
     for (let i = 0; i < numConfigs; i++) if (keepConfig[i]) kept.push(i); // best first, as the data are
+    kept.sort((a, b) => (configs.state[a] > DOMINATED) - (configs.state[b] > DOMINATED) || a - b);
     const most = Math.max(MIN_BEST, Math.ceil(share * kept.length));
     lit = thin(kept.slice(0, share < 1 ? most : kept.length), MAX_LINES);
     const bright = new Set(lit);
@@ -121,12 +122,18 @@ function settingsView(parent) {
     const last = index === axes.length - 1;
     c.strokeStyle = colour("soft"); line(c, px, top, px, bottom);
     c.textAlign = last ? "right" : index === 0 ? "left" : "center";
-    const parts = axisName(axis).split("."), edge = last ? px + 40 : index === 0 ? px - 34 : px;
+    const parts = nameLines(axis), edge = last ? px + 40 : index === 0 ? px - 34 : px;
     c.fillStyle = colour("soft"); if (parts.length > 1) c.fillText(parts[0], edge, top - 34);
-    c.fillStyle = colour("ink"); c.fillText(parts[parts.length - 1].replaceAll("_", " "), edge, top - 18);
+    c.fillStyle = colour("ink"); c.fillText(parts[parts.length - 1], edge, top - 18);
     c.textAlign = "left";
     for (const [place, text] of axisTicks(axis)) label(c, text, px + 5, pixelY(place) + 4);
     if (axis === "x" || axis === "y" ? configs[axis].includes(null) : data.settings.varying[axis].codes.includes(-1)) label(c, "none", px + 5, bottom + 22);
+  }
+
+  function nameLines(axis) { // section and name; on a narrow screen the name in two lines
+    const parts = axisName(axis).split("."), words = parts[parts.length - 1].replaceAll("_", " ").split(" ");
+    if (picture.width >= 560) return [...parts.slice(0, -1), words.join(" ")];
+    return words.length > 1 ? [words.slice(0, -1).join(" "), words[words.length - 1]] : words;
   }
 
   function label(c, text, px, py) { // with a rim, so that lines do not cross it

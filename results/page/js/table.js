@@ -15,7 +15,7 @@ function tableColumns() { // name, value to sort by, text
       title: "difference of the config from its control, which was not tuned itself; negative is better"},
     {name: "minutes", value: (i) => trials.minutes[i], show: (value) => number(value, 1)},
     {name: "USD", value: (i) => trials.usd && trials.usd[i], show: (value) => number(value, 3)},
-    {name: "on", value: (i) => wordOf("accelerator", i), show: text, left: true},
+    {name: "on", value: (i) => wordOf("accelerator", i), show: text, left: true, word: true},
     {name: "trial", value: (i) => trials.id[i], left: true},
   ];
   return columns.filter((one) => (one.name !== "USD" || trials.usd) && (one.name !== "vs untuned, %" || Object.keys(configs.percent).length));
@@ -23,13 +23,19 @@ function tableColumns() { // name, value to sort by, text
 
 function tableView(parent) {
   const columns = tableColumns();
-  let order = {column: columns.findIndex((one) => one.name === data.metric.name), down: false}, most = ROWS_AT_ONCE, shown = [];
+  let order = {column: null, down: false}, most = ROWS_AT_ONCE, shown = [];
   const body = make("tbody"), heads = columns.map(headOf);
   const more = make("button", {onclick: () => { most += ROWS_AT_ONCE; fill(); }});
   const caption = make("span", {role: "status"});
   parent.append(make("div", {class: "tools"}, caption),
     make("div", {class: "scroll"}, make("table", {}, make("thead", {}, make("tr", {}, make("th", {scope: "col"}, make("span", {text: ""})), ...heads)), body)),
     make("div", {class: "tools"}, more));
+
+  // At first: the best within the limits, then those over a limit, then those without a score.
+  function standing(trial) {
+    const rank = {[FRONT]: 0, [DOMINATED]: 0, [INFEASIBLE]: 1}[trials.state[trial]] ?? 2;
+    return rank * 1e6 + (trials.y[trial] ?? 1e5);
+  }
 
   function headOf(column, index) {
     const button = make("button", {class: "plain", text: column.name, title: column.title, onclick: () => {
@@ -41,7 +47,7 @@ function tableView(parent) {
   }
 
   function draw() {
-    const value = columns[order.column].value, sign = order.down ? -1 : 1;
+    const value = order.column === null ? standing : columns[order.column].value, sign = order.down ? -1 : 1;
     const kept = [];
     for (let i = 0; i < numTrials; i++) if (keepTrial[i]) kept.push([value(i), i]);
     kept.sort(([a, i], [b, j]) => {
@@ -77,7 +83,7 @@ function tableView(parent) {
     row.append(make("td", {title: data.states[state].label}, sign(state)));
     for (const column of columns) {
       const value = column.value(trial);
-      row.append(make("td", {class: column.left ? null : "number", text: column.show ? column.show(value, trial) : value}));
+      row.append(make("td", {class: column.left ? (column.word ? "word" : null) : "number", text: column.show ? column.show(value, trial) : value}));
     }
     return row;
   }

@@ -21,7 +21,8 @@ def section(page: PageInfo) -> Section | None:
             class_="empty",
         )
         return Section(id="devices", title=title, html=empty)
-    note = "A bar is a trial on a device. Drag to zoom, double-click to see all. Times are UTC."
+    hint = "A bar is a trial on a device. Drag to zoom, double-click to see all. Times are UTC."
+    note = element("span", hint, class_="live note")
     live = Html('<div class="live" data-view="devices"></div>')
     return Section(id="devices", title=title, note=note, html=joined([NEEDS_SCRIPT, live, _nodes(page.tables.nodes)]))
 

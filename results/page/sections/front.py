@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from results.analysis.objectives import SizeLimit
 from results.page import svg
 from results.page.frame import Frame, frame_of, size_of
 from results.page.html import Html, Section, element, escape, joined
@@ -14,7 +15,7 @@ from results.page.payload.payload import fronts
 from results.page.states import DOMINATED, FRONT, INFEASIBLE, STATES
 
 MAX_POINTS = 1_500
-_MAX_NAMES = 10
+_MAX_NAMES = 8
 _WIDTH, _HEIGHT = 960.0, 440.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 940.0, 34.0, 390.0
 
@@ -34,6 +35,8 @@ def _note(page: PageInfo, frame: Frame) -> Html:
     parts = ["Lower and further left is better. Bars are 95 % intervals over seeds, of configs on the front."]
     if frame.num_above:
         parts.append(f"{frame.num_above:,} with a worse score stand at the upper edge.")
+    if missing := sum(one.group is None for one in page.configs.all):
+        parts.append(f"Not drawn: {missing:,} without a score.")
     if not fronts(page):
         parts.append("The objectives are not the two columns drawn here, so there is no line of a front.")
     return escape(" ".join(parts))
@@ -46,7 +49,7 @@ def _legend(page: PageInfo) -> Html:
         for index, one in enumerate(STATES)
         if counts[index]
     ]
-    return element("ul", *items, class_="legend", aria_label="trials by what became of them")
+    return element("ul", *items, class_="legend static", aria_label="trials by what became of them")
 
 
 def mark(state: int) -> Html:
@@ -71,7 +74,7 @@ def static_picture(page: PageInfo, frame: Frame) -> Html:
         svg.x_axis(x, _BOTTOM, x_label, top=_TOP, write=svg.bytes_text if is_bytes else svg.short_number),
         _limit(frame, x),
         svg.group("points", *(_dot(page, index, at) for index, at in places.items() if index in shown)),
-        *(_step(page, one, x, y) for one in fronts(page)),
+        *(_step(page, one, x, y, frame.limit) for one in fronts(page)),
         svg.group("points", *_front_marks(page, places, y)),
         svg.group("names", *_names(page, places)),
     )
@@ -113,13 +116,14 @@ def _front_marks(page: PageInfo, places: dict[int, svg.Point], y: svg.Scale) -> 
     return marks
 
 
-def _step(page: PageInfo, front: Sequence[int], x: svg.Scale, y: svg.Scale) -> Html:
-    """What is reached at each size: level from a config to the next, and on to the edge."""
+def _step(page: PageInfo, front: Sequence[int], x: svg.Scale, y: svg.Scale, limit: SizeLimit | None) -> Html:
+    """What is reached at each size: level from a config to the next, and on to the limit or the edge."""
     points = [(x(size_of(page, index) or 0.0), y(_mean(page, index))) for index in front]
     if page.goals.objectives[page.size] == "max":
         points.reverse()
         return svg.step_line([(points[0][0], _TOP), *points, (_LEFT, points[-1][1])], "front-line")
-    return svg.step_line([(points[0][0], _TOP), *points, (_RIGHT, points[-1][1])], "front-line")
+    end = min(_RIGHT, max(points[-1][0], x(limit.artifact_bytes))) if limit else _RIGHT
+    return svg.step_line([(points[0][0], _TOP), *points, (end, points[-1][1])], "front-line")
 
 
 def _mean(page: PageInfo, index: int) -> float:
@@ -149,9 +153,16 @@ def _names(page: PageInfo, places: dict[int, svg.Point]) -> list[Html]:
     for index, (x, y) in places.items():
         config = page.configs.all[index]
         width = 6.2 * len(config.label)
-        left = x - 8 - width
-        clear = all(abs(y - other) > 13 or left > right or x < begin for begin, right, other in taken)
-        if config.state == FRONT and clear and left > _LEFT and y + 14 < _BOTTOM and len(names) < _MAX_NAMES:
-            taken.append((left, x, y))
-            names.append(svg.text(x - 8, y + 14, config.label, "name", "end"))
+        is_left = x - 8 - width > _LEFT
+        left, right = (x - 8 - width, x - 8) if is_left else (x + 8, x + 8 + width)
+        clear = all(abs(y - other) > 13 or left > end or right < begin for begin, end, other in taken)
+        if config.state == FRONT and clear and right < _RIGHT and y + 14 < _BOTTOM and len(names) < _MAX_NAMES:
+            taken.append((left, right, y))
+            names.append(
+                svg.text(right if is_left else left, y + 14, config.label, "name", "end" if is_left else "start")
+            )
     return names
+
+
+def _anchor(is_left: bool) -> svg.Anchor:
+    return "end" if is_left else "start"

@@ -14,9 +14,11 @@ def section(page: PageInfo) -> Section | None:
     if not varying_settings(page.configs.all, frozenset()):
         empty = element("p", "All configs have the same settings: there is nothing to compare.", class_="empty")
         return Section(id="settings", title=title, html=empty)
-    note = (
+    note = element(
+        "span",
         "A line is a config. Drag along an axis to keep a range, click an axis to clear it. "
-        "“none”: the config has no such value."
+        "“none”: the config has no such value.",
+        class_="live note",
     )
     live = Html('<div class="live tall" data-view="settings"></div>')
     return Section(

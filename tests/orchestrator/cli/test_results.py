@@ -116,10 +116,10 @@ def test_with_a_goal_of_the_device_there_is_a_table_for_each_accelerator(app: ty
     ]
     assert "note: each front is of one accelerator, as tokens_per_s depends on it: A40, H100" in lines
     assert sum(line.startswith("demo: ") for line in invoke(app, "pareto", run).splitlines()) == 1
-    page = Path(invoke(app, "report", run).splitlines()[0].removeprefix("report: ")).read_text()
+    page = Path(invoke(app, "report", run).splitlines()[1].removeprefix("report: ")).read_text()
     assert "### On" not in page
     (run / "sweep.yaml").write_text(SWEEP.replace("artifact_bytes: min", "tokens_per_s: max"))
-    page = Path(invoke(app, "report", run).splitlines()[0].removeprefix("report: ")).read_text()
+    page = Path(invoke(app, "report", run).splitlines()[1].removeprefix("report: ")).read_text()
     assert page.index("### On A40") < page.index("### On H100") and "each front is of one accelerator" in page
 
 
@@ -184,7 +184,7 @@ def test_report_says_where_it_is(app: typer.Typer, run: Path) -> None:
     """`report` writes page and pictures and prints their paths."""
     lines = invoke(app, "report", run).splitlines()
     pictures = [f"picture: {run}/report/{name}.png" for name in ("controls", "pareto")]
-    assert lines == [f"report: {run}/report/report.md", *pictures]
+    assert lines == [f"page: {run}/report/index.html", f"report: {run}/report/report.md", *pictures]
     assert all(Path(line.split(": ")[1]).stat().st_size > 500 for line in lines)
 
 
