@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import browser
 import hypothesis
 import pytest
 
@@ -31,3 +32,12 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     val = (Path(email.__file__).parent / "utils.py",)
     prepare(PrepareRequest(name="tiny", text=text, vocab_size=512, val_files=val), root, num_workers=1)
     return root
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tests of pages that did not run for want of a browser are said aloud: they look like passed ones otherwise."""
+    why = browser.missing()
+    skipped = terminalreporter.stats.get("skipped", [])
+    number = sum(why is not None and why in str(report.longrepr) for report in skipped)
+    if number:
+        terminalreporter.write_line(f"{number} tests of the page did NOT run: {why}", red=True, bold=True)
