@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -87,7 +87,7 @@ def read_page_info(
     page_folder: Path | None = None,
     *,
     goals: Goals | None = None,
-    state_of: Callable[[Path], RunState | None] = lambda folder: None,
+    states: Sequence[RunState | None] = (),
 ) -> PageInfo:
     """Load and compare the runs.
 
@@ -95,7 +95,7 @@ def read_page_info(
         runs: run folders, or patterns such as `runs/*`.
         page_folder: by default `report` in the run folder; of several runs a folder `report-<a>-<b>` here.
         goals: by default those of the sweeps.
-        state_of: what the driver of a run folder said last.
+        states: of each run, if known.
 
     Raises:
         ResultsError: if a folder holds no tables, a file is damaged, or the sweeps have other goals.
@@ -113,7 +113,7 @@ def read_page_info(
         info=info,
         rows=to_rows(tables.trials),
         goals=goals,
-        states=tuple(map(state_of, tables.folders)),
+        states=tuple(states) or (None,) * len(tables.folders),
         page_folder=page_folder or default_page_folder(tables.folders),
     )
 

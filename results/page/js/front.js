@@ -46,9 +46,10 @@ function frontView(parent) {
     if (inside) {
       c.setLineDash([5, 3]); line(c, at, y.end, at, y.start); c.setLineDash([]);
     }
-    c.textAlign = inside || at > x.end ? "right" : "left";
     const name = inside ? frame.limit.name : at > x.end ? frame.limit.name + " →" : "← " + frame.limit.name;
-    c.fillText(name, inside ? at - 6 : at > x.end ? x.end - 4 : x.start + 4, y.end + 12);
+    const isLeft = at > x.end || inside && at - 6 - c.measureText(name).width > x.start;
+    c.textAlign = isLeft ? "right" : "left";
+    c.fillText(name, inside ? at + (isLeft ? -6 : 6) : isLeft ? x.end - 4 : x.start + 4, y.end + 12);
   }
 
   function drawStep(c, front) {

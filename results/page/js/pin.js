@@ -76,7 +76,7 @@ function pinView(panel) {
   }
 
   function commands(trial) {
-    const run = data.runs[trials.run ? trials.run[trial] : 0], id = trials.id[trial];
+    const run = runOf(trial), id = trials.id[trial];
     const artifact = trials.files.names.indexOf("artifact.frost");
     const lines = [];
     if (wordOf("status", trial) === "completed") lines.push(`frostline replay ${quoted(run)} ${quoted(id)}`);

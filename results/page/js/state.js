@@ -23,10 +23,12 @@ function wordOf(column, index) {
   return code < 0 ? null : trials[column].words[code];
 }
 
+const runOf = (trial) => data.runs[trials.run ? trials.run[trial] : 0];
+
 let haystacks = null; // what the text filter looks in; made when it is first needed
 function haystack(trial) {
   haystacks = haystacks || trials.id.map((id, i) =>
-    [id, configs.label[trials.config[i]], wordOf("status", i), wordOf("accelerator", i), wordOf("host", i), wordOf("error", i)]
+    [id, runOf(i), configs.label[trials.config[i]], wordOf("status", i), wordOf("accelerator", i), wordOf("host", i), wordOf("error", i)]
       .join(" ").toLowerCase());
   return haystacks[trial];
 }

@@ -6,6 +6,7 @@ function tableColumns() { // name, value to sort by, text
   const text = (value) => value === null || value === undefined ? NONE : String(value);
   const columns = [
     {name: "config", value: (i) => configs.label[trials.config[i]], left: true},
+    ...(trials.run ? [{name: "run", value: runOf, left: true}] : []),
     {name: "seed", value: (i) => trials.seed[i], show: text},
     {name: "status", value: (i) => wordOf("status", i) + (trials.stage[i] ? ", confirming" : ""), left: true},
     {name: data.metric.name, value: (i) => trials.y[i], show: (value) => number(value)},

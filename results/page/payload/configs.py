@@ -93,6 +93,8 @@ def _minutes(row: Row) -> float | int | None:
 def _error(row: Row) -> str | None:
     """Why a trial has no score that counts, on one line."""
     text = " ".join(str(row["suspect"] or row["error"] or "").split())
+    if not text:
+        return None
     return text if len(text) <= _ERROR_CHARACTERS else "…" + text[-_ERROR_CHARACTERS:]
 
 

@@ -139,7 +139,8 @@ def _limit(frame: Frame, x: svg.Scale) -> Html:
     place, (low, high) = frame.limit.artifact_bytes, frame.x
     if low <= place <= high:
         at = x(place)
-        name = svg.text(at - 6, _TOP + 12, frame.limit.name, "limit-name", "end")
+        is_left = at - _LEFT > 7 * len(frame.limit.name)
+        name = svg.text(at + (-6 if is_left else 6), _TOP + 12, frame.limit.name, "limit-name", _anchor(is_left))
         return joined([svg.line((at, _TOP), (at, _BOTTOM), "limit"), name])
     if place > high:
         return svg.text(_RIGHT - 4, _TOP + 12, f"{frame.limit.name} →", "limit-name", "end")
@@ -158,9 +159,7 @@ def _names(page: PageInfo, places: dict[int, svg.Point]) -> list[Html]:
         clear = all(abs(y - other) > 13 or left > end or right < begin for begin, end, other in taken)
         if config.state == FRONT and clear and right < _RIGHT and y + 14 < _BOTTOM and len(names) < _MAX_NAMES:
             taken.append((left, right, y))
-            names.append(
-                svg.text(right if is_left else left, y + 14, config.label, "name", "end" if is_left else "start")
-            )
+            names.append(svg.text(x - 8 if is_left else x + 8, y + 14, config.label, "name", _anchor(is_left)))
     return names
 
 
