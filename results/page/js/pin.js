@@ -95,19 +95,25 @@ function quoted(text) { // for a shell
   return /^[\w./:@%+=-]+$/.test(text) ? text : "'" + text.replaceAll("'", "'\\''") + "'";
 }
 
-function configYaml(config, trial) { // a trial file: every setting that is not null; texts as JSON strings, which YAML reads
-  const tree = {seed: trials.seed[trial]};
+// A trial file. A null is written too, as a family of models may fill it otherwise; but no section that is all null, which
+// the recipe does not read. Texts are JSON strings, which YAML reads.
+function configYaml(config, trial) {
+  const sections = new Map([["", [["seed", trials.seed[trial]]]]]);
   const put = (key, value) => {
-    const parts = key.split("."), leaf = parts.pop();
-    let place = tree;
-    for (const part of parts) place = place[part] = place[part] || {};
-    place[leaf] = value;
+    const cut = key.indexOf("."), section = cut < 0 ? "" : key.slice(0, cut);
+    if (!sections.has(section)) sections.set(section, []);
+    const isList = value !== null && data.settings.lists.includes(key);
+    sections.get(section).push([key.slice(cut + 1), isList ? value.split(",").filter(Boolean) : value]);
   };
   for (const [key, value] of Object.entries(data.settings.shared)) put(key, value);
-  for (const one of data.settings.varying) if (one.codes[config] >= 0) put(one.key, one.values[one.codes[config]]);
-  const write = (node, indent) => Object.entries(node).flatMap(([key, value]) =>
-    value !== null && typeof value === "object" ? [`${indent}${key}:`, ...write(value, indent + "  ")] : [`${indent}${key}: ${JSON.stringify(value)}`]);
-  return write(tree, "").join("\n") + "\n";
+  for (const one of data.settings.varying) put(one.key, one.codes[config] < 0 ? null : one.values[one.codes[config]]);
+  const lines = [];
+  for (const [section, settings] of sections) {
+    if (settings.every(([, value]) => value === null)) continue;
+    if (section) lines.push(section + ":");
+    for (const [name, value] of settings) lines.push(`${section ? "  " : ""}${name}: ${JSON.stringify(value)}`);
+  }
+  return lines.join("\n") + "\n";
 }
 
 function copyText(text, button) {

@@ -9,13 +9,12 @@ from typing import Any
 
 from results.page.configs import PageConfig
 from results.page.page_info import PageInfo
-from results.tables.schema import TRIALS
+from results.tables.settings import KEY_OF_COLUMN
 
 MAX_AXES = 10
 _WIDE = 30.0  # numbers that span this factor get a logarithmic axis, where the sweep file does not say
-# `cfg_model_num_layers` → `model.num_layers`, as sweep files and a trial's config name it.
-KEYS: Mapping[str, str] = {column.name: column.meaning.split("`")[1] for column in TRIALS if column.name[:4] == "cfg_"}
-COLUMNS = ("recipe", "data", *KEYS)
+# Settings that are lists, whose columns hold them joined by commas.
+LISTS = ("freeze.matrices", "ensemble.members", "artifact.bits_by_pattern")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,12 +33,12 @@ class Setting:
 
 def varying_settings(configs: Sequence[PageConfig], log_keys: frozenset[str]) -> tuple[Setting, ...]:
     """In the order of the schema; a setting that is null in some configs and one value in the others varies too."""
-    found = (_setting(column, configs, log_keys) for column in COLUMNS)
+    found = (_setting(column, configs, log_keys) for column in KEY_OF_COLUMN)
     return tuple(one for one in found if len(one.values) + (-1 in one.codes) > 1)
 
 
 def _setting(column: str, configs: Sequence[PageConfig], log_keys: frozenset[str]) -> Setting:
-    key, found = KEYS.get(column, column), [config.settings[column] for config in configs]
+    key, found = KEY_OF_COLUMN[column], [config.settings[column] for config in configs]
     values = sorted({value for value in found if value is not None}, key=lambda one: (isinstance(one, str), one))
     places = {value: index for index, value in enumerate(values)}
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
@@ -53,11 +52,10 @@ def _setting(column: str, configs: Sequence[PageConfig], log_keys: frozenset[str
 
 
 def shared_settings(configs: Sequence[PageConfig], varying: Sequence[Setting]) -> dict[str, Any]:
-    """The settings that all configs have alike, by key; without those that are null."""
+    """The settings that all configs have alike, by key."""
     names = {one.key for one in varying}
     first = configs[0].settings if configs else {}
-    keyed = {KEYS.get(column, column): first.get(column) for column in COLUMNS}
-    return {key: value for key, value in keyed.items() if value is not None and key not in names}
+    return {key: first.get(column) for column, key in KEY_OF_COLUMN.items() if key not in names}
 
 
 def axes(settings: Sequence[Setting]) -> list[int]:
@@ -117,4 +115,5 @@ def settings_data(page: PageInfo, sweeps: Sequence[Mapping[str, Any]]) -> dict[s
         ],
         "axes": axes(varying),
         "shared": shared_settings(page.configs.all, varying),
+        "lists": LISTS,
     }

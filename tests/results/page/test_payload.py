@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -21,12 +21,13 @@ from results.page.payload import payload as module
 from results.page.payload.columns import codes16, rounded, sparse, words
 from results.page.payload.curves import choose_curves, curves_data, evenly, thinned
 from results.page.payload.payload import payload
-from results.page.payload.settings import MAX_AXES, log_keys
+from results.page.payload.settings import LISTS, MAX_AXES, log_keys
 from results.page.payload.timeline import RUNNING, lanes_of
 from results.page.states import DOMINATED, FRONT, INFEASIBLE, STATES, STOPPED, WASTED
 from results.tables.account import attempts_schema, nodes_schema
 from results.tables.columns import table_of
 from results.tables.schema import TRIALS
+from trainer.config.trial import TrialConfig
 
 SWEEP = """
 name: demo
@@ -113,9 +114,21 @@ def test_settings_are_those_that_vary(page: PageInfo) -> None:
         "values": (0.0003, 0.001, 0.02),
     }
     assert by_key["freeze.scheme"]["codes"] == (-1, -1, -1, 0, -1, -1)
-    assert found["shared"]["model.vocab_size"] == 1024 and "model.dim" not in found["shared"]
+    assert found["shared"]["model.vocab_size"] == 1024 and found["shared"]["model.num_kv_heads"] is None
     drawn = [found["varying"][index]["key"] for index in found["axes"]]
     assert drawn == ["recipe", "model.num_layers", "model.dim", "optimizer.learning_rate"]
+
+
+def test_lists_are_those_of_the_trainer() -> None:
+    """Settings whose column holds several values joined by commas, as the trainer's config has them."""
+    found = [
+        f"{section}.{name}"
+        for section, field in TrialConfig.model_fields.items()
+        for part in (field.annotation, *get_args(field.annotation))
+        for name, inner in getattr(part, "model_fields", {}).items()
+        if "tuple" in str(inner.annotation)
+    ]
+    assert sorted(found) == sorted(LISTS)
 
 
 def test_at_most_ten_axes(tmp_path: Path) -> None:
