@@ -6,6 +6,7 @@ Heavy packages are imported inside the commands: `frostline --help` must stay qu
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import sys
 import threading
@@ -99,8 +100,9 @@ def report(
 
     with one_line_errors(), _says_after_a_while(f"reading {', '.join(runs)} …"):
         folders = {readable_folder(run, to=Path(f"{Path(run).name}-report")): run for run in runs}
-        page = read_page_info(list(folders), out, state_of=lambda folder: _state(folders.get(folder, str(folder))))
-        path = write_page(page)
+        page = read_page_info(list(folders), out)
+        states = tuple(_state(folders.get(folder, str(folder))) for folder in page.folders)
+        path = write_page(dataclasses.replace(page, states=states))
     typer.echo(f"page: {path}")
     if show:
         webbrowser.open(path.resolve().as_uri())

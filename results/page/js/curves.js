@@ -72,7 +72,7 @@ function curvesView(parent) {
     const all = curves.num_all.toLocaleString("en");
     caption.textContent = `${kept} of ${curves.rows.length} curves drawn in colour` +
       (curves.rows.length < curves.num_all ? ` (the front and a sample of ${all})` : "") +
-      (curves.band.length ? ". Band: 10 to 90 % of all trials that came to that step." : ".") + (best === null ? "" : " Thick: the best on the front.");
+      (curves.band.length ? ". Band: 10 to 90 % of all trials that came to that step." : ".") + (best === null ? "" : " Thick: the best on the front.") + (data.left_out ? " " + data.left_out : "");
   }
 
   function drawBand(c) {

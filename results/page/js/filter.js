@@ -1,7 +1,7 @@
 // The bar that stays on top: states, text, feasible only, what was brushed, and how many trials are left.
 
 function filterView(bar) {
-  const text = make("input", {type: "search", placeholder: "filter: words of name, status, error", "aria-label": "filter by words",
+  const text = make("input", {type: "search", placeholder: "filter by words", "aria-label": "filter by words",
     oninput: () => { selection.text = text.value; update(); }});
   const feasible = make("input", {type: "checkbox", onchange: () => { selection.feasibleOnly = feasible.checked; update(); }});
   const chips = data.states.map((state, index) => {
@@ -14,7 +14,7 @@ function filterView(bar) {
   });
   const clear = make("button", {text: "clear", title: "Esc", onclick: clearAll}), count = make("span", {class: "count", role: "status"});
   const brushed = make("span", {class: "tools"});
-  bar.append(text, ...chips.filter(Boolean), make("label", {title: "within all constraints, with a score"}, feasible, "feasible only"), brushed, clear, count);
+  bar.append(count, text, ...chips.filter(Boolean), make("label", {title: "within all constraints, with a score"}, feasible, "feasible only"), brushed, clear);
 
   function draw() {
     if (text.value !== selection.text) text.value = selection.text;

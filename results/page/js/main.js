@@ -10,6 +10,9 @@ else document.getElementById("filter").hidden = true;
 
 const places = [...document.querySelectorAll("[data-view]")].filter((one) => present[one.dataset.view]);
 
+const curvesPlace = document.querySelector("[data-view=curves]");
+if (curvesPlace && !data.curves && data.left_out) curvesPlace.append(make("p", {class: "empty", text: data.left_out}));
+
 function startNext() {
   const place = places.shift();
   if (!place) return ready();

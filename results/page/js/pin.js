@@ -45,7 +45,8 @@ function pinView(panel) {
   }
 
   function trialRows(config, chosenTrial) {
-    const rows = trialsOf[config].slice(0, 20).map((trial) => make("tr", {class: "row" + (trial === chosenTrial ? " chosen" : ""), tabindex: "0",
+    const ordered = [...trialsOf[config]].sort((a, b) => (trials.seed[a] ?? 0) - (trials.seed[b] ?? 0) || a - b);
+    const rows = ordered.slice(0, 20).map((trial) => make("tr", {class: "row" + (trial === chosenTrial ? " chosen" : ""), tabindex: "0",
       onclick: () => choose(config, trial), onkeydown: (event) => { if (event.key === "Enter") choose(config, trial); }},
     make("td", {text: String(trials.seed[trial] ?? NONE)}),
     make("td", {text: wordOf("status", trial) + (trials.stage[trial] ? ", confirming" : "")}),

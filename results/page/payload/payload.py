@@ -29,7 +29,8 @@ def payload(page: PageInfo) -> dict[str, Any]:
             break
     found["curves"] = curves
     if most < MAX_CURVES:
-        found["left_out"] = f"At most {most} curves are drawn, to keep this file small. All are in the tables."
+        drawn = f"At most {most} curves are" if most else "No curves are"
+        found["left_out"] = f"{drawn} drawn, to keep this file small: all are in the tables."
     return found
 
 

@@ -16,7 +16,7 @@ def section(page: PageInfo) -> Section | None:
     if page.tables.attempts.empty:
         empty = element(
             "p",
-            "The tables of this run do not say which device a trial held when: a version before 0.2 wrote them, "
+            "The tables of this run do not say which device a trial held when: an older frostline wrote them, "
             "or no trial was on a device yet.",
             class_="empty",
         )

@@ -28,7 +28,9 @@ def section(page: PageInfo) -> Section | None:
         return Section(id="front", title=title, html=empty)
     picture = element("div", static_picture(page, frame), class_="static")
     live = Html('<div class="live tall" data-view="front"></div>')
-    return Section(id="front", title=title, html=joined([_legend(page), picture, live]), note=_note(page, frame))
+    hint = "Drag a box to keep what is in it; click a config, here or in any view, to see all of it."
+    parts = [_legend(page), element("p", hint, class_="live note"), picture, live]
+    return Section(id="front", title=title, html=joined(parts), note=_note(page, frame))
 
 
 def _note(page: PageInfo, frame: Frame) -> Html:

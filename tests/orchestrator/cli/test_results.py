@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from typer.testing import CliRunner
 from orchestrator.cli import results
 from results.report.conclusions import FOUND
 from results.tables import schema
+from trainer.locks import sole_owner
 
 SWEEP = "name: demo\nobjectives: {ce: min, artifact_bytes: min}\nconstraints: ['artifact_bytes <= 1_000_000']\n"
 
@@ -186,6 +190,50 @@ def test_report_says_where_it_is(app: typer.Typer, run: Path) -> None:
     pictures = [f"picture: {run}/report/{name}.png" for name in ("controls", "pareto")]
     assert lines == [f"page: {run}/report/index.html", f"report: {run}/report/report.md", *pictures]
     assert all(Path(line.split(": ")[1]).stat().st_size > 500 for line in lines)
+
+
+def test_one_page_of_several_runs(app: typer.Typer, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default in a folder of their names, or where `--out` says; no Markdown, which is of one run."""
+    shutil.copytree(run, run.parent / "again")
+    monkeypatch.chdir(run.parent)
+    assert invoke(app, "report", "demo", "again") == "page: report-demo-again/index.html\n"
+    assert invoke(app, "report", "*", "--out", "pages") == "page: pages/index.html\n"
+    text = (run.parent / "pages" / "index.html").read_text()
+    assert "../demo/trials" in text and "../again/trials" in text
+    assert not (run / "report").exists()
+
+
+def test_a_page_is_shown(app: typer.Typer, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--open` gives the page's address to the browser."""
+    shown: list[str] = []
+    monkeypatch.setattr("webbrowser.open", shown.append)
+    invoke(app, "report", run, "--open")
+    assert shown == [(run / "report" / "index.html").as_uri()]
+
+
+@pytest.mark.parametrize(
+    ("is_alive", "said"), [(True, "The sweep goes on: 3 of 9"), (False, "ended without a word: 3 of 9")]
+)
+def test_a_page_of_a_sweep_that_runs(app: typer.Typer, run: Path, is_alive: bool, said: str) -> None:
+    """The page says on top what the driver wrote last, and whether the driver lives."""
+    trials = {"all": 9, "done": 3, "running": 2, "waiting": 4}
+    facts = {"state": "running", "trials": trials, "updated_at": "2026-01-02T03:04:05.678+00:00"}
+    (run / "status.json").write_text(json.dumps(facts))
+    with sole_owner(run) if is_alive else contextlib.nullcontext():
+        invoke(app, "report", run)
+    head = (run / "report" / "index.html").read_text().partition("<main>")[0]
+    assert said in head and "as of 2026-01-02 03:04 UTC" in head
+
+
+def test_long_work_says_so(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a while a line on the error stream; nothing where the work was quick."""
+    monkeypatch.setattr(results, "_SECONDS_OF_SILENCE", 0.01)
+    with results._says_after_a_while("reading …"):
+        time.sleep(0.3)
+    monkeypatch.setattr(results, "_SECONDS_OF_SILENCE", 60)
+    with results._says_after_a_while("quick"):
+        pass
+    assert capsys.readouterr() == ("", "reading …\n")
 
 
 def test_terminal_table_fits_100_columns(run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:

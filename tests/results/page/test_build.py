@@ -124,7 +124,7 @@ def test_the_static_picture_is_bounded(tmp_path: Path) -> None:
     rows = [make_trial(layers=i, dim=32, ce=5 - i / 1_000 + (i % 7) / 10) for i in range(1, 2_000)]
     section = front.section(page := read_page_info([write_run(tmp_path / "run", rows)]))
     assert section is not None
-    drawn = re.findall(r'class="mark (\w+)"', section.html.partition("<svg")[2].partition("live")[0])
+    drawn = re.findall(r'class="mark (\w+)"', section.html.partition('class="chart"')[2])
     assert len(drawn) <= front.MAX_POINTS + len(STATES) and drawn.count("front") >= len(page.info.front)
 
 

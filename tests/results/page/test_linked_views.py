@@ -14,6 +14,7 @@ from trial_builder import make_curve, make_trial, write_run
 
 from results.page.build import write_page
 from results.page.page_info import read_page_info
+from results.page.payload.payload import payload, size_of
 from results.tables.schema import flatten_config
 from search_spaces.spec.load import load_trial
 from trainer.config.trial import TrialConfig
@@ -274,6 +275,20 @@ def test_why_a_trial_was_stopped(browser: Browser, tmp_path: Path) -> None:
         text = pinned(found)
         assert "stopped early at step 20 of 300" in text and "end with 3.5000, at best 3.4000" in text
         assert f"{rival['trial_id']} is better" in text and "frostline retry" in text
+
+
+@pytest.mark.parametrize(("room", "said"), [(0, "No curves are drawn"), (5_000, "At most 30 curves are drawn")])
+def test_a_page_without_curves_says_so(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, said: str
+) -> None:
+    """Curves that were left out to keep the file small are named where they would be."""
+    rows = [make_trial(seed=seed) for seed in range(1, 120)]
+    info = read_page_info([write_run(tmp_path / "run", rows, [one for row in rows for one in make_curve(row, 100)])])
+    without = size_of({**payload(info), "curves": None})
+    monkeypatch.setattr("results.page.payload.payload.MAX_BYTES", without + room)
+    with opened(browser, write_page(info)) as found:
+        ready(found)
+        assert said in found.page.locator("#curves").inner_text() and found.errors == []
 
 
 def test_time_zooms_and_comes_back(browser: Browser, night: Path) -> None:
