@@ -64,13 +64,14 @@ class SizeLimit(NamedTuple):
 
 
 def size_limit(constraints: Iterable[Constraint], code_bytes: int, column: str = "artifact_bytes") -> SizeLimit | None:
-    """The tightest limit on bytes as it stands on an axis of `column`, artifact_bytes or total_bytes.
+    """The tightest limit on bytes as it stands on an axis of `column`; None of other columns than these two.
 
     A limit on the total leaves the artifact what the code does not take.
     """
-    beside = {"artifact_bytes": (0, ""), "total_bytes": (code_bytes, " less the code")}
-    if column == "total_bytes":
-        beside = {"total_bytes": (0, "")}
+    beside: dict[str, tuple[int, str]] = {
+        "artifact_bytes": {"artifact_bytes": (0, ""), "total_bytes": (code_bytes, " less the code")},
+        "total_bytes": {"total_bytes": (0, "")},
+    }.get(column, {})
     uppers = [one for one in constraints if one.relation in ("<=", "<") and one.column in beside]
     found = [
         SizeLimit(one.limit - beside[one.column][0], f"limit {_size(one.limit)}{beside[one.column][1]}")

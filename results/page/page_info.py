@@ -71,6 +71,11 @@ class PageInfo:
         """The column that the front sets against the metric: the first other objective, else the artifact's bytes."""
         return next((name for name in self.goals.objectives if name not in ("ce", "bpb")), "artifact_bytes")
 
+    @property
+    def size_label(self) -> str:
+        """That column in words."""
+        return {"tokens_per_s": "tokens per second"}.get(self.size, self.size.replace("_", " "))
+
     @functools.cached_property
     def configs(self) -> PageConfigs:
         """The configs with and without a score, and which one each row belongs to."""

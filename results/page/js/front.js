@@ -4,6 +4,7 @@ function frontView(parent) {
   const frame = data.frame;
   const picture = new Picture(parent, `${data.metric.label} over ${data.size.name}`, window.innerWidth < 640 ? 360 : 440);
   picture.box.classList.add("brush");
+  const numShown = configs.x.filter((size, i) => size !== null && configs.y[i] !== null).length;
   let x, y, places = [];
 
   function layout() {
@@ -17,7 +18,7 @@ function frontView(parent) {
     const c = picture.clear(picture.base);
     layout();
     picture.axisY(y, x.start, x.end, data.metric.label, (value) => String(+value.toPrecision(5)));
-    picture.axisX(x, y.start, y.end, data.size.name.replaceAll("_", " ") + (frame.is_log ? ", logarithmic" : ""), sizeText);
+    picture.axisX(x, y.start, y.end, data.size.label + (frame.is_log ? ", logarithmic" : ""), sizeText);
     drawLimit(c);
     const size = numConfigs > 2000 ? 2.2 : numConfigs > 200 ? 3 : 4.5;
     drawMarks(c, (i) => !keepConfig[i], () => colour("grey"), size, 0.6);
@@ -26,6 +27,7 @@ function frontView(parent) {
       drawMarks(c, (i) => keepConfig[i] && configs.state[i] === state, () => colour(STATE_NAMES[state]), size, faint);
     c.globalAlpha = 1;
     for (const front of data.fronts) drawStep(c, front);
+    if (numShown <= 30) drawSeeds(c);
     drawFront(c);
   }
 
@@ -71,8 +73,9 @@ function frontView(parent) {
       const kept = keepConfig[i], ink = colour(kept ? "front" : "grey"), half = configs.half_width[i];
       if (half !== undefined) errorBar(c, at[0], y(configs.y[i] - half), y(configs.y[i] + half), ink);
       c.beginPath(); shape(c, FRONT, at[0], at[1], 4.5); paint(c, FRONT, ink);
-      if (kept) drawName(c, configs.label[i], at, taken);
+      if (kept) drawName(c, i, taken);
     });
+    if (numShown <= 12) places.forEach((at, i) => { if (at && configs.state[i] !== FRONT && keepConfig[i]) drawName(c, i, taken); });
   }
 
   function errorBar(c, px, low, high, ink) {
@@ -81,14 +84,29 @@ function frontView(parent) {
     line(c, px, low, px, high); line(c, px - 3, low, px + 3, low); line(c, px - 3, high, px + 3, high);
   }
 
-  // Below and left of a point of the front no other config can be.
-  function drawName(c, name, [px, py], taken) {
-    const width = c.measureText(name).width, isLeft = px - 8 - width > x.start;
+  // On the front below the mark, on its better side, where no other config can be; others, if they are few, above it.
+  function drawName(c, i, taken) {
+    const [px, py] = places[i], name = configs.label[i], isFront = configs.state[i] === FRONT;
+    const width = c.measureText(name).width, baseline = py + (isFront ? 15 : -8);
+    const isLeft = px - 8 - width > x.start && (isFront ? data.size.best === "min" : px + 8 + width > x.end);
     const left = isLeft ? px - 8 - width : px + 8, right = left + width;
-    const clear = taken.every(([a, b, other]) => Math.abs(py - other) > 14 || left > b || right < a);
-    if (!clear || right > x.end || py + 16 > y.start || taken.length >= 8) return;
-    taken.push([left, right, py]);
-    c.fillStyle = colour("ink"); c.textAlign = "right"; c.fillText(name, right, py + 15);
+    const clear = taken.every(([a, b, other]) => Math.abs(baseline - other) > 14 || left > b || right < a);
+    if (!clear || right > x.end || baseline > y.start || baseline < y.end || taken.length >= 12) return;
+    taken.push([left, right, baseline]);
+    c.fillStyle = colour("ink"); c.textAlign = isLeft ? "right" : "left"; c.fillText(name, isLeft ? right : left, baseline);
+  }
+
+  function drawSeeds(c) { // each trial that counts, where there are few configs
+    for (const state of [INFEASIBLE, DOMINATED, FRONT]) {
+      c.beginPath();
+      trials.y.forEach((value, trial) => {
+        const size = trials.x[trial];
+        if (!keepTrial[trial] || trials.state[trial] !== state || size === null || value === null || trials.stage[trial]) return;
+        const [px, py] = [x(size), Math.min(y.start, Math.max(y.end, y(value)))];
+        c.moveTo(px + 1.5, py); c.arc(px, py, 1.5, 0, 7);
+      });
+      c.fillStyle = colour(STATE_NAMES[state]); c.fill();
+    }
   }
 
   function mark() {
@@ -99,11 +117,11 @@ function frontView(parent) {
       if (!at) continue;
       c.strokeStyle = colour("hover"); c.lineWidth = 2;
       c.beginPath(); c.arc(at[0], at[1], size, 0, 7); c.stroke();
-      if (config === chosen.config) drawSeeds(c, config);
+      if (config === chosen.config) drawSeedsOf(c, config);
     }
   }
 
-  function drawSeeds(c, config) { // each seed of the chosen config
+  function drawSeedsOf(c, config) { // each seed of the chosen config
     c.fillStyle = colour("hover");
     for (const trial of trialsOf[config]) {
       const [size, value] = [trials.x[trial], trials.y[trial]];

@@ -155,7 +155,7 @@ function about(config) { // what a tooltip says of a config
   const lines = [configs.label[config], data.states[configs.state[config]].label];
   if (configs.y[config] !== null) {
     lines.push(`${data.metric.name} ${withInterval(configs.y[config], configs.half_width[config])} (${seeds} seed${seeds === 1 ? "" : "s"})`);
-    lines.push(`${data.size.name.replaceAll("_", " ")}: ${sizeText(configs.x[config])}`);
+    lines.push(`${data.size.label}: ${sizeText(configs.x[config])}`);
   } else lines.push(wordOf("error", trialsOf[config][0]) || "no score");
   for (const one of data.settings.varying.slice(0, 12)) {
     const code = one.codes[config];

@@ -27,7 +27,7 @@ function pinView(panel) {
     const found = [], add = (name, value) => found.push(make("dt", {text: name}), make("dd", {text: value}));
     if (configs.y[config] !== null) {
       add(data.metric.name, withInterval(configs.y[config], configs.half_width[config]));
-      add(data.size.name.replaceAll("_", " "), number(configs.x[config], 0));
+      add(data.size.label, number(configs.x[config], 0));
     }
     const percent = configs.percent[config];
     if (percent !== undefined) {

@@ -31,7 +31,7 @@ function axisPlace(axis, config) {
 }
 
 function axisName(axis) {
-  return axis === "y" ? data.metric.name : axis === "x" ? data.size.name.replaceAll("_", " ") : data.settings.varying[axis].key;
+  return axis === "y" ? data.metric.name : axis === "x" ? data.size.label : data.settings.varying[axis].key;
 }
 
 function axisTicks(axis) { // [place, text]

@@ -10,7 +10,7 @@ function tableColumns() { // name, value to sort by, text
     {name: "seed", value: (i) => trials.seed[i], show: text},
     {name: "status", value: (i) => wordOf("status", i) + (trials.stage[i] ? ", confirming" : ""), left: true},
     {name: data.metric.name, value: (i) => trials.y[i], show: (value) => number(value)},
-    {name: data.size.name.replaceAll("_", " "), value: (i) => trials.x[i], show: (value) => number(value, 0)},
+    {name: data.size.label, value: (i) => trials.x[i], show: (value) => number(value, 0)},
     {name: "vs untuned, %", value: (i) => configs.percent[trials.config[i]] ?? null,
       show: (value, i) => value === null ? NONE : (value > 0 ? "+" : "") + withInterval(value, configs.percent_half_width[trials.config[i]], 2),
       title: "difference of the config from its control, which was not tuned itself; negative is better"},

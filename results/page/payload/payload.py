@@ -49,6 +49,7 @@ def _without_curves(page: PageInfo) -> dict[str, Any]:
         "metric": {"name": page.metric, "label": page.metric_label},
         "size": {
             "name": page.size,
+            "label": page.size_label,
             "best": page.goals.objectives.get(page.size, "min"),
         },
         "frame": None if frame is None else frame.as_dict(),

@@ -12,16 +12,18 @@ from results.page.html import Html, Section, element, escape, joined
 from results.page.page_info import PageInfo
 from results.page.payload.curves import evenly
 from results.page.payload.payload import fronts
-from results.page.states import DOMINATED, FRONT, INFEASIBLE, STATES
+from results.page.states import DOMINATED, FRONT, INFEASIBLE, STATES, STOPPED, WASTED
 
 MAX_POINTS = 1_500
 _MAX_NAMES = 8
+_FEW_NAMED = 12  # so many configs all have their name
+_FEW_SEEDS = 30  # of so many configs each seed is shown
 _WIDTH, _HEIGHT = 960.0, 440.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 940.0, 34.0, 390.0
 
 
 def section(page: PageInfo) -> Section | None:
-    title = f"What do I get for my {'bytes' if page.size.endswith('_bytes') else page.size.replace('_', ' ')}?"
+    title = f"What do I get for my {'bytes' if page.size.endswith('_bytes') else page.size_label}?"
     frame = frame_of(page)
     if frame is None:
         empty = element("p", "No trial has a score yet: the picture comes with the first.", class_="empty")
@@ -34,12 +36,15 @@ def section(page: PageInfo) -> Section | None:
 
 
 def _note(page: PageInfo, frame: Frame) -> Html:
-    parts = ["Lower and further left is better. Bars are 95 % intervals over seeds, of configs on the front."]
+    side = "right" if page.goals.objectives.get(page.size) == "max" else "left"
+    parts = [f"Lower and further {side} is better. Bars are 95 % intervals over seeds, of configs on the front."]
     if frame.num_above:
         parts.append(f"{frame.num_above:,} with a worse score stand at the upper edge.")
     if missing := sum(one.group is None for one in page.configs.all):
         parts.append(f"Not drawn: {missing:,} without a score.")
-    if not fronts(page):
+    if (number := len(fronts(page))) > 1:
+        parts.append(f"{number} fronts: {'each of one accelerator' if page.info.kinds else 'of other data'}.")
+    if not number:
         parts.append("The objectives are not the two columns drawn here, so there is no line of a front.")
     return escape(" ".join(parts))
 
@@ -66,7 +71,7 @@ def static_picture(page: PageInfo, frame: Frame) -> Html:
     x = svg.Scale(*frame.x, _LEFT, _RIGHT, "log" if frame.is_log else "linear")
     y = svg.Scale(*frame.y, _BOTTOM, _TOP)
     is_bytes = page.size.endswith("_bytes")
-    x_label = f"{page.size.replace('_', ' ')}{', logarithmic' if frame.is_log else ''}"
+    x_label = f"{page.size_label}{', logarithmic' if frame.is_log else ''}"
     places, shown = _places(page, x, y), _shown(page)
     return svg.chart(
         _WIDTH,
@@ -77,6 +82,7 @@ def static_picture(page: PageInfo, frame: Frame) -> Html:
         _limit(frame, x),
         svg.group("points", *(_dot(page, index, at) for index, at in places.items() if index in shown)),
         *(_step(page, one, x, y, frame.limit) for one in fronts(page)),
+        svg.group("seeds", *_seeds(page, x, y)),
         svg.group("points", *_front_marks(page, places, y)),
         svg.group("names", *_names(page, places)),
     )
@@ -118,6 +124,20 @@ def _front_marks(page: PageInfo, places: dict[int, svg.Point], y: svg.Scale) -> 
     return marks
 
 
+def _seeds(page: PageInfo, x: svg.Scale, y: svg.Scale) -> list[Html]:
+    """Each trial that counts as a small dot, where there are few configs."""
+    if len(page.info.groups) > _FEW_SEEDS:
+        return []
+    found = []
+    for row, config, state in zip(page.rows, page.configs.of_row, page.configs.state_of_row, strict=True):
+        group, size, value = page.configs.all[config].group, row[page.size], row[page.metric]
+        if group is None or state in (STOPPED, WASTED) or size is None or value is None or row["stage"] == "confirm":
+            continue
+        at = (x(size), min(_BOTTOM, max(_TOP, y(value))))
+        found.append(svg.dot(at, "dot", f"mark seed {STATES[state].name}", 2.2))
+    return found
+
+
 def _step(page: PageInfo, front: Sequence[int], x: svg.Scale, y: svg.Scale, limit: SizeLimit | None) -> Html:
     """What is reached at each size: level from a config to the next, and on to the limit or the edge."""
     points = [(x(size_of(page, index) or 0.0), y(_mean(page, index))) for index in front]
@@ -150,18 +170,24 @@ def _limit(frame: Frame, x: svg.Scale) -> Html:
 
 
 def _names(page: PageInfo, places: dict[int, svg.Point]) -> list[Html]:
-    """Names of configs on the front, below and left of them, where no other config can be; none over another."""
+    """Names of configs, none over another.
+
+    On the front below the mark, on the side where no other can be; of few configs also of the others, above it.
+    """
+    is_max = page.goals.objectives.get(page.size) == "max"
+    front = [index for index in places if page.configs.all[index].state == FRONT]
+    others = [index for index in places if index not in front] if len(places) <= _FEW_NAMED else []
     taken: list[tuple[float, float, float]] = []
     names: list[Html] = []
-    for index, (x, y) in places.items():
-        config = page.configs.all[index]
-        width = 6.2 * len(config.label)
-        is_left = x - 8 - width > _LEFT
+    for index in [*front, *others]:
+        (x, y), label, is_front = places[index], page.configs.all[index].label, index in front
+        width, baseline = 6.2 * len(label), y + (14 if is_front else -7)
+        is_left = x - 8 - width > _LEFT and (not is_max if is_front else x + 8 + width > _RIGHT)
         left, right = (x - 8 - width, x - 8) if is_left else (x + 8, x + 8 + width)
-        clear = all(abs(y - other) > 13 or left > end or right < begin for begin, end, other in taken)
-        if config.state == FRONT and clear and right < _RIGHT and y + 14 < _BOTTOM and len(names) < _MAX_NAMES:
-            taken.append((left, right, y))
-            names.append(svg.text(x - 8 if is_left else x + 8, y + 14, config.label, "name", _anchor(is_left)))
+        clear = all(abs(baseline - other) > 13 or left > end or right < begin for begin, end, other in taken)
+        if clear and right < _RIGHT and _TOP < baseline < _BOTTOM and len(names) < max(_MAX_NAMES, len(others)):
+            taken.append((left, right, baseline))
+            names.append(svg.text(right if is_left else left, baseline, label, "name", _anchor(is_left)))
     return names
 
 

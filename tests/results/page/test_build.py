@@ -114,6 +114,21 @@ def test_the_frame_leaves_the_worst_at_the_edge(tmp_path: Path) -> None:
     assert section is not None and section.note is not None and "1 with a worse score" in section.note
 
 
+def test_a_front_of_speed(tmp_path: Path) -> None:
+    """More is better: to the right, without a limit in bytes on the axis, and with one front for each accelerator."""
+    rows = [
+        make_trial(layers=i, ce=4 - i / 10, tokens_per_s=9e4 / i, accelerator=kind) for kind in "AB" for i in (1, 2)
+    ]
+    rows = [{**row, "trial_id": f"{row['trial_id']}{row['accelerator']}"} for row in rows]
+    sweep = "objectives: {ce: min, tokens_per_s: max}\nconstraints: [total_bytes <= 50_000_000]\n"
+    page = read_page_info([write_run(tmp_path / "run", rows, sweep=sweep)])
+    frame, section = frame_of(page), front.section(page)
+    assert frame is not None and frame.limit is None and frame.x[1] < 1e5
+    assert section is not None and section.title == "What do I get for my tokens per second?"
+    assert section.note is not None and "further right is better" in section.note
+    assert "2 fronts: each of one accelerator" in section.note and section.html.count("front-line") == 2
+
+
 def test_each_state_has_a_shape_of_its_own() -> None:
     """Colour is not all that tells them apart."""
     assert len({one.shape for one in STATES}) == len({one.name for one in STATES}) == len(STATES)
@@ -190,3 +205,12 @@ def test_where_a_page_lies(tmp_path: Path) -> None:
     ]
     with pytest.raises(ResultsError, match="holds no tables"):
         read_page_info([tmp_path])
+
+
+def test_of_few_configs_all_is_named(tmp_path: Path) -> None:
+    """Six configs have their names and their twelve seeds in the picture; of forty, some of the front are named."""
+    few = front.section(read_page_info([write_run(tmp_path / "few", quickstart_trials())]))
+    assert few is not None and few.html.count('class="name"') == 6 and few.html.count("mark seed") == 12
+    rows = [make_trial(layers=i, ce=5 - i / 10) for i in range(1, 41)]
+    many = front.section(read_page_info([write_run(tmp_path / "many", rows)]))
+    assert many is not None and 1 < many.html.count('class="name"') <= 8 and "mark seed" not in many.html
