@@ -100,7 +100,7 @@ def _body(page: PageInfo, sections: list[Section], script: str) -> Html:
         element("header", element("h1", page.name), *_states(page), _contents(sections)),
         Html('<div id="filter" class="live" role="search" aria-label="which trials are shown"></div>'),
         element("main", *map(_section, sections)),
-        Html('<aside id="pin" class="live" aria-label="the chosen config" hidden></aside>'),
+        Html('<aside id="pin" class="live" aria-label="the chosen config" aria-live="polite" hidden></aside>'),
         Html('<div id="tooltip" role="status" hidden></div>'),
         json_script("data", payload(page)),
         element("script", Html(script)),

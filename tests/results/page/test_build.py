@@ -214,3 +214,26 @@ def test_of_few_configs_all_is_named(tmp_path: Path) -> None:
     rows = [make_trial(layers=i, ce=5 - i / 10) for i in range(1, 41)]
     many = front.section(read_page_info([write_run(tmp_path / "many", rows)]))
     assert many is not None and 1 < many.html.count('class="name"') <= 8 and "mark seed" not in many.html
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 defines it, of `#rrggbb`."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_marks_and_texts_have_contrast(scheme: str) -> None:
+    """Marks have 3:1 against the background, texts 4.5:1 (WCAG 2.2, 1.4.3 and 1.4.11), light and dark."""
+    style = (Path(front.__file__).parents[1] / "page.css").read_text()
+    light, dark = (dict(re.findall(r"--(\w+): (#\w{6})", part)) for part in style.split("@media", 2)[:2])
+    colours = light | (dark if scheme == "dark" else {})
+    ground = luminance(colours["background"])
+
+    def contrast(name: str) -> float:
+        high, low = sorted((ground, luminance(colours[name])), reverse=True)
+        return (high + 0.05) / (low + 0.05)
+
+    assert {one.name: contrast(one.name) for one in STATES if contrast(one.name) < 3} == {}
+    assert {name: contrast(name) for name in ("ink", "soft", "accent", "limit") if contrast(name) < 4.5} == {}
