@@ -338,3 +338,21 @@ def test_a_run_of_one_trial(browser: Browser, tmp_path: Path, rows: list[dict[st
             assert found.page.locator("#filter .count").inner_text() == "1 of 1 trial"
             found.page.locator("#table tr.row").click()
             assert pinned(found) and overflow_pixels(found) == 0 and found.errors == []
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_paper_is_light(browser: Browser, night: Path, scripts: bool) -> None:
+    """Of a reader in the dark too, with and without a script; pictures fit the paper and are finer than a screen."""
+    with opened(browser, night, (718, 1000), color_scheme="dark", with_scripts=scripts) as found:
+        if scripts:
+            ready(found)
+            found.page.evaluate("() => window.dispatchEvent(new Event('beforeprint'))")
+            assert found.page.evaluate("() => document.querySelector('[data-view=curves] canvas').width") == 3 * 690
+        found.page.emulate_media(media="print", color_scheme="dark")
+        shade = found.page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+        assert shade == "rgb(253, 253, 252)"
+        assert found.page.locator("#front .chart").is_visible() and overflow_pixels(found) == 0
+        if scripts:
+            found.page.emulate_media(media="screen", color_scheme="dark")
+            found.page.evaluate("() => window.dispatchEvent(new Event('afterprint'))")
+            assert found.page.evaluate("() => getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
