@@ -11,6 +11,7 @@ function curvesView(parent) {
   const steps = decode16(curves.steps, 0, curves.max_step), values = decode16(curves.values, curves.low, curves.high);
   const starts = [];
   curves.lengths.reduce((sum, length) => { starts.push(sum); return sum + length; }, 0);
+  const front = curves.rows.filter((row) => trials.state[row] === FRONT).sort((a, b) => trials.y[a] - trials.y[b]);
   const lineOf = new Map(curves.rows.map((row, i) => [row, i]));
   let x, y;
 
@@ -60,26 +61,33 @@ function curvesView(parent) {
     drawBand(c);
     const many = curves.rows.length > 60;
     strokeAll(c, (row) => !keepTrial[row], colour("grey"), many ? 0.4 : 0.7, 1);
+    const isKept = (state) => (row) => keepTrial[row] && trials.state[row] === state;
     for (const state of [WASTED, INFEASIBLE, DOMINATED, STOPPED])
-      strokeAll(c, (row) => keepTrial[row] && trials.state[row] === state, colour(STATE_NAMES[state]), many ? 0.4 : 0.75, 1);
-    const best = curves.rows.reduce((found, row) => trials.state[row] === FRONT && (found === null || trials.y[row] < trials.y[found]) ? row : found, null);
-    const crowded = curves.rows.filter((row) => trials.state[row] === FRONT).length > 30;
-    strokeAll(c, (row) => keepTrial[row] && trials.state[row] === FRONT, colour("front"), crowded ? 0.35 : 0.9, crowded ? 1 : 1.5);
-    strokeAll(c, (row) => row === best && keepTrial[row], colour("front"), 1, 2.5);
+      strokeAll(c, isKept(state), colour(STATE_NAMES[state]), many ? 0.4 : 0.75, 1);
+    const crowded = front.length > 30;
+    strokeAll(c, isKept(FRONT), colour("front"), crowded ? 0.35 : 0.9, crowded ? 1 : 1.5);
+    strokeAll(c, (row) => row === front[0] && keepTrial[row], colour("front"), 1, 2.5);
     drawEnds(c);
     c.restore();
-    const kept = curves.rows.filter((row) => keepTrial[row]).length;
-    const all = curves.num_all.toLocaleString("en");
-    caption.textContent = `${kept} of ${curves.rows.length} curves drawn in colour` +
-      (curves.rows.length < curves.num_all ? ` (the front and a sample of ${all})` : "") +
-      (curves.band.length ? ". Band: 10 to 90 % of all trials that came to that step." : ".") + (best === null ? "" : " Thick: the best on the front.") + (data.left_out ? " " + data.left_out : "");
+    caption.textContent = describe();
+  }
+
+  function describe() {
+    const kept = curves.rows.filter((row) => keepTrial[row]).length, drawn = curves.rows.length;
+    const sample = drawn < curves.num_all ? ` (the front and a sample of ${whole(curves.num_all)})` : "";
+    const parts = [`${kept} of ${drawn} curves drawn in colour${sample}.`];
+    if (curves.band.length) parts.push("Band: 10 to 90 % of all trials that came to that step.");
+    if (front.length) parts.push("Thick: the best on the front.");
+    if (data.left_out) parts.push(data.left_out);
+    return parts.join(" ");
   }
 
   function drawBand(c) {
     if (curves.band.length < 2) return;
+    const low = curves.band.map(([step, value]) => [step, value]);
+    const high = curves.band.map(([step, , , value]) => [step, value]).reverse();
     c.beginPath();
-    curves.band.forEach(([step, low], i) => { if (i) c.lineTo(x(Math.max(step, x.low)), y(low)); else c.moveTo(x(Math.max(step, x.low)), y(low)); });
-    [...curves.band].reverse().forEach(([step, , , high]) => c.lineTo(x(Math.max(step, x.low)), y(high)));
+    for (const [step, value] of [...low, ...high]) c.lineTo(x(Math.max(step, x.low)), y(value));
     c.closePath();
     c.fillStyle = colour("band"); c.fill();
   }
@@ -145,7 +153,8 @@ function stopText(trial) { // what early stopping found of a trial, in words
   const stop = trials.stop[trial];
   if (!stop) return [];
   const [step, planned, predicted, best, rival, ranOn] = stop;
-  const lines = [`${ranOn ? "to be stopped, ran on to check the rule:" : "stopped early"} at step ${number(step, 0)} of ${number(planned, 0)}`];
+  const what = ranOn ? "to be stopped, ran on to check the rule:" : "stopped early";
+  const lines = [`${what} at step ${number(step, 0)} of ${number(planned, 0)}`];
   lines.push(`expected to end with ${number(predicted)}, at best ${number(best)}`);
   if (rival) lines.push(`${rival} is better, with no more bytes`);
   return lines;

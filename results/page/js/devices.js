@@ -2,14 +2,15 @@
 
 function devicesView(parent) {
   const time = data.timeline, bars = time.bars, all = [0, time.seconds || 1];
-  let span = [...all], x, laneHeight;
-  const caption = make("span"), reset = make("button", {text: "whole time", hidden: true, onclick: () => zoom(all)});
-  parent.append(make("div", {class: "tools"}, legend(), reset, caption));
-  const gap = 16, head = 6;
-  laneHeight = Math.max(1, Math.min(14, Math.floor(640 / Math.max(1, time.lanes))));
-  const picture = new Picture(parent, "devices over time", head + time.lanes * laneHeight + time.nodes.length * gap + 44);
-  picture.box.classList.add("brush");
+  let span = [...all], x;
   const inks = [...STATE_NAMES, "running"];
+  const reset = make("button", {text: "whole time", hidden: true, onclick: () => zoom(all)});
+  parent.append(make("div", {class: "tools"}, legend(), reset));
+  const gap = 16, head = 6;
+  const laneHeight = Math.max(1, Math.min(14, Math.floor(640 / Math.max(1, time.lanes))));
+  const height = head + time.lanes * laneHeight + time.nodes.length * gap + 44;
+  const picture = new Picture(parent, "devices over time", height);
+  picture.box.classList.add("brush");
   const nodeOfLane = [];
   time.nodes.forEach((node, i) => { for (let lane = 0; lane < node.lanes; lane++) nodeOfLane.push(i); });
   const order = bars.lane.map((_, i) => i).sort((a, b) => importance(a) - importance(b));
@@ -19,7 +20,8 @@ function devicesView(parent) {
     const items = make("span", {class: "tools"});
     for (const state of [...new Set(bars.state)].sort()) {
       const swatch = make("span");
-      swatch.style.cssText = `display:inline-block;width:0.8em;height:0.8em;background:var(--${[...STATE_NAMES, "running"][state]})`;
+      swatch.className = "swatch";
+      swatch.style.background = `var(--${inks[state]})`;
       items.append(make("label", {}, swatch, state < data.states.length ? data.states[state].label : "running"));
     }
     return items;
@@ -39,7 +41,8 @@ function devicesView(parent) {
     const low = picture.height - 40;
     const wall = scale(time.start + span[0], time.start + span[1], x.start, x.end);
     const seconds = span[1] - span[0] < 600;
-    picture.axisX(wall, low, head, `${day(wall.low)}${day(wall.low) === day(wall.high) ? "" : " to " + day(wall.high)}, UTC`, (one) => hour(one, seconds), {steps: [1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800]});
+    const days = [...new Set([day(wall.low), day(wall.high)])].join(" to ");
+    picture.axisX(wall, low, head, `${days}, UTC`, (one) => hour(one, seconds), {steps: TIME_STEPS});
     drawNodes(c);
     drawBars(c);
   }
@@ -51,15 +54,23 @@ function devicesView(parent) {
       const [left, right] = [Math.max(x.start, x(node.from)), Math.min(x.end, x(node.to))];
       if (right > left) c.fillRect(left, y, right - left, node.lanes * laneHeight - 1);
       c.fillStyle = colour("soft"); c.textAlign = "left";
-      const share = node.up_seconds ? `, ${Math.round(100 * node.busy_seconds / node.up_seconds)} % busy, ${duration(node.idle_seconds)} idle` +
-        (node.lost_seconds ? `, ${duration(node.lost_seconds)} lost` : "") : "";
-      c.fillText(`${node.host} · ${node.accelerator}${share}`, x.start, y - 4);
+      c.fillText(nodeText(node), x.start, y - 4);
     });
+  }
+
+  function nodeText(node) {
+    const parts = [`${node.host} · ${node.accelerator}`];
+    if (node.up_seconds) {
+      const busy = Math.round(100 * node.busy_seconds / node.up_seconds);
+      parts.push(`${busy} % busy`, `${duration(node.idle_seconds)} idle`);
+      if (node.lost_seconds) parts.push(`${duration(node.lost_seconds)} lost`);
+    }
+    return parts.join(", ");
   }
 
   function drawBars(c) {
     const width = Math.ceil(picture.width), shares = new Map();
-    const height = laneHeight > 3 ? laneHeight - 1 : laneHeight;
+    const thick = laneHeight > 3 ? laneHeight - 1 : laneHeight;
     for (const i of order) {
       const left = Math.max(x.start, x(bars.from[i])), right = Math.min(x.end, x(bars.to[i]));
       if (right < x.start || left > x.end || right < left) continue;
@@ -73,7 +84,8 @@ function devicesView(parent) {
       if (wasted && shares.size) flush();
       c.fillStyle = colour(kept ? inks[state] : "grey");
       c.globalAlpha = kept && state === DOMINATED ? 0.75 : 1;
-      c.fillRect(left, top(bars.lane[i]), Math.max(wasted ? 1.5 : 0.7, right - left - (right - left > 4 ? 1 : 0)), height);
+      const gapRight = right - left > 4 ? 1 : 0; // so that neighbours are told apart
+      c.fillRect(left, top(bars.lane[i]), Math.max(wasted ? 1.5 : 0.7, right - left - gapRight), thick);
     }
     flush();
 
@@ -81,7 +93,7 @@ function devicesView(parent) {
       c.fillStyle = colour("dominated");
       for (const [key, share] of shares) {
         c.globalAlpha = Math.min(1, share);
-        c.fillRect(key % width, top(Math.floor(key / width)), 1, height);
+        c.fillRect(key % width, top(Math.floor(key / width)), 1, thick);
       }
       c.globalAlpha = 1;
       shares.clear();
@@ -96,7 +108,8 @@ function devicesView(parent) {
       const config = bars.row[i] < 0 ? null : trials.config[bars.row[i]];
       if (config === null || (config !== chosen.hover && config !== chosen.config)) continue;
       const [left, right] = [x(bars.from[i]), x(bars.to[i])];
-      if (right >= x.start && left <= x.end) c.strokeRect(left - 0.5, top(bars.lane[i]) - 1, Math.max(3, right - left), laneHeight + 1);
+      if (right < x.start || left > x.end) continue;
+      c.strokeRect(left - 0.5, top(bars.lane[i]) - 1, Math.max(3, right - left), laneHeight + 1);
     }
   }
 
@@ -111,7 +124,8 @@ function devicesView(parent) {
   function describe(i) {
     const row = bars.row[i], since = time.start + bars.from[i];
     const what = bars.state[i] === WASTED ? (bars.lost[i] ? "lost: its worker died" : "wasted") : inks[bars.state[i]];
-    const lines = [row < 0 ? "a trial without a row yet" : trials.id[row], what, `${clock(since)}, ${duration(bars.to[i] - bars.from[i])}`];
+    const name = row < 0 ? "a trial without a row yet" : trials.id[row];
+    const lines = [name, what, `${clock(since)}, ${duration(bars.to[i] - bars.from[i])}`];
     if (row >= 0 && wordOf("error", row)) lines.push(wordOf("error", row));
     return lines.join("\n");
   }
@@ -128,8 +142,14 @@ function devicesView(parent) {
       c.fillStyle = colour("accent"); c.globalAlpha = 0.15;
       c.fillRect(left, 0, Math.abs(to[0] - from[0]), picture.height); c.globalAlpha = 1;
     },
-    done: (from, to) => zoom([x.back(Math.min(from[0], to[0])), x.back(Math.max(from[0], to[0]))].map((one) => Math.max(all[0], Math.min(all[1], one)))),
-    click: (px, py) => { const i = at(px, py); if (i !== null && bars.row[i] >= 0) choose(trials.config[bars.row[i]], bars.row[i]); },
+    done: (from, to) => {
+      const ends = [x.back(from[0]), x.back(to[0])].sort((a, b) => a - b);
+      zoom(ends.map((one) => Math.max(all[0], Math.min(all[1], one))));
+    },
+    click: (px, py) => {
+      const i = at(px, py);
+      if (i !== null && bars.row[i] >= 0) choose(trials.config[bars.row[i]], bars.row[i]);
+    },
   });
   picture.box.addEventListener("dblclick", () => zoom(all));
   return {draw, mark};

@@ -2,7 +2,8 @@
 
 function frontView(parent) {
   const frame = data.frame;
-  const picture = new Picture(parent, `${data.metric.label} over ${data.size.name}`, window.innerWidth < 640 ? 360 : 440);
+  const height = window.innerWidth < 640 ? 360 : 440;
+  const picture = new Picture(parent, `${data.metric.label} over ${data.size.label}`, height);
   picture.box.classList.add("brush");
   const numShown = configs.x.filter((size, i) => size !== null && configs.y[i] !== null).length;
   let x, y, places = [];
@@ -11,7 +12,8 @@ function frontView(parent) {
     const narrow = picture.width < 560;
     x = scale(...frame.x, narrow ? 44 : 64, picture.width - 14, frame.is_log);
     y = scale(...frame.y, picture.height - 50, 34);
-    places = configs.x.map((size, i) => size === null || configs.y[i] === null ? null : [x(size), Math.max(y.end, y(configs.y[i]))]);
+    places = configs.x.map((size, i) =>
+      size === null || configs.y[i] === null ? null : [x(size), Math.max(y.end, y(configs.y[i]))]);
   }
 
   function draw() {
@@ -35,7 +37,9 @@ function frontView(parent) {
     c.globalAlpha = alpha;
     for (const state of [DOMINATED, INFEASIBLE, FRONT]) {
       c.beginPath();
-      places.forEach((at, i) => { if (at && configs.state[i] === state && wanted(i)) shape(c, state, at[0], at[1], size); });
+      places.forEach((at, i) => {
+        if (at && configs.state[i] === state && wanted(i)) shape(c, state, at[0], at[1], size);
+      });
       paint(c, state, ink(state));
     }
     c.globalAlpha = 1;
@@ -61,7 +65,8 @@ function frontView(parent) {
     c.moveTo(points[0][0], y.end);
     let level = y.end;
     for (const [px, py] of points) { c.lineTo(px, level); c.lineTo(px, py); level = py; }
-    const last = points[points.length - 1][0], limit = frame.limit ? Math.max(last, x(frame.limit.artifact_bytes)) : x.end;
+    const last = points[points.length - 1][0];
+    const limit = frame.limit ? Math.max(last, x(frame.limit.artifact_bytes)) : x.end;
     c.lineTo(data.size.best === "max" ? x.start : Math.min(x.end, limit), level);
     c.strokeStyle = colour("front"); c.lineWidth = 1.5; c.stroke(); c.lineWidth = 1;
   }
@@ -75,7 +80,9 @@ function frontView(parent) {
       c.beginPath(); shape(c, FRONT, at[0], at[1], 4.5); paint(c, FRONT, ink);
       if (kept) drawName(c, i, taken);
     });
-    if (numShown <= 12) places.forEach((at, i) => { if (at && configs.state[i] !== FRONT && keepConfig[i]) drawName(c, i, taken); });
+    if (numShown <= 12) places.forEach((at, i) => {
+      if (at && configs.state[i] !== FRONT && keepConfig[i]) drawName(c, i, taken);
+    });
   }
 
   function errorBar(c, px, low, high, ink) {
@@ -93,15 +100,17 @@ function frontView(parent) {
     const clear = taken.every(([a, b, other]) => Math.abs(baseline - other) > 14 || left > b || right < a);
     if (!clear || right > x.end || baseline > y.start || baseline < y.end || taken.length >= 12) return;
     taken.push([left, right, baseline]);
-    c.fillStyle = colour("ink"); c.textAlign = isLeft ? "right" : "left"; c.fillText(name, isLeft ? right : left, baseline);
+    c.fillStyle = colour("ink");
+    c.textAlign = isLeft ? "right" : "left";
+    c.fillText(name, isLeft ? right : left, baseline);
   }
 
   function drawSeeds(c) { // each trial that counts, where there are few configs
     for (const state of [INFEASIBLE, DOMINATED, FRONT]) {
       c.beginPath();
       trials.y.forEach((value, trial) => {
-        const size = trials.x[trial];
-        if (!keepTrial[trial] || trials.state[trial] !== state || size === null || value === null || trials.stage[trial]) return;
+        const size = trials.x[trial], isOne = trials.state[trial] === state && !trials.stage[trial];
+        if (!isOne || !keepTrial[trial] || size === null || value === null) return;
         const [px, py] = [x(size), Math.min(y.start, Math.max(y.end, y(value)))];
         c.moveTo(px + 1.5, py); c.arc(px, py, 1.5, 0, 7);
       });
@@ -141,7 +150,8 @@ function frontView(parent) {
     move: (px, py, event) => { const i = at(px, py); hover(i); tooltip(i === null ? null : about(i), event); },
     drag: (from, to) => { mark(); drawBox(picture.over, from[0], from[1], to[0], to[1]); },
     done: (from, to) => {
-      const xs = [x.back(from[0]), x.back(to[0])].sort((a, b) => a - b), ys = [y.back(from[1]), y.back(to[1])].sort((a, b) => a - b);
+      const xs = [x.back(from[0]), x.back(to[0])].sort((a, b) => a - b);
+      const ys = [y.back(from[1]), y.back(to[1])].sort((a, b) => a - b);
       if (Math.min(from[1], to[1]) <= y.end) ys[1] = Infinity; // those at the upper edge belong to it
       selection.box = {x: xs, y: ys};
       update();

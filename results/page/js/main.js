@@ -3,7 +3,8 @@
 document.documentElement.classList.add("js");
 
 const makers = {front: frontView, settings: settingsView, curves: curvesView, devices: devicesView, table: tableView};
-const present = {front: data.frame, settings: data.settings.varying.length, curves: data.curves, devices: data.timeline, table: true};
+const hasSettings = data.settings.varying.length > 0;
+const present = {front: data.frame, settings: hasSettings, curves: data.curves, devices: data.timeline, table: true};
 
 if (numTrials) views.push(filterView(document.getElementById("filter")), pinView(document.getElementById("pin")));
 else document.getElementById("filter").hidden = true;

@@ -7,6 +7,15 @@ function number(value, digits = 4) {
   return value.toLocaleString("en", {minimumFractionDigits: digits, maximumFractionDigits: digits});
 }
 
+const whole = (value) => value.toLocaleString("en");
+
+const plural = (count, name) => `${whole(count)} ${name}${count === 1 ? "" : "s"}`;
+
+// A difference in percent with its sign and interval.
+function signed(value, halfWidth) {
+  return (value > 0 ? "+" : "") + withInterval(value, halfWidth, 2);
+}
+
 function short(value) {
   if (value === null || value === undefined) return NONE;
   for (const [size, letter] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]])
@@ -22,13 +31,18 @@ function bytes(value) {
 }
 
 function withInterval(mean, halfWidth, digits = 4) {
-  return halfWidth === undefined || mean === null ? number(mean, digits) : `${number(mean, digits)} ± ${number(halfWidth, digits)}`;
+  const text = number(mean, digits);
+  return halfWidth === undefined || mean === null ? text : `${text} ± ${number(halfWidth, digits)}`;
 }
 
 function clock(seconds) { // since 1970, UTC
   const text = new Date(seconds * 1000).toUTCString();
   return text.slice(5, 11) + " " + text.slice(17, 22);
 }
+
+const TIME_STEPS = [
+  1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800,
+];
 
 function day(seconds) { return new Date(seconds * 1000).toUTCString().slice(5, 16); }
 
@@ -61,7 +75,8 @@ function ticks(at, most, steps) {
   const rough = span / most, power = 10 ** Math.floor(Math.log10(rough));
   const step = (steps || [1, 2, 5, 10].map((factor) => factor * power)).find((one) => one >= rough) || rough;
   const found = [];
-  for (let i = Math.ceil(at.low / step - 1e-9); i * step <= at.high + 1e-9 * span; i++) found.push(+(i * step).toPrecision(12));
+  const last = (at.high + 1e-9 * span) / step;
+  for (let i = Math.ceil(at.low / step - 1e-9); i <= last; i++) found.push(+(i * step).toPrecision(12));
   return found;
 }
 

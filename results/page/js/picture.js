@@ -13,7 +13,8 @@ function make(name, attributes = {}, ...children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (key === "text") found.textContent = value;
     else if (key.startsWith("on")) found.addEventListener(key.slice(2), value);
-    else if (value !== null && value !== undefined && value !== false) found.setAttribute(key, value === true ? "" : value);
+    else if (value === true) found.setAttribute(key, "");
+    else if (value !== null && value !== undefined && value !== false) found.setAttribute(key, value);
   }
   found.append(...children.filter((child) => child !== null));
   return found;
@@ -90,7 +91,8 @@ function shape(c, state, x, y, size) {
     const radius = name === "dot" ? size * 0.7 : size;
     c.moveTo(x + radius, y); c.arc(x, y, radius, 0, 7);
   } else if (name === "cross") {
-    c.moveTo(x - size, y - size); c.lineTo(x + size, y + size); c.moveTo(x - size, y + size); c.lineTo(x + size, y - size);
+    c.moveTo(x - size, y - size); c.lineTo(x + size, y + size);
+    c.moveTo(x - size, y + size); c.lineTo(x + size, y - size);
   } else if (name === "triangle") {
     c.moveTo(x - size, y - size); c.lineTo(x + size, y - size); c.lineTo(x, y + size); c.closePath();
   } else c.rect(x - size, y - size, 2 * size, 2 * size);
@@ -151,10 +153,10 @@ function tooltip(text, event) {
 }
 
 function about(config) { // what a tooltip says of a config
-  const seeds = configs.seeds[config];
   const lines = [configs.label[config], data.states[configs.state[config]].label];
   if (configs.y[config] !== null) {
-    lines.push(`${data.metric.name} ${withInterval(configs.y[config], configs.half_width[config])} (${seeds} seed${seeds === 1 ? "" : "s"})`);
+    const score = withInterval(configs.y[config], configs.half_width[config]);
+    lines.push(`${data.metric.name} ${score} (${plural(configs.seeds[config], "seed")})`);
     lines.push(`${data.size.label}: ${sizeText(configs.x[config])}`);
   } else lines.push(wordOf("error", trialsOf[config][0]) || "no score");
   for (const one of data.settings.varying.slice(0, 12)) {
@@ -164,8 +166,8 @@ function about(config) { // what a tooltip says of a config
   return lines.join("\n");
 }
 
-function nearest(x, y, size, placeOf, most) { // the index whose place is nearest, within 12 pixels
-  let best = null, distance = most ?? 144;
+function nearest(x, y, size, placeOf) { // the index whose place is nearest, within 12 pixels
+  let best = null, distance = 144;
   for (let i = 0; i < size; i++) {
     const at = placeOf(i);
     if (!at) continue;

@@ -31,9 +31,9 @@ function pinView(panel) {
     }
     const percent = configs.percent[config];
     if (percent !== undefined) {
-      const pairs = configs.pairs[config];
-      add(`against ${configs.label[configs.control[config]] ?? "its control"}`,
-        `${percent > 0 ? "+" : ""}${withInterval(percent, configs.percent_half_width[config], 2)} % (${pairs} seed${pairs === 1 ? "" : "s"})`);
+      const difference = signed(percent, configs.percent_half_width[config]);
+      const control = configs.label[configs.control[config]] ?? "its control";
+      add(`against ${control}`, `${difference} % (${plural(configs.pairs[config], "seed")})`);
     }
     if (configs.chance[config] !== undefined) add("chance to stay on the front", number(configs.chance[config], 2));
     const notes = [...(configs.claim[config] || []), ...stopText(trial)];
@@ -46,14 +46,21 @@ function pinView(panel) {
 
   function trialRows(config, chosenTrial) {
     const ordered = [...trialsOf[config]].sort((a, b) => (trials.seed[a] ?? 0) - (trials.seed[b] ?? 0) || a - b);
-    const rows = ordered.slice(0, 20).map((trial) => make("tr", {class: "row" + (trial === chosenTrial ? " chosen" : ""), tabindex: "0",
-      onclick: () => choose(config, trial), onkeydown: (event) => { if (event.key === "Enter") choose(config, trial); }},
+    const rows = ordered.slice(0, 20).map((trial) => trialRow(config, trial, trial === chosenTrial));
+    const names = ["seed", "status", data.metric.name, "minutes"];
+    const heads = names.map((text, i) => make("th", {text, scope: "col", class: i > 1 ? "number" : null}));
+    const table = make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows));
+    return [make("h3", {text: "Its trials"}), make("div", {class: "scroll"}, table)];
+  }
+
+  function trialRow(config, trial, isChosen) {
+    const pick = () => choose(config, trial);
+    return make("tr", {class: isChosen ? "row chosen" : "row", tabindex: "0", onclick: pick,
+      onkeydown: (event) => { if (event.key === "Enter") pick(); }},
     make("td", {text: String(trials.seed[trial] ?? NONE)}),
     make("td", {text: wordOf("status", trial) + (trials.stage[trial] ? ", confirming" : "")}),
     make("td", {class: "number", text: number(trials.y[trial])}),
-    make("td", {class: "number", text: trials.minutes[trial] === null ? NONE : number(trials.minutes[trial], 1) + " min"})));
-    const head = make("thead", {}, make("tr", {}, ...["seed", "status", data.metric.name, "time"].map((text, i) => make("th", {text, class: i > 1 ? "number" : null}))));
-    return [make("h3", {text: "Its trials"}), make("div", {class: "scroll"}, make("table", {}, head, make("tbody", {}, ...rows)))];
+    make("td", {class: "number", text: number(trials.minutes[trial], 1)}));
   }
 
   function settingsOf(config) {
@@ -78,11 +85,13 @@ function pinView(panel) {
 
   function commands(trial) {
     const run = runOf(trial), id = trials.id[trial];
-    const artifact = trials.files.names.indexOf("artifact.frost");
+    const artifact = 1 << trials.files.names.indexOf("artifact.frost"), status = wordOf("status", trial);
     const lines = [];
-    if (wordOf("status", trial) === "completed") lines.push(`frostline replay ${quoted(run)} ${quoted(id)}`);
-    if ((trials.files.have[trial] || 0) & (1 << artifact)) lines.push(`frostline eval ${quoted(`${run}/trials/${id}/artifact.frost`)}`);
-    if (["stopped_early", "failed", "out_of_memory"].includes(wordOf("status", trial))) lines.push(`frostline retry ${quoted(run)} ${quoted(id)}`);
+    if (status === "completed") lines.push(`frostline replay ${quoted(run)} ${quoted(id)}`);
+    if (trials.files.have[trial] & artifact)
+      lines.push("frostline eval " + quoted(`${run}/trials/${id}/artifact.frost`));
+    if (["stopped_early", "failed", "out_of_memory"].includes(status))
+      lines.push(`frostline retry ${quoted(run)} ${quoted(id)}`);
     if (!lines.length) return [];
     const copy = make("button", {text: "copy"});
     copy.addEventListener("click", () => copyText(lines.join("\n"), copy));
@@ -96,8 +105,8 @@ function quoted(text) { // for a shell
   return /^[\w./:@%+=-]+$/.test(text) ? text : "'" + text.replaceAll("'", "'\\''") + "'";
 }
 
-// A trial file. A null is written too, as a family of models may fill it otherwise; but no section that is all null, which
-// the recipe does not read. Texts are JSON strings, which YAML reads.
+// A trial file. A null is written too, as a family of models may fill it otherwise; but no section that is all null,
+// which the recipe does not read. Texts are JSON strings, which YAML reads.
 function configYaml(config, trial) {
   const sections = new Map([["", [["seed", trials.seed[trial]]]]]);
   const put = (key, value) => {
@@ -118,7 +127,11 @@ function configYaml(config, trial) {
 }
 
 function copyText(text, button) {
-  const done = (word) => { const before = button.textContent; button.textContent = word; setTimeout(() => { button.textContent = before; }, 1200); };
+  const before = button.textContent;
+  const done = (word) => {
+    button.textContent = word;
+    setTimeout(() => { button.textContent = before; }, 1200);
+  };
   const byHand = () => { // where a page from a disk may not use the clipboard
     const area = make("textarea");
     area.value = text;

@@ -47,7 +47,8 @@ function axisTicks(axis) { // [place, text]
 function settingsView(parent) {
   let share = numConfigs > MIN_BEST ? 0.05 : 1;
   const caption = make("span");
-  const select = make("select", {"aria-label": "which lines are coloured", onchange: () => { share = +select.value; later("draw"); }});
+  const select = make("select", {"aria-label": "which lines are coloured",
+    onchange: () => { share = +select.value; later("draw"); }});
   for (const [value, text] of [[0.05, "best 5 %"], [0.25, "best 25 %"], [1, "all"]])
     select.append(make("option", {value, text, selected: value === share}));
   parent.append(make("div", {class: "tools"}, make("label", {}, "Coloured:", select), caption));
@@ -63,7 +64,8 @@ function settingsView(parent) {
   }
 
   function mostTelling(most) { // on a narrow screen: the axes with the most values
-    const order = [...data.settings.axes].sort((a, b) => data.settings.varying[b].values.length - data.settings.varying[a].values.length);
+    const numValues = (axis) => data.settings.varying[axis].values.length;
+    const order = [...data.settings.axes].sort((a, b) => numValues(b) - numValues(a));
     return data.settings.axes.filter((axis) => order.indexOf(axis) < most);
   }
 
@@ -101,17 +103,18 @@ function settingsView(parent) {
     for (let i = 0; i < numConfigs; i++) if (!bright.has(i)) others.push(i);
     strokeAll(c, thin(others, MAX_GREY), colour("grey"), others.length > 300 ? 0.35 : 0.7);
     const alpha = lit.length > 300 ? 0.3 : 0.65;
-    for (const state of [WASTED, STOPPED, INFEASIBLE]) strokeAll(c, lit.filter((i) => configs.state[i] === state), colour(STATE_NAMES[state]), alpha);
-    strokeAll(c, lit.filter((i) => configs.state[i] === DOMINATED), colour("dominated"), Math.max(0.45, alpha), 1.2);
-    strokeAll(c, lit.filter((i) => configs.state[i] === FRONT), colour("front"), 0.95, 1.8);
+    const those = (state) => lit.filter((i) => configs.state[i] === state);
+    for (const state of [WASTED, STOPPED, INFEASIBLE]) strokeAll(c, those(state), colour(STATE_NAMES[state]), alpha);
+    strokeAll(c, those(DOMINATED), colour("dominated"), Math.max(0.45, alpha), 1.2);
+    strokeAll(c, those(FRONT), colour("front"), 0.95, 1.8);
     axes.forEach((axis, i) => drawAxis(c, axis, axisX(i), i));
     caption.textContent = describe(kept.length, others.length);
   }
 
   function describe(numKeptConfigs, numOthers) {
-    const sampled = numOthers > MAX_GREY ? `; grey: ${MAX_GREY.toLocaleString("en")} of the other ${numOthers.toLocaleString("en")}` : "";
+    const sampled = numOthers > MAX_GREY ? `; grey: ${whole(MAX_GREY)} of the other ${whole(numOthers)}` : "";
     if (numKeptConfigs === 0) return "No config is kept by the filter.";
-    return `${lit.length.toLocaleString("en")} of ${numKeptConfigs.toLocaleString("en")} configs${sampled}. Blue: on the front.`;
+    return `${whole(lit.length)} of ${plural(numKeptConfigs, "config")}${sampled}. Blue: on the front.`;
   }
 
   function thin(list, most) {
@@ -127,7 +130,9 @@ function settingsView(parent) {
     c.fillStyle = colour("ink"); c.fillText(parts[parts.length - 1], edge, top - 18);
     c.textAlign = "left";
     for (const [place, text] of axisTicks(axis)) label(c, text, px + 5, pixelY(place) + 4);
-    if (axis === "x" || axis === "y" ? configs[axis].includes(null) : data.settings.varying[axis].codes.includes(-1)) label(c, "none", px + 5, bottom + 22);
+    const isScore = axis === "x" || axis === "y";
+    const hasNone = isScore ? configs[axis].includes(null) : data.settings.varying[axis].codes.includes(-1);
+    if (hasNone) label(c, "none", px + 5, bottom + 22);
   }
 
   function nameLines(axis) { // section and name; on a narrow screen the name in two lines
@@ -148,7 +153,8 @@ function settingsView(parent) {
       const i = axes.indexOf(axis);
       if (i >= 0) drawRange(c, axisX(i), pixelY(range[1]), pixelY(range[0]));
     }
-    for (const config of [chosen.hover, chosen.config]) if (config !== null) strokeAll(c, [config], colour("hover"), 1, 2.2);
+    const marked = [chosen.hover, chosen.config].filter((config) => config !== null);
+    strokeAll(c, marked, colour("hover"), 1, 2.2);
   }
 
   function drawRange(c, px, from, to) {
@@ -180,7 +186,11 @@ function settingsView(parent) {
 
   listen(picture, {
     move: (px, py, event) => { const i = lineAt(px, py); hover(i); tooltip(i === null ? null : about(i), event); },
-    drag: (from, to) => { const i = axisAt(from[0]); mark(); if (i !== null) drawRange(picture.over, axisX(i), Math.min(from[1], to[1]), Math.max(from[1], to[1])); },
+    drag: (from, to) => {
+      const i = axisAt(from[0]);
+      mark();
+      if (i !== null) drawRange(picture.over, axisX(i), Math.min(from[1], to[1]), Math.max(from[1], to[1]));
+    },
     done: (from, to) => {
       const i = axisAt(from[0]);
       if (i === null) return;

@@ -27,9 +27,10 @@ const runOf = (trial) => data.runs[trials.run ? trials.run[trial] : 0];
 
 let haystacks = null; // what the text filter looks in; made when it is first needed
 function haystack(trial) {
-  haystacks = haystacks || trials.id.map((id, i) =>
-    [id, runOf(i), configs.label[trials.config[i]], wordOf("status", i), wordOf("accelerator", i), wordOf("host", i), wordOf("error", i)]
-      .join(" ").toLowerCase());
+  haystacks = haystacks || trials.id.map((id, i) => {
+    const words = ["status", "accelerator", "host", "error"].map((column) => wordOf(column, i));
+    return [id, runOf(i), configs.label[trials.config[i]], ...words].join(" ").toLowerCase();
+  });
   return haystacks[trial];
 }
 
@@ -40,8 +41,8 @@ function isFiltered() {
 
 function configPasses(config) {
   if (selection.feasibleOnly && configs.state[config] > DOMINATED) return false;
-  const box = selection.box, x = configs.x[config], y = configs.y[config];
-  if (box && !(x !== null && y !== null && x >= box.x[0] && x <= box.x[1] && y >= box.y[0] && y <= box.y[1])) return false;
+  const box = selection.box, within = (value, [low, high]) => value !== null && value >= low && value <= high;
+  if (box && !(within(configs.x[config], box.x) && within(configs.y[config], box.y))) return false;
   for (const [axis, [low, high]] of selection.ranges) {
     const place = axisPlace(axis, config);
     if (place < low || place > high) return false;
@@ -57,7 +58,8 @@ function update() {
   numKept = 0;
   for (let trial = 0; trial < numTrials; trial++) {
     const config = trials.config[trial];
-    const kept = passes[config] && selection.states[trials.state[trial]] && words.every((word) => haystack(trial).includes(word));
+    const kept = passes[config] && selection.states[trials.state[trial]] &&
+      words.every((word) => haystack(trial).includes(word));
     keepTrial[trial] = kept ? 1 : 0;
     if (kept) { keepConfig[config] = 1; numKept++; }
   }

@@ -12,14 +12,15 @@ function tableColumns() { // name, value to sort by, text
     {name: data.metric.name, value: (i) => trials.y[i], show: (value) => number(value)},
     {name: data.size.label, value: (i) => trials.x[i], show: (value) => number(value, 0)},
     {name: "vs untuned, %", value: (i) => configs.percent[trials.config[i]] ?? null,
-      show: (value, i) => value === null ? NONE : (value > 0 ? "+" : "") + withInterval(value, configs.percent_half_width[trials.config[i]], 2),
+      show: (value, i) => value === null ? NONE : signed(value, configs.percent_half_width[trials.config[i]]),
       title: "difference of the config from its control, which was not tuned itself; negative is better"},
     {name: "minutes", value: (i) => trials.minutes[i], show: (value) => number(value, 1)},
     {name: "USD", value: (i) => trials.usd && trials.usd[i], show: (value) => number(value, 3)},
     {name: "on", value: (i) => wordOf("accelerator", i), show: text, left: true, word: true},
     {name: "trial", value: (i) => trials.id[i], left: true},
   ];
-  return columns.filter((one) => (one.name !== "USD" || trials.usd) && (one.name !== "vs untuned, %" || Object.keys(configs.percent).length));
+  const isEmpty = {"USD": !trials.usd, "vs untuned, %": !Object.keys(configs.percent).length};
+  return columns.filter((one) => !isEmpty[one.name]);
 }
 
 function tableView(parent) {
@@ -28,9 +29,9 @@ function tableView(parent) {
   const body = make("tbody"), heads = columns.map(headOf);
   const more = make("button", {onclick: () => { most += ROWS_AT_ONCE; fill(); }});
   const caption = make("span", {role: "status"});
-  parent.append(make("div", {class: "tools"}, caption),
-    make("div", {class: "scroll"}, make("table", {}, make("thead", {}, make("tr", {}, make("th", {scope: "col"}, make("span", {text: ""})), ...heads)), body)),
-    make("div", {class: "tools"}, more));
+  const table = make("table", {}, make("thead", {}, make("tr", {}, make("td"), ...heads)), body);
+  const parts = [["tools", caption], ["scroll", table], ["tools", more]];
+  parent.append(...parts.map(([kind, inside]) => make("div", {class: kind}, inside)));
 
   // At first: the best within the limits, then those over a limit, then those without a score.
   function standing(trial) {
@@ -51,25 +52,28 @@ function tableView(parent) {
     const value = order.column === null ? standing : columns[order.column].value, sign = order.down ? -1 : 1;
     const kept = [];
     for (let i = 0; i < numTrials; i++) if (keepTrial[i]) kept.push([value(i), i]);
-    kept.sort(([a, i], [b, j]) => {
-      if (a === null || b === null || a === undefined || b === undefined) return (a ?? null) === (b ?? null) ? i - j : (a ?? null) === null ? 1 : -1;
-      return (a < b ? -sign : a > b ? sign : 0) || i - j;
-    });
+    const isMissing = (one) => one === null || one === undefined; // at the end, whichever way it is sorted
+    kept.sort(([a, i], [b, j]) =>
+      isMissing(a) - isMissing(b) || (isMissing(a) ? 0 : a < b ? -sign : a > b ? sign : 0) || i - j);
     shown = kept.map(([, i]) => i);
     heads.forEach((head, index) => {
-      if (index === order.column) head.setAttribute("aria-sort", order.down ? "descending" : "ascending"); else head.removeAttribute("aria-sort");
-      head.firstChild.textContent = columns[index].name + (index === order.column ? (order.down ? " ↓" : " ↑") : "");
+      head.removeAttribute("aria-sort");
+      head.firstChild.textContent = columns[index].name;
+      if (index !== order.column) return;
+      head.setAttribute("aria-sort", order.down ? "descending" : "ascending");
+      head.firstChild.textContent += order.down ? " ↓" : " ↑";
     });
     fill();
   }
 
   function fill() {
     body.replaceChildren(...shown.slice(0, most).map(rowOf));
-    if (!shown.length) body.append(make("tr", {}, make("td", {colspan: columns.length + 1, text: "No trial is kept by the filter. Press Esc to clear it."})));
+    const nothing = "No trial is kept by the filter. Press Esc to clear it.";
+    if (!shown.length) body.append(make("tr", {}, make("td", {colspan: columns.length + 1, text: nothing})));
     const left = shown.length - most;
     more.hidden = left <= 0;
-    more.textContent = `${Math.min(ROWS_AT_ONCE, left)} more of ${left.toLocaleString("en")}`;
-    caption.textContent = `${Math.min(most, shown.length)} of ${shown.length.toLocaleString("en")} trials listed`;
+    more.textContent = `${Math.min(ROWS_AT_ONCE, left)} more of ${whole(left)}`;
+    caption.textContent = `${Math.min(most, shown.length)} of ${whole(shown.length)} trials listed`;
     mark();
   }
 
@@ -84,13 +88,17 @@ function tableView(parent) {
     row.append(make("td", {title: data.states[state].label}, sign(state)));
     for (const column of columns) {
       const value = column.value(trial);
-      row.append(make("td", {class: column.left ? (column.word ? "word" : null) : "number", text: column.show ? column.show(value, trial) : value}));
+      const kind = column.word ? "word" : column.left ? null : "number";
+      row.append(make("td", {class: kind, text: column.show ? column.show(value, trial) : value}));
     }
     return row;
   }
 
   function mark() {
-    for (const row of body.children) row.classList.toggle("chosen", chosen.config !== null && trials.config[row.dataset.trial] === chosen.config);
+    for (const row of body.children) {
+      const isChosen = chosen.config !== null && trials.config[row.dataset.trial] === chosen.config;
+      row.classList.toggle("chosen", isChosen);
+    }
   }
 
   return {draw, mark};

@@ -176,7 +176,7 @@ def test_scripts_write_texts_only() -> None:
             r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|fetch\(", text
         )
         assert not found, name
-        assert 10 < len(text.splitlines()) <= 250, name
+        assert 10 < len(text.splitlines()) <= 250 and max(map(len, text.splitlines())) <= 120, name
 
 
 @pytest.mark.parametrize(
