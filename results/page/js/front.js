@@ -98,7 +98,9 @@ function frontView(parent) {
     const isLeft = px - 8 - width > x.start && (isFront ? data.size.best === "min" : px + 8 + width > x.end);
     const left = isLeft ? px - 8 - width : px + 8, right = left + width;
     const clear = taken.every(([a, b, other]) => Math.abs(baseline - other) > 14 || left > b || right < a);
-    if (!clear || right > x.end || baseline > y.start || baseline < y.end || taken.length >= 12) return;
+    const few = numShown <= 12;
+    if (isFront && !few && isLeft !== (data.size.best === "min")) return; // on the other side are other configs
+    if (!clear || right > x.end || baseline > y.start || baseline < y.end || taken.length >= (few ? 12 : 8)) return;
     taken.push([left, right, baseline]);
     c.fillStyle = colour("ink");
     c.textAlign = isLeft ? "right" : "left";

@@ -184,6 +184,8 @@ def _names(page: PageInfo, places: dict[int, svg.Point]) -> list[Html]:
         width, baseline = 6.2 * len(label), y + (14 if is_front else -7)
         is_left = x - 8 - width > _LEFT and (not is_max if is_front else x + 8 + width > _RIGHT)
         left, right = (x - 8 - width, x - 8) if is_left else (x + 8, x + 8 + width)
+        if is_front and len(places) > _FEW_NAMED and is_left == is_max:
+            continue  # on that side are other configs
         clear = all(abs(baseline - other) > 13 or left > end or right < begin for begin, end, other in taken)
         if clear and right < _RIGHT and _TOP < baseline < _BOTTOM and len(names) < max(_MAX_NAMES, len(others)):
             taken.append((left, right, baseline))
