@@ -32,9 +32,19 @@ class Column:
 
 
 def schema_of(columns: tuple[Column, ...]) -> pa.Schema:
-    """The schema of a table, with the version in its metadata."""
+    """The schema of a table, with the version in its metadata, and in that of its fields what they are."""
     metadata = {"schema_version": str(SCHEMA_VERSION), "pandas": json.dumps(_pandas_metadata(columns))}
-    return pa.schema([(column.name, column.type) for column in columns], metadata=metadata)
+    return described(pa.schema([(column.name, column.type) for column in columns], metadata=metadata), columns)
+
+
+def described(schema: pa.Schema, columns: tuple[Column, ...]) -> pa.Schema:
+    """The schema with the `description` of each column, and its `unit` if it has one, in the metadata of its field."""
+    fields = [schema.field(column.name).with_metadata(_description(column)) for column in columns]
+    return pa.schema(fields, metadata=schema.metadata)
+
+
+def _description(column: Column) -> dict[str, str]:
+    return {"description": column.meaning} | ({"unit": column.unit} if column.unit else {})
 
 
 def _pandas_metadata(columns: tuple[Column, ...]) -> dict[str, Any]:

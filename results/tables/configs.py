@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from results.analysis.claims import Claim
 from results.analysis.objectives import read_goals
@@ -14,6 +16,8 @@ from results.analysis.pareto_info import ParetoInfo, pareto_info
 from results.analysis.replicate_groups import Group
 from results.analysis.statistics import Estimate
 from results.files import write_atomically
+from results.tables.columns import BOOL, FLOAT, INT, STRING, described
+from results.tables.config_columns import CONFIGS
 from results.tables.load import Tables
 
 FILE_NAME = "configs.parquet"
@@ -22,11 +26,7 @@ FILE_NAME = "configs.parquet"
 def configs_frame(tables: Tables) -> pd.DataFrame:
     """One row per config with a score, best first; the objectives and limits are those of the runs' `sweep.yaml`.
 
-    Columns: `config_id, label, recipe, data, accelerator` (only where an objective depends on the device: then a config
-    has a row, and a rank, for each), `num_seeds, ce, ce_half_width, bpb, artifact_bytes, feasible, rank,
-    on_front, front_probability`; of what was confirmed `ce_test, ce_test_half_width, num_fresh_seeds`; and of claims
-    `claim_against` (config_id), `claim_difference, claim_half_width, claim_p` (by Holm) and `claim_decided`. Half
-    widths are of 95 % intervals. With bpb as an objective `ce_test` and the differences are in bits per byte.
+    Columns: SCHEMA.md. Where an objective depends on the device, a config has a row, and a rank, for each accelerator.
 
     Raises:
         ResultsError: if the runs have other objectives or limits.
@@ -48,26 +48,15 @@ def frame_of(info: ParetoInfo) -> pd.DataFrame:
 def write_configs(folder: Path, info: ParetoInfo) -> Path:
     """Write the table beside those of trials and curves, whole or not at all; its path."""
     path, content = folder / "tables" / FILE_NAME, io.BytesIO()
-    frame_of(info).to_parquet(content, index=False)
+    table = pa.Table.from_pandas(frame_of(info), preserve_index=False)
+    pq.write_table(table.cast(described(table.schema, CONFIGS)), content)
     write_atomically(path, content.getvalue())
     return path
 
 
+_PANDAS_TYPES = {STRING: "string", INT: "Int64", FLOAT: "float64", BOOL: "boolean"}
 # Columns and their types: a table without a row has them too.
-COLUMNS: dict[str, str] = {
-    **dict.fromkeys(("config_id", "label", "recipe", "data", "accelerator"), "string"),
-    "num_seeds": "Int64",
-    **dict.fromkeys(("ce", "ce_half_width", "bpb"), "float64"),
-    "artifact_bytes": "Int64",
-    "feasible": "boolean",
-    "rank": "Int64",
-    "on_front": "boolean",
-    **dict.fromkeys(("front_probability", "ce_test", "ce_test_half_width"), "float64"),
-    "num_fresh_seeds": "Int64",
-    "claim_against": "string",
-    **dict.fromkeys(("claim_difference", "claim_half_width", "claim_p"), "float64"),
-    "claim_decided": "boolean",
-}
+COLUMNS: dict[str, str] = {column.name: _PANDAS_TYPES[column.type] for column in CONFIGS}
 
 
 def _row(group: Group, claim: Claim | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from results.tables.columns import (
     schema_of,
     table_of,
 )
+from results.tables.config_columns import CONFIGS
 from results.tables.sentinels import SENTINELS
 
 STATUSES: tuple[str, ...] = (
@@ -287,12 +288,14 @@ def render_markdown() -> str:
             f"Schema version {SCHEMA_VERSION}, kept in each Parquet file's metadata as `schema_version`. Files of",
             "older versions stay readable: columns they lack are null. `pd.read_parquet` on a table's folder gives",
             "these types; `category` is a string that repeats. `since` is the schema version a column came with.",
+            "Meaning and unit are also in each file: `pyarrow.parquet.read_schema(file).field(column).metadata`.",
             "",
             *_markdown_section("trials", "one row per trial, whatever became of it", TRIALS),
             *_markdown_section("curves", "one row per reported step of a trial", CURVES),
             *_markdown_section("attempts", "one row for each time that a trial was on a device", ATTEMPTS),
             *_markdown_section("nodes", "one row per machine of the cluster, used or not", NODES),
             *_markdown_section("sentinels", "one row for each control trained to check a node", SENTINELS),
+            *_markdown_section("configs", "one row per config with a score, best first", CONFIGS, "configs.parquet"),
         ]
     )
 
@@ -305,8 +308,8 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
             yield f"{prefix}{key}", ",".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
-def _markdown_section(table: str, rows: str, columns: tuple[Column, ...]) -> list[str]:
-    head = [f"## {table}", "", f"`tables/{table}/*.parquet`: {rows}.", ""]
+def _markdown_section(table: str, rows: str, columns: tuple[Column, ...], files: str = "") -> list[str]:
+    head = [f"## {table}", "", f"`tables/{files or f'{table}/*.parquet'}`: {rows}.", ""]
     lines = ["| column | type | unit | meaning | since |", "| --- | --- | --- | --- | --- |"]
     lines += [f"| `{c.name}` | {_type_name(c.type)} | {c.unit} | {c.meaning} | {c.since} |" for c in columns]
     return [*head, *lines, ""]

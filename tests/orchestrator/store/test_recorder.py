@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from sweeps import tiny_sweep
 
@@ -53,6 +54,8 @@ def test_recording_one_by_one_gives_the_tables_that_a_rebuild_gives(
     pd.testing.assert_frame_equal(before[0], read(folder, "trials"))
     pd.testing.assert_frame_equal(before[1], read(folder, "curves"))
     assert before[0].trial_id.nunique() == len(before[0]) == len(before[1]) == 4
+    for path in folder.tables.rglob("*.parquet"):
+        assert all(field.metadata[b"description"] for field in pq.read_schema(path)), path
 
 
 def test_a_rebuild_removes_fragments_that_are_no_longer_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

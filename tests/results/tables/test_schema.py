@@ -15,9 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import BaseModel
+from synthetic import write_synthetic_run
 from trial_builder import make_trial, write_fragment
 
+import results
+from results.analysis.pareto_info import pareto_info
 from results.tables import schema
+from results.tables.configs import write_configs
+from results.tables.sentinels import sentinels_table
 from trainer.config.recipe_options import RECIPE_SECTIONS, SECTIONS_OF_RECIPE
 from trainer.config.trial import TrialConfig
 from trainer.result import CurvePoint, TrialResult
@@ -150,3 +155,31 @@ def test_version_is_in_the_file(tmp_path: Path) -> None:
     metadata = pq.read_schema(write_fragment(tmp_path, [make_trial()])).metadata
     assert metadata[b"schema_version"] == str(schema.SCHEMA_VERSION).encode()
     assert pa.types.is_int64(schema.curves_schema().field("step").type)
+
+
+@pytest.mark.parametrize("table", ["trials", "curves", "attempts", "nodes", "sentinels", "configs"])
+def test_a_file_says_what_its_columns_are(tmp_path: Path, table: str) -> None:
+    """Each column of a file has its description and unit, which pandas leaves alone; SCHEMA.md says the same."""
+    folder = write_synthetic_run(tmp_path, 40, points=5)
+    write_configs(folder, pareto_info(results.load(folder)))
+    pq.write_table(sentinels_table([{"sweep": "x", "node": "n"}]), folder / "tables" / "sentinels.parquet")
+    path = next(one for one in folder.rglob("*.parquet") if one.name.startswith(table))
+    page = schema.render_markdown().partition(f"## {table}\n")[2].partition("\n## ")[0]
+    for field in pq.read_schema(path):
+        description, unit = (field.metadata.get(key, b"").decode() for key in (b"description", b"unit"))
+        assert description and f"| `{field.name}` |" in page and f" | {unit} | {description} |" in page
+    bare = pq.read_table(path).replace_schema_metadata(pq.read_schema(path).metadata)
+    plain = pa.Table.from_arrays(bare.columns, schema=pa.schema([one.remove_metadata() for one in bare.schema]))
+    plain = plain.replace_schema_metadata(bare.schema.metadata)
+    pd.testing.assert_frame_equal(pd.read_parquet(path), plain.to_pandas())
+
+
+def test_files_with_and_without_descriptions_are_read_together(tmp_path: Path) -> None:
+    """A run that an older version began: pandas alone, and `load`, read its files beside those of today."""
+    table = pq.read_table(write_fragment(tmp_path, [make_trial()], 0))
+    fields = [one.remove_metadata() for one in table.schema]
+    old = pa.Table.from_arrays(table.columns, schema=pa.schema(fields, metadata=table.schema.metadata))
+    for number, rows in ((0, old), (1, schema.trials_table([make_trial(seed=2)]))):
+        pq.write_table(rows, tmp_path / "tables" / "trials" / f"trials-00000{number}.parquet")
+    assert pd.read_parquet(tmp_path / "tables" / "trials").seed.tolist() == [1, 2]
+    assert results.load(tmp_path).trials.seed.tolist() == [1, 2]
