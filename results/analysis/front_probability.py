@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from results.analysis.pareto import Direction, pareto_mask
-from results.analysis.replicate_groups import Group
+from results.analysis.replicate_groups import Row, by_seed_and_id
+from results.analysis.standing import Standing
 
 Array = npt.NDArray[np.float64]
 
@@ -163,38 +164,37 @@ def front_probabilities(
 
 
 def probabilities_of(
-    groups: Sequence[Group], ranks: Sequence[int | None], goals: Mapping[str, Direction]
+    configs: Sequence[Standing], ranks: Sequence[int | None], goals: Mapping[str, Direction]
 ) -> list[float | None]:
-    """Of each group that has a rank, the probability that it is on the front, where the objectives hold ce or bpb."""
+    """Of each config that has a rank, the probability that it is on the front, where the objectives hold ce or bpb."""
     column = next((name for name in ("bpb", "ce") if name in goals), None)
     if column is None:
-        return [None] * len(groups)
+        return [None] * len(configs)
     others = [name for name in goals if name != column]
     directions = [goals[column], *(goals[name] for name in others)]
     size_column = next((index for index, name in enumerate(others) if name in ("artifact_bytes", "total_bytes")), None)
     found: dict[int, float] = {}
-    for scored_on in dict.fromkeys(group.scored_on for group in groups):
+    for scored_on in dict.fromkeys(one.scored_on for one in configs):
         by_seed = {
-            index: _by_seed(group, column)
-            for index, (group, rank) in enumerate(zip(groups, ranks, strict=True))
-            if rank is not None and group.scored_on == scored_on
+            index: _by_seed(one.members, column)
+            for index, (one, rank) in enumerate(zip(configs, ranks, strict=True))
+            if rank is not None and one.scored_on == scored_on
         }
         scores = {index: values for index, values in by_seed.items() if values}
-        values = np.array([[groups[index].values[name] for name in others] for index in scores], dtype=np.float64)
+        values = np.array([[configs[index].values[name] for name in others] for index in scores], dtype=np.float64)
         values = values.reshape(len(scores), len(others))
         shares = front_probabilities(list(scores.values()), values, directions, size_column=size_column)
         if shares is not None:
             found |= dict(zip(scores, map(float, shares), strict=True))
-    return [found.get(index) for index in range(len(groups))]
+    return [found.get(index) for index in range(len(configs))]
 
 
-def _by_seed(group: Group, column: str) -> dict[int, float]:
+def _by_seed(rows: Sequence[Row], column: str) -> dict[int, float]:
     """Score by seed; two runs of one seed are one value, as they are no independent evidence."""
     values: dict[int, list[float]] = {}
-    for one in group.replicates:
-        score = one.bpb if column == "bpb" else one.ce
-        if score is not None:
-            values.setdefault(-1 if one.seed is None else one.seed, []).append(score)
+    for row in sorted(rows, key=by_seed_and_id):
+        if row[column] is not None:
+            values.setdefault(-1 if row["seed"] is None else row["seed"], []).append(row[column])
     return {seed: sum(numbers) / len(numbers) for seed, numbers in values.items()}
 
 

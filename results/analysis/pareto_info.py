@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -20,12 +20,13 @@ from results.analysis.per_device import are_per_device, comparable, is_per_devic
 from results.analysis.replicate_groups import Confirmed, Control, Group, Replicate, Row
 from results.analysis.standing import (
     PER_TOKEN,
+    Standing,
     group_columns,
     has_score,
     is_scored,
     largest,
     ranks,
-    standing_of,
+    standings,
 )
 from results.errors import ResultsError
 from results.tables.load import Tables
@@ -105,7 +106,8 @@ def pareto_info(
     test_column = "bpb_test" if "bpb" in goals else "ce_test"
     confirmed = confirmed_configs(rows, test_column)
     counted, not_counted = _split(searched)
-    groups = _placed(_groups(tables.trials, searched, counted, goals, bounds), goals, confirmed)
+    configs = list(standings(searched, goals, bounds))
+    groups = list(_groups(tables.trials, configs, goals, confirmed))
     counts = Counter(row["status"] or "unknown" for row in rows)
     return ParetoInfo(
         sweeps=tuple(sorted({row["sweep"] for row in rows if row["sweep"]})),
@@ -152,93 +154,68 @@ def _split(rows: Iterable[Row]) -> tuple[list[Row], dict[str, int]]:
     return counted, {reason: reasons[reason] for reason in sorted(reasons, key=_status_order)}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Context:
-    """What building one group needs of all the others."""
-
-    goals: Mapping[str, Direction]
-    bounds: Sequence[Constraint]
-    siblings: Mapping[tuple[Any, ...], list[Row]]  # all trials by config_id, whatever became of them
-    controls: Mapping[tuple[Any, ...], list[Row]]  # completed trials of the control recipe by what they share
-
-
 def _groups(
     trials: pd.DataFrame,
-    rows: Sequence[Row],
-    counted: Sequence[Row],
+    configs: Sequence[Standing],
     goals: Mapping[str, Direction],
-    bounds: Sequence[Constraint],
-) -> list[Group]:
-    controls = of.by_key([row for row in counted if row["recipe"] == CONTROL_RECIPE], ["control_key"])
-    siblings = of.by_key(rows, ["config_id"])
-    context = _Context(goals=goals, bounds=bounds, siblings=siblings, controls=controls)
-    columns = group_columns(goals)
-    groups = list(of.by_key(counted, columns).values())
-    firsts = [members[0] for members in groups]
-    settings = of.to_rows(trials.iloc[[first["place"] for first in firsts]], of.CONFIG_COLUMNS)
-    # The accelerator is part of a config's name only where groups are split by it, and then of every name.
+    confirmed: Mapping[Key, Confirmed],
+) -> Iterator[Group]:
+    """A group for each config, ranked among those that it can be compared with."""
+    firsts = [config.members[0] for config in configs]
+    settings = of.to_rows(trials[list(of.CONFIG_COLUMNS)].iloc[[first["place"] for first in firsts]])
+    learned = [row for config in configs for row in config.members if row["recipe"] == CONTROL_RECIPE]
+    controls = of.by_key(learned, ["control_key"])
+    labels, places = _labels(firsts, settings, goals), ranks(configs, goals)
+    shares = probabilities_of(configs, places, goals)
+    for config, label, its_settings, rank, share in zip(configs, labels, settings, places, shares, strict=True):
+        first, members = config.members[0], config.members
+        names = dict.fromkeys(("ce", "bpb", *goals))
+        estimates = {name: of.over_seeds(comparable(members, name), itemgetter(name)) for name in names}
+        yield Group(
+            label=label,
+            config_id=first["config_id"],
+            recipe=first["recipe"],
+            data=first["data"],
+            data_sha256=first["data_sha256"],
+            accelerators=tuple(sorted({row["accelerator"] for row in members if row["accelerator"]})),
+            settings=its_settings,
+            replicates=tuple(map(_replicate, sorted(members, key=of.by_seed_and_id))),
+            num_not_completed=config.num_not_completed,
+            num_stopped=config.num_stopped,
+            estimates={name: found for name, found in estimates.items() if found is not None},
+            values=config.values,
+            artifact_bytes=largest("artifact_bytes", members),
+            code_bytes=largest("code_bytes", members),
+            tokens_per_s=of.throughput(members),
+            feasible=config.feasible,
+            scored_on=config.scored_on,
+            rank=rank,
+            control=_control(members, controls),
+            front_probability=share,
+            confirmed=confirmed.get((first["config_id"], first["data_sha256"])),
+        )
+
+
+def _labels(firsts: Sequence[Row], settings: Sequence[Row], goals: Iterable[str]) -> list[str]:
+    """The accelerator is part of a config's name only where groups are split by it, and then of every name."""
     labels = config_labels([{**first, **its, "accelerator": None} for first, its in zip(firsts, settings, strict=True)])
-    is_split = "accelerator" in columns and len({first["accelerator"] for first in firsts}) > 1
-    tails = [f" {first['accelerator'] or 'unknown device'}" if is_split else "" for first in firsts]
-    names = [label + tail for label, tail in zip(labels, tails, strict=True)]
-    return [_group(*one, context) for one in zip(names, groups, settings, strict=True)]
-
-
-def _group(label: str, members: Sequence[Row], settings: Mapping[str, Any], context: _Context) -> Group:
-    first = members[0]
-    siblings = [
-        row for row in context.siblings[first["config_id"],] if row["data_sha256"] in (first["data_sha256"], None)
-    ]
-    standing = standing_of(members, siblings, context.goals, context.bounds)
-    estimates = {
-        name: of.over_seeds(comparable(members, name), itemgetter(name)) for name in ("ce", "bpb", *context.goals)
-    }
-    return Group(
-        label=label,
-        config_id=first["config_id"],
-        recipe=first["recipe"],
-        data=first["data"],
-        data_sha256=first["data_sha256"],
-        accelerators=tuple(sorted({row["accelerator"] for row in members if row["accelerator"]})),
-        settings=settings,
-        replicates=tuple(sorted(map(_replicate, members), key=lambda one: (one.seed or 0, one.trial_id))),
-        num_not_completed=sum(not has_score(row) for row in siblings),
-        num_stopped=standing.num_stopped,
-        estimates={name: found for name, found in estimates.items() if found is not None},
-        values=standing.values,
-        artifact_bytes=largest("artifact_bytes", members),
-        code_bytes=largest("code_bytes", members),
-        tokens_per_s=of.throughput(members),
-        feasible=standing.feasible,
-        scored_on=standing.scored_on,
-        control=_control(members, context),
-    )
+    if "accelerator" not in group_columns(goals) or len({first["accelerator"] for first in firsts}) == 1:
+        return labels
+    return [f"{label} {first['accelerator'] or 'unknown device'}" for label, first in zip(labels, firsts, strict=True)]
 
 
 def _replicate(row: Row) -> Replicate:
     return Replicate(row["seed"], row["accelerator"], row["ce"], row["artifact_bytes"], row["trial_id"], row["bpb"])
 
 
-def _control(members: Sequence[Row], context: _Context) -> Control | None:
+def _control(members: Sequence[Row], controls: Mapping[tuple[Any, ...], Sequence[Row]]) -> Control | None:
     """The one control group of these trials; None for controls themselves, without one, or if two would do."""
     first = members[0]
-    rows = [] if first["control_key"] is None else context.controls.get((first["control_key"],), [])
+    rows = () if first["control_key"] is None else controls.get((first["control_key"],), ())
     found = {row["config_id"] for row in rows}
     if len(found) != 1 or first["recipe"] == CONTROL_RECIPE:
         return None
     return Control(config_id=found.pop(), ce_pct=of.compare(members, rows))
-
-
-def _placed(groups: Sequence[Group], goals: Mapping[str, Direction], confirmed: Mapping[Key, Confirmed]) -> list[Group]:
-    """Groups with their rank among those that each compares with, how sure that is, and what was confirmed."""
-    places = ranks(groups, goals)
-    shares = probabilities_of(groups, places, goals)
-    return [
-        dataclasses.replace(
-            group, rank=rank, front_probability=share, confirmed=confirmed.get((group.config_id, group.data_sha256))
-        )
-        for group, rank, share in zip(groups, places, shares, strict=True)
-    ]
 
 
 def _notes(groups: Sequence[Group], goals: Mapping[str, Direction], counted: Sequence[Row]) -> Iterable[str]:

@@ -128,16 +128,20 @@ def by_key(rows: Iterable[Row], columns: Sequence[str]) -> dict[tuple[Any, ...],
 
 def over_seeds(rows: Sequence[Row], value: Callable[[Row], float | None]) -> Estimate | None:
     """Estimate of a value over seeds; None unless every row has it: a mean of the others would be too good."""
-    if len(rows) == 1:  # most configs have one trial
-        only = value(rows[0])
-        return None if only is None else Estimate(float(only), 1)
+    numbers = [value(row) for row in rows]
+    if not numbers or None in numbers:
+        return None
+    if len(numbers) == 1:  # most configs have one trial
+        return Estimate(float(numbers[0]), 1)  # type: ignore[arg-type]
     seeds: dict[Any, list[float]] = defaultdict(list)
-    for row in rows:
-        number = value(row)
-        if number is None:
-            return None
-        seeds[row["seed"] if row["seed"] is not None else row["trial_id"]].append(float(number))
-    return estimate([sum(numbers) / len(numbers) for numbers in seeds.values()])
+    for row, number in zip(rows, numbers, strict=True):
+        seeds[row["seed"] if row["seed"] is not None else row["trial_id"]].append(float(number))  # type: ignore[arg-type]
+    return estimate([sum(of_seed) / len(of_seed) for of_seed in seeds.values()])
+
+
+def by_seed_and_id(row: Row) -> tuple[int, str]:
+    """The order of the replicates of a group."""
+    return row["seed"] or 0, row["trial_id"]
 
 
 def is_suspect(row: Mapping[str, Any]) -> bool:

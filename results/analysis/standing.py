@@ -45,13 +45,15 @@ class Standing:
         values: of each objective: mean over seeds, or the largest for a size in bytes; see `per_device.py` for those
             that depend on the device.
         feasible: all artifacts keep all constraints; None if unknown.
-        num_stopped: trials of the config that were stopped early: a mean of the others would be too good for the front.
+        num_not_completed: trials of the config that gave no score.
+        num_stopped: of these, stopped early: a mean of the others would be too good for the front.
         scored_on: configs are only compared where this is equal.
     """
 
     members: tuple[Row, ...]
     values: Mapping[str, float | None]
     feasible: bool | None
+    num_not_completed: int
     num_stopped: int
     scored_on: tuple[Any, ...]
 
@@ -84,12 +86,14 @@ def standing_of(
     members: Sequence[Row], siblings: Sequence[Row], goals: Mapping[str, Direction], bounds: Sequence[Constraint]
 ) -> Standing:
     """Of scored trials of one config; `siblings` are all its trials, also those without a score."""
-    refused = [row for row in siblings if row["status"] == "infeasible"]
+    lost = [row for row in siblings if not has_score(row)]
+    refused = [row for row in lost if row["status"] == "infeasible"]
     return Standing(
         members=tuple(members),
         values={name: _value(name, members) for name in goals},
         feasible=of.keeps([*members, *refused], bounds),
-        num_stopped=sum(row["status"] == "stopped_early" for row in siblings),
+        num_not_completed=len(lost),
+        num_stopped=sum(row["status"] == "stopped_early" for row in lost),
         scored_on=_scored_on(members[0], goals),
     )
 
@@ -97,10 +101,11 @@ def standing_of(
 def ranks(configs: Sequence[Placed], goals: Mapping[str, Direction]) -> list[int | None]:
     """Layers of non-dominated sorting: of feasible configs with known objectives, each among those it compares with."""
     found: dict[int, int] = {}
-    for scored_on in dict.fromkeys(one.scored_on for one in configs):
-        rivals = [
-            i for i, one in enumerate(configs) if one.scored_on == scored_on and one.feasible and not one.num_stopped
-        ]
+    comparable_with: dict[tuple[Any, ...], list[int]] = {}
+    for i, one in enumerate(configs):
+        if one.feasible and not one.num_stopped:
+            comparable_with.setdefault(one.scored_on, []).append(i)
+    for rivals in comparable_with.values():
         values = [[_number(configs[i].values[name]) for name in goals] for i in rivals]
         layers = pareto_rank(np.reshape(values, (len(rivals), len(goals))), list(goals.values()))
         found.update({i: int(layer) for i, layer in zip(rivals, layers, strict=True) if layer >= 0})
