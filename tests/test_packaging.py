@@ -15,7 +15,7 @@ import pytest
 from architecture import PACKAGES
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = (".py", ".yaml", ".md", ".json")
+SHIPPED = (".py", ".yaml", ".md", ".json", ".css", ".js")
 
 
 def sources() -> list[Path]:

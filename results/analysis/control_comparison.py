@@ -69,6 +69,7 @@ class StudyRow:
     published: Published | None
     published_pct: float | None  # against the baseline of its own table
     marks: str  # letters of published_figures.MARKS
+    accelerators: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -170,6 +171,7 @@ def _row(group: Group, figure: Published | None, context: _Context) -> StudyRow:
         published=figure,
         published_pct=published_figures.percentage(figure, context.figures) if figure else None,
         marks=marks + (UNLIKE_CONTROL if unlike else ""),
+        accelerators=group.accelerators,
     )
 
 

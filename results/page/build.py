@@ -16,6 +16,7 @@ from results.page.sections import (
     controls,
     curves,
     devices,
+    failures,
     front,
     headline,
     hypervolume,
@@ -37,6 +38,7 @@ SECTIONS: tuple[Callable[[PageInfo], Section | None], ...] = (
     importance.section,
     devices.section,
     money.section,
+    failures.section,
     controls.section,
     table.section,
     reproduce.section,
@@ -69,7 +71,7 @@ def write_page(page: PageInfo) -> Path:
 def render_page(page: PageInfo) -> str:
     """The whole file as a text."""
     found = [one for section in SECTIONS if (one := section(page)) is not None]
-    style, script = _read("page.css"), _script()
+    style, script = _read("page.css") + _read("static.css"), _script()
     return f'<!doctype html>\n<html lang="en">\n{_head(page, style, script)}\n{_body(page, found, script)}\n</html>\n'
 
 
