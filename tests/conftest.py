@@ -40,4 +40,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = terminalreporter.stats.get("skipped", [])
     number = sum(why is not None and why in str(report.longrepr) for report in skipped)
     if number:
-        terminalreporter.write_line(f"{number} tests of the page did NOT run: {why}", red=True, bold=True)
+        tests = "1 test" if number == 1 else f"{number} tests"
+        terminalreporter.write_line(f"{tests} of the page did NOT run: {why}", red=True, bold=True)

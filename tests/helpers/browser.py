@@ -87,6 +87,7 @@ def opened(
     size: tuple[int, int] = LAPTOP,
     *,
     with_scripts: bool = True,
+    init_script: str = "",
     **context: Any,
 ) -> Iterator[Opened]:
     """Open a file in a fresh profile.
@@ -94,6 +95,7 @@ def opened(
     Args:
         size: of the window, in CSS pixels.
         with_scripts: whether JavaScript is on.
+        init_script: run before any script of the page.
         context: further options of playwright's `new_context`, such as `color_scheme="dark"`.
     """
     width, height = size
@@ -106,7 +108,7 @@ def opened(
         page.on("console", lambda said: found.errors.append(said.text) if said.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: found.errors.append(str(error)))
         if with_scripts:
-            page.add_init_script(_TELL_VIOLATIONS)
+            page.add_init_script(_TELL_VIOLATIONS + init_script)
         page.goto(path.resolve().as_uri(), wait_until="load")
         yield found
     finally:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +15,7 @@ from browser import PHONE, executable, missing, opened, overflow_pixels
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+ROOT = Path(__file__).parents[3]
 HEAD = "<!doctype html><meta charset='utf-8'><meta name='viewport' content='width=device-width'><title>test</title>"
 STRICT = "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'\">"
 
@@ -44,3 +48,17 @@ def test_a_missing_browser_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert executable() is None
     assert (missing() is not None and "install chromium" in str(missing())) or "install playwright" in str(missing())
+
+
+def test_tests_that_did_not_run_are_counted_aloud(tmp_path: Path) -> None:
+    """Without a browser the run says in one line how many tests of the page it left out, and what to install."""
+    test = f"{Path(__file__)}::test_a_page_that_is_too_wide_is_found"
+    found = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test],
+        env={**os.environ, "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "1 test of the page did NOT run: browser tests need" in found.stdout
