@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quickstart evidence docs test test-slow docker-test gpu-check check clean
+.PHONY: quickstart evidence docs pictures test test-slow docker-test gpu-check check clean
 
 INSTALL := $(BIN)/python -m pip install --quiet --progress-bar on --constraint constraints.txt --editable
 
@@ -37,6 +37,9 @@ docs: $(VENV)/.installed  ## what is written from the code: settings, columns, J
 	$(BIN)/python -m results.tables.schema > results/SCHEMA.md
 	$(BIN)/python -m search_spaces.json_schema
 	$(BIN)/python docs/build_file_list.py
+
+pictures: $(VENV)/.extras  ## docs/page_light.png and page_dark.png: the page of the quickstart, in a browser
+	$(BIN)/python benchmarks/page.py --page runs/quickstart/report/index.html --pictures docs
 
 test: $(VENV)/.extras  ## the suite but for what is slow: minutes
 	$(BIN)/python -m pytest -m "not slow and not docker" --numprocesses auto --maxprocesses 4 --dist worksteal
