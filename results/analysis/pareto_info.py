@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
 import pandas as pd
@@ -16,11 +15,12 @@ from results.analysis.claims import Claim, Key, claims_of, confirmed_configs
 from results.analysis.config_labels import config_labels
 from results.analysis.front_probability import probabilities_of
 from results.analysis.objectives import BUDGET, DEFAULT_OBJECTIVES, Constraint, Direction, nearest, parse_constraint
-from results.analysis.per_device import are_per_device, comparable, is_per_device, left_out_text
+from results.analysis.per_device import are_per_device, is_per_device, left_out_text
 from results.analysis.replicate_groups import Confirmed, Control, Group, Replicate, Row
 from results.analysis.standing import (
     PER_TOKEN,
     Standing,
+    estimates_of,
     group_columns,
     has_score,
     is_scored,
@@ -28,6 +28,7 @@ from results.analysis.standing import (
     ranks,
     standings,
 )
+from results.collector import paused_collector
 from results.errors import ResultsError
 from results.tables.load import Tables
 from results.tables.schema import CONTROL_RECIPE, STATUSES, TRIALS
@@ -87,6 +88,7 @@ class ParetoInfo:
         }
 
 
+@paused_collector()
 def pareto_info(
     tables: Tables,
     objectives: Mapping[str, Direction] | None = None,
@@ -169,8 +171,7 @@ def _groups(
     shares = probabilities_of(configs, places, goals)
     for config, label, its_settings, rank, share in zip(configs, labels, settings, places, shares, strict=True):
         first, members = config.members[0], config.members
-        names = dict.fromkeys(("ce", "bpb", *goals))
-        estimates = {name: of.over_seeds(comparable(members, name), itemgetter(name)) for name in names}
+        estimates = {**estimates_of(members, {"ce", "bpb"} - goals.keys()), **config.estimates}
         yield Group(
             label=label,
             config_id=first["config_id"],
@@ -182,7 +183,7 @@ def _groups(
             replicates=tuple(map(_replicate, sorted(members, key=of.by_seed_and_id))),
             num_not_completed=config.num_not_completed,
             num_stopped=config.num_stopped,
-            estimates={name: found for name, found in estimates.items() if found is not None},
+            estimates={name: estimates[name] for name in ("ce", "bpb", *goals) if name in estimates},
             values=config.values,
             artifact_bytes=largest("artifact_bytes", members),
             code_bytes=largest("code_bytes", members),

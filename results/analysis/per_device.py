@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ Row = TypeVar("Row", bound=Mapping[str, Any])
 _PER_DEVICE = frozenset({"tokens_per_s", "peak_memory_bytes", "usd"})
 
 
+@functools.cache
 def is_per_device(column: str) -> bool:
     """Whether a column of trials depends on the kind of device."""
     return column in _PER_DEVICE or column.endswith("_seconds")
@@ -20,6 +22,7 @@ def are_per_device(columns: Iterable[str]) -> bool:
     return any(map(is_per_device, columns))
 
 
+@functools.cache
 def depends_on_neighbours(column: str) -> bool:
     """Whether other trials on the device change a value of it: all that is time, speed or money; no bytes."""
     return is_per_device(column) and not column.endswith("_bytes")

@@ -15,6 +15,7 @@ from results.analysis.objectives import Constraint, Direction
 from results.analysis.pareto import pareto_rank
 from results.analysis.per_device import are_per_device, comparable
 from results.analysis.replicate_groups import Row
+from results.analysis.statistics import Estimate
 
 # Losses per token compare only where the same tokens were scored.
 PER_TOKEN = frozenset({"ce", "ce_raw", "train_ce"})
@@ -42,6 +43,7 @@ class Standing:
 
     Args:
         members: on one dataset, and on one accelerator if an objective depends on the device.
+        estimates: of each objective over seeds, where all trials have it.
         values: of each objective: mean over seeds, or the largest for a size in bytes; see `per_device.py` for those
             that depend on the device.
         feasible: all artifacts keep all constraints; None if unknown.
@@ -51,6 +53,7 @@ class Standing:
     """
 
     members: tuple[Row, ...]
+    estimates: Mapping[str, Estimate]
     values: Mapping[str, float | None]
     feasible: bool | None
     num_not_completed: int
@@ -88,9 +91,11 @@ def standing_of(
     """Of scored trials of one config; `siblings` are all its trials, also those without a score."""
     lost = [row for row in siblings if not has_score(row)]
     refused = [row for row in lost if row["status"] == "infeasible"]
+    estimates = estimates_of(members, goals)
     return Standing(
         members=tuple(members),
-        values={name: _value(name, members) for name in goals},
+        estimates=estimates,
+        values={name: _value(name, members, estimates) for name in goals},
         feasible=of.keeps([*members, *refused], bounds),
         num_not_completed=len(lost),
         num_stopped=sum(row["status"] == "stopped_early" for row in lost),
@@ -118,12 +123,17 @@ def largest(column: str, rows: Sequence[Row]) -> Any:
     return None if None in values else max(values)
 
 
-def _value(objective: str, rows: Sequence[Row]) -> float | None:
+def estimates_of(rows: Sequence[Row], columns: Iterable[str]) -> dict[str, Estimate]:
+    """Of the trials of one config over seeds, of those columns that all trials that compare have."""
+    found = {name: of.over_seeds(comparable(rows, name), itemgetter(name)) for name in columns}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def _value(objective: str, rows: Sequence[Row], estimates: Mapping[str, Estimate]) -> float | None:
     if objective.endswith("_bytes"):
         size: float | None = largest(objective, rows)
         return size
-    found = of.over_seeds(comparable(rows, objective), itemgetter(objective))
-    return found.mean if found else None
+    return estimates[objective].mean if objective in estimates else None
 
 
 def _scored_on(row: Row, goals: Mapping[str, Direction]) -> tuple[Any, ...]:
