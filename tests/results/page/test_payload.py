@@ -24,7 +24,7 @@ from results.page.payload.payload import payload
 from results.page.payload.settings import LISTS, MAX_AXES, log_keys
 from results.page.payload.timeline import RUNNING, lanes_of
 from results.page.states import DOMINATED, FRONT, INFEASIBLE, STATES, STOPPED, WASTED
-from results.tables.account import attempts_schema, nodes_schema
+from results.tables.account import ATTEMPTS, NODES
 from results.tables.columns import table_of
 from results.tables.schema import TRIALS
 from trainer.config.trial import TrialConfig
@@ -74,7 +74,7 @@ def page_of(
 def add_table(folder: Path, name: str, rows: Sequence[dict[str, Any]]) -> None:
     path = folder / "tables" / name / f"{name}.parquet"
     path.parent.mkdir(parents=True)
-    pq.write_table(table_of(rows, {"attempts": attempts_schema, "nodes": nodes_schema}[name]()), path)
+    pq.write_table(table_of(rows, {"attempts": ATTEMPTS, "nodes": NODES}[name]), path)
 
 
 def test_configs_hold_what_the_front_has(page: PageInfo) -> None:
