@@ -31,6 +31,11 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
+def check_of(trial_id: str) -> str | None:
+    """`canary` or `sentinel`, of an attempt that is no trial but a check of a node."""
+    return next((name for name in CHECKS if trial_id.startswith(f"{name}-")), None)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cost:
     """Seconds of whole machines (half a machine for two hours is 3600), and their price in millionths of a dollar.
@@ -109,7 +114,7 @@ def _uses(trials: pd.DataFrame, on_front: Collection[str]) -> pd.Series[str]:
 def _use_of(index: pd.Index[Any], uses: pd.Series[str]) -> list[str]:
     found = uses.reindex(index)
     return [
-        next((name for name in CHECKS if str(trial).startswith(f"{name}-")), NOT_FINISHED) if pd.isna(use) else use
+        check_of(str(trial)) or NOT_FINISHED if pd.isna(use) else use
         for (_, trial), use in zip(index, found, strict=True)
     ]
 

@@ -3,7 +3,7 @@
 function devicesView(parent) {
   const time = data.timeline, bars = time.bars, all = [0, time.seconds || 1];
   let span = [...all], x;
-  const inks = [...STATE_NAMES, "running"];
+  const inks = [...STATE_NAMES, "running", "check"], others = ["running", "canary or sentinel"];
   const reset = make("button", {text: "whole time", hidden: true, onclick: () => zoom(all)});
   parent.append(make("div", {class: "tools"}, legend(), reset));
   const gap = 16, head = 6;
@@ -22,7 +22,7 @@ function devicesView(parent) {
       const swatch = make("span");
       swatch.className = "swatch";
       swatch.style.background = `var(--${inks[state]})`;
-      items.append(make("label", {}, swatch, state < data.states.length ? data.states[state].label : "running"));
+      items.append(make("label", {}, swatch, state < data.states.length ? data.states[state].label : others[state - data.states.length]));
     }
     return items;
   }
@@ -123,8 +123,10 @@ function devicesView(parent) {
 
   function describe(i) {
     const row = bars.row[i], since = time.start + bars.from[i];
-    const what = bars.state[i] === WASTED ? (bars.lost[i] ? "lost: its worker died" : "wasted") : inks[bars.state[i]];
-    const name = row < 0 ? "a trial without a row yet" : trials.id[row];
+    const isCheck = inks[bars.state[i]] === "check";
+    const wasted = bars.lost[i] ? "lost: its worker died" : "wasted";
+    const what = bars.state[i] === WASTED ? wasted : isCheck ? others[1] : inks[bars.state[i]];
+    const name = row >= 0 ? trials.id[row] : isCheck ? "a check of the node" : "a trial without a row yet";
     const lines = [name, what, `${clock(since)}, ${duration(bars.to[i] - bars.from[i])}`];
     if (row >= 0 && wordOf("error", row)) lines.push(wordOf("error", row));
     return lines.join("\n");

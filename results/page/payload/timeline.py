@@ -9,11 +9,13 @@ from typing import Any
 
 import pandas as pd
 
+from results.analysis.night.spending import check_of
 from results.page.page_info import PageInfo
 from results.page.payload.columns import rounded
 from results.page.states import STATES, STOPPED, WASTED
 
-RUNNING = len(STATES)  # the state of an attempt that has not ended
+# States of attempts beside those of trials: one that has not ended; one of a canary or a sentinel.
+RUNNING, CHECK = len(STATES), len(STATES) + 1
 
 
 def timeline_data(page: PageInfo) -> dict[str, Any] | None:
@@ -98,6 +100,8 @@ def _node(
 
 def _state(attempt: dict[str, Any], of_trial: int) -> int:
     """What the attempt left: the trial's own state where it completed."""
+    if check_of(str(attempt["trial_id"])):
+        return CHECK
     if _seconds(attempt["finished_at"]) is None:
         return RUNNING
     return {"completed": of_trial, "stopped_early": STOPPED}.get(str(attempt["outcome"]), WASTED)
