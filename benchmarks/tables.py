@@ -25,7 +25,9 @@ from synthetic_run import write_synthetic_run
 import results
 from results.analysis.objectives import read_goals
 from results.analysis.pareto_info import pareto_info
-from results.report.markdown_report import write_report
+from results.page.build import write_page
+from results.page.page_info import read_page_info
+from results.report.markdown_report import write_report_of
 
 TABLES = ("trials", "curves", "attempts", "nodes", "sentinels")
 
@@ -41,11 +43,17 @@ def pareto(run: Path) -> None:
     pareto_info(results.load(run), goals.objectives, goals.constraints)
 
 
+def report(run: Path) -> None:
+    page = read_page_info([run])
+    write_page(page)
+    write_report_of(run, page.tables, page.info)
+
+
 WORK: dict[str, Callable[[Path], object]] = {
     "bare": bare,
     "load": results.load,
     "pareto": pareto,
-    "report": write_report,
+    "report": report,
 }
 
 
