@@ -78,7 +78,7 @@ class ConfirmingSearch:
     def to_confirm(self) -> Sequence[PlannedTrial]:
         if not self.spec.num_confirmed:
             return ()
-        if not self._is_all_chosen and len(self._ended) > self._looked_at_num * (1 + MORE_TRIALS_BEFORE_A_LOOK):
+        if not self._is_all_chosen and self._is_time_for_a_look():
             self._looked_at_num = len(self._ended)
             self._likely = tuple(trial for one in self._chosen() for trial in one.trials)
         given = (trial for one in self.confirmed for trial in one.trials if trial.trial_id not in self._ended)
@@ -105,10 +105,16 @@ class ConfirmingSearch:
         return [trial for one in chosen for trial in one.trials]
 
     def begin_confirmation(self) -> bool:
-        if self._is_cut or self._is_all_chosen or not self._chosen():
+        if self._is_cut or self._is_all_chosen:
+            return False
+        if not self._chosen():
+            self._likely = ()
             return False
         self._is_cut = True
         return True
+
+    def go_on_searching(self) -> None:
+        self._is_cut = False
 
     def tell(self, row: Mapping[str, Any]) -> None:
         self._ended.add(row["trial_id"])
@@ -133,6 +139,11 @@ class ConfirmingSearch:
 
     def close(self) -> None:
         self.inner.close()
+
+    def _is_time_for_a_look(self) -> bool:
+        num_ended = len(self._ended)
+        is_last = num_ended != self._looked_at_num and self.is_confirming and self._all_ended
+        return is_last or num_ended > self._looked_at_num * (1 + MORE_TRIALS_BEFORE_A_LOOK)
 
     @property
     def _is_all_chosen(self) -> bool:

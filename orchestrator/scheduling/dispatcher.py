@@ -6,7 +6,7 @@ The driver asks it for every free slot, and the simulator of a night asks the sa
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from orchestrator.ledger.timed_budget import TimedBudget
@@ -97,7 +97,7 @@ class Dispatcher:
             start = self._choose(paused, now_seconds)
         if start is None and self.unfit:
             return None  # they are to have their rows first: the search may have waited for them
-        if start is None and self._begin_confirmation():
+        if start is None and (self._begin_confirmation() or self._go_on_searching()):
             return self.next(now_seconds)
         if start is None:
             return "over" if not self.running and self._is_over(now_seconds) else None
@@ -203,19 +203,23 @@ class Dispatcher:
         None: no matter which kind, as all trials of the search can run on the same ones.
         """
         free, used_up = self.pool.free_kinds(self.needs, paused), self.sweep.search.used_up
-        if self._run_alike:
+        if self._run_alike or self.sweep.search.is_confirming:
             return None if free and self._may_ask else frozenset()
         is_idle = not self.running and next(self._candidates(), None) is None
         if free and free <= set(used_up) and is_idle:
             return None  # what is left may need a kind that is not here: it waits then, and the sweep ends
-        kept = self._seconds_kept_of_next
+        kept = self._kept.seconds()
         return frozenset(kind for kind in free.difference(used_up) if self.sweep.timed.may_ask([kind], kept))
 
     @property
     def _may_ask(self) -> bool:
-        used_up = self.sweep.search.used_up
-        kinds = (kind for kind in self.pool.kinds if kind not in used_up)
-        return not self._asks_in_vain and self.sweep.timed.may_ask(kinds, self._seconds_kept_of_next)
+        """Whether what the search gives next may be finished in time."""
+        search = self.sweep.search
+        if search.is_confirming:
+            trials = search.to_confirm
+            return not trials or any(True for _ in self._in_time(trials))
+        kinds = (kind for kind in self.pool.kinds if kind not in search.used_up)
+        return not self._asks_in_vain and self.sweep.timed.may_ask(kinds, self._kept.seconds())
 
     @property
     def _asks_in_vain(self) -> bool:
@@ -224,11 +228,6 @@ class Dispatcher:
             return False
         num_not_held = sum(1 for _ in self._not_held())
         return num_not_held - sum(1 for _ in self._candidates()) >= MOST_TOO_LATE
-
-    @property
-    def _seconds_kept_of_next(self) -> float:
-        """Time that what the search gives next may not use."""
-        return 0.0 if self.sweep.search.is_confirming else self._kept.seconds()
 
     def _is_in_time(self, trial: PlannedTrial, kind: str) -> bool:
         """Whether a trial would be finished in time; one of the search, in the time that is not kept."""
@@ -243,8 +242,12 @@ class Dispatcher:
 
     def _candidates(self) -> Iterator[PlannedTrial]:
         """Trials that wait, are not held back, and would be finished in time on some kind of device."""
+        return self._in_time(self._not_held())
+
+    def _in_time(self, trials: Iterable[PlannedTrial]) -> Iterator[PlannedTrial]:
+        """Of some trials, those that would be finished in time on some kind of device."""
         here = self.pool.kinds or (CPU,)  # while no node is there, by what is known of any
-        for trial in self._not_held():
+        for trial in trials:
             if any(self._is_in_time(trial, kind) for kind in self._possible_kinds(trial) or here):
                 yield trial
 
@@ -267,11 +270,30 @@ class Dispatcher:
         if self.running or self.sweep.status.is_stopping or not (seconds := self._kept.seconds()):
             return False
         search = self.sweep.search
-        may_go_on = next(self._candidates(), None) is not None or (not search.is_confirming and self._may_ask)
+        if search.is_confirming:  # all of the search is given: is something of it too long, and nothing held back?
+            num_waiting = sum(1 for _ in self._not_held())
+            may_go_on = not num_waiting or num_waiting < len(self.waiting)
+        else:
+            may_go_on = self._may_ask
+        may_go_on = may_go_on or next(self._candidates(), None) is not None
         if may_go_on or self.sweep.timed.is_over or not search.begin_confirmation():
             return False
         self._is_search_cut = True
         self.note(f"the search ends here: {seconds / 60:.3g} minutes of the budget are kept for confirmation")
+        return True
+
+    def _go_on_searching(self) -> bool:
+        """After a confirmation for which the search was cut: whether so much time is left that it goes on."""
+        if not self._is_search_cut or self.running or self.sweep.status.is_stopping:
+            return False
+        if self.sweep.search.end is None or next(self._candidates(), None) is not None:
+            return False
+        self._is_search_cut = False
+        self.sweep.search.go_on_searching()
+        if self.sweep.search.end is not None or not self._may_ask:
+            self._is_search_cut = True
+            return False
+        self.note("all is confirmed, and time is left: the search goes on")
         return True
 
     def _is_out_of_time(self, candidates: Sequence[PlannedTrial]) -> bool:

@@ -93,6 +93,10 @@ class SearchAndConfirmation(Search, Protocol):
         """Give nothing more but trials of confirmation, whatever is left of the search; whether there are any."""
         ...
 
+    def go_on_searching(self) -> None:
+        """Undo `begin_confirmation`: all is confirmed, and time is left."""
+        ...
+
 
 class PlannedSearch:
     """Methods grid and random: the plan, which no result changes."""

@@ -100,6 +100,9 @@ class SimulatedSearch:
         self._is_cut = True
         return True
 
+    def go_on_searching(self) -> None:
+        self._is_cut = False
+
     def ask(self, kinds: Collection[str] | None = None) -> Sequence[PlannedTrial]:
         if self.end is not None or self.waits_for_results:
             return ()

@@ -14,3 +14,6 @@ class Plan(PlannedSearch):
 
     def begin_confirmation(self) -> bool:
         return False
+
+    def go_on_searching(self) -> None:
+        """It was not cut."""

@@ -169,6 +169,9 @@ class Store:
     def begin_confirmation(self) -> bool:
         return False
 
+    def go_on_searching(self) -> None:
+        """It was not cut."""
+
     def ask(self, kinds: frozenset[str] | None = None) -> list[PlannedTrial]:
         self.asked.append(kinds)
         assert self.end is None and (kinds is None or (kinds and not kinds & self.used_up)), "it was asked in vain"
