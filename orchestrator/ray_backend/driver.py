@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -168,6 +168,8 @@ def _abort(run: RunContext, line: str) -> None:
     """End the process at once, with the exit code of a fault of the machine: the main thread may wait for ever."""
     run.display.close()
     print(f"error: {line}", file=sys.stderr, flush=True)
+    with suppress(Exception):  # a disk that is full as well: what has ended is in the folders of the trials
+        run.recorder.write()
     finish(run, "failed")
     if run.remote is not None:
         run.remote.send_the_rest(run.display.note)

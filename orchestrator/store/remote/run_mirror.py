@@ -17,6 +17,8 @@ from trainer.files import write_atomically
 
 SENT_FILE = ".sent"  # when the last complete pass began, by the clock of the files
 CHECKPOINTS = "/checkpoint/"
+# The last file of a table grows, and is written again and again: a larger one is sent as rarely as checkpoints are.
+LARGE_TABLE_BYTES = 1_000_000
 
 State = tuple[int, ...]
 
@@ -59,18 +61,18 @@ class RunMirror:
             trials, ended = self._trials()  # first: what a trial leaves was in the records of the run before
             seen = {**trials, **dict(self._own_files())}
             changed = {name: path for name, path in seen.items() if self._has_changed(name, path)}
-            checkpoints = {name for name in changed if CHECKPOINTS in name}
-            for names in _in_order(changed.keys() - checkpoints):
+            large = {name for name, path in changed.items() if _is_large(name, path)}
+            for names in _in_order(changed.keys() - large):
                 self._send_all({name: changed[name] for name in names})
-            if with_checkpoints and checkpoints:
-                self._send_checkpoints({name: changed[name] for name in checkpoints})
+            if with_checkpoints and large:
+                self._send_large({name: changed[name] for name in large})
             self._remove(seen)
-            if with_checkpoints or not checkpoints:  # else some wait for a later pass
+            if with_checkpoints or not large:  # else some wait for a later pass
                 self._ended.update(ended)
                 all_sent(self.root, began)
 
-    def _send_checkpoints(self, files: Mapping[str, Path]) -> None:
-        """They may take a tenth of the time, and so of the link."""
+    def _send_large(self, files: Mapping[str, Path]) -> None:
+        """Checkpoints and large tables may take a tenth of the time, and so of the link."""
         began = self.clock()
         self._send_all(files)
         ended = self.clock()
@@ -155,6 +157,16 @@ def file_clock(root: Path) -> int:
 def all_sent(root: Path, began: int) -> None:
     """Note that a local copy is what the store holds, but for files that have changed since `began`."""
     write_atomically(root / SENT_FILE, str(began).encode())
+
+
+def _is_large(name: str, path: Path) -> bool:
+    """Whether a file takes long to send, and changes often."""
+    if CHECKPOINTS in name:
+        return True
+    try:
+        return name.startswith("tables/") and path.stat().st_size > LARGE_TABLE_BYTES
+    except FileNotFoundError:
+        return False
 
 
 def _in_order(names: Iterable[str]) -> list[list[str]]:

@@ -17,7 +17,7 @@ from orchestrator.store.remote import remote_run as remote_runs
 from orchestrator.store.remote.driver_lock import DriverLock
 from orchestrator.store.remote.object_store import ObjectStore
 from orchestrator.store.remote.remote_run import local_copy, remote_run
-from orchestrator.store.remote.run_mirror import RunMirror
+from orchestrator.store.remote.run_mirror import LARGE_TABLE_BYTES, RunMirror
 from orchestrator.store.run_store import TransferError
 from results import ResultsError, object_store
 from results.object_store import LOCK_FILE, fetch_run, open_bucket
@@ -169,6 +169,17 @@ def test_checkpoints_take_a_tenth_of_the_link(run: Run) -> None:
         assert run.there()["trials/b/progress.json"] == b"%d" % second
         run.clock.sleep(1.0)
     mirror.look()
+    assert run.there() == run.here()
+
+
+def test_a_large_table_is_sent_as_rarely(run: Run) -> None:
+    """A small one goes with every pass; the large one that waited is sent at the end."""
+    mirror = run.mirror()
+    for size, waits in ((1_000, False), (LARGE_TABLE_BYTES + 1, True)):
+        run.write("tables/curves/curves-000002.parquet", bytes(size))
+        mirror.send(with_checkpoints=False)
+        assert (run.there().get("tables/curves/curves-000002.parquet") != bytes(size)) == waits
+    mirror.send(with_checkpoints=True)
     assert run.there() == run.here()
 
 
