@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import yaml
 
-from trainer.artifact.code_size import code_bytes
+from trainer.artifact.code_size import code_bytes, code_sha256
 from trainer.artifact.pack import PackReport
 from trainer.config.trial import TrialConfig
 from trainer.control import Command
@@ -189,5 +189,6 @@ def _packed_fields(packed: PackReport | None) -> dict[str, Any]:
         "artifact_sha256": packed.sha256,
         "artifact_codec": packed.codec,
         "code_bytes": code_bytes(),
+        "code_sha256": code_sha256(),
         "total_bytes": packed.artifact_bytes + code_bytes(),
     }

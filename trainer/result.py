@@ -63,6 +63,7 @@ class TrialResult:
     artifact_sha256: str | None = None
     artifact_codec: str | None = None
     code_bytes: int | None = None
+    code_sha256: str | None = None
     total_bytes: int | None = None
     tokenizer_bytes: int | None = None
     num_params: int | None = None

@@ -18,7 +18,7 @@ from results.analysis.pareto_info import pareto_info
 from results.analysis.replicate_groups import Row, to_rows
 from results.errors import ResultsError
 from results.object_store import fetch_file, is_uri
-from trainer.artifact.code_size import code_bytes, scoring_files
+from trainer.artifact.code_size import code_bytes, code_sha256, scoring_files
 from trainer.artifact.read import read
 from trainer.config.trial import TrialConfig
 from trainer.data.dataset import Dataset, open_dataset
@@ -112,11 +112,11 @@ def _file_of_trial(run: str, row: Row, name: str) -> bytes | None:
 
 def _check_code(row: Row, *, recounts: bool) -> None:
     """Raises UsageError if the code installed here is not what the row was counted with."""
-    if row["code_bytes"] != code_bytes() and not recounts:
+    if row["code_sha256"] != code_sha256() and not recounts:
         raise UsageError(
-            f"{row['trial_id']} was counted with {row['code_bytes']:,} bytes of code (frostline "
-            f"{row['frostline_version']}), and the code installed here has {code_bytes():,}: install what the run was "
-            "made with, or give --recount, which hands in the code of today and states both numbers"
+            f"{row['trial_id']} was counted with other code than is installed here ({row['code_bytes']:,} bytes, "
+            f"frostline {row['frostline_version']}; here {code_bytes():,} bytes): install what the run was made with, "
+            "or give --recount, which hands in the code of today and states both numbers"
         )
 
 

@@ -100,6 +100,7 @@ _RESULT = (
         2,
     ),
     Column("total_bytes", INT, "bytes", "artifact_bytes + code_bytes", 2),
+    Column("code_sha256", STRING, "", "of the counted code: paths and texts, before compression", 8),
     Column("tokenizer_bytes", INT, "bytes", "size of the tokenizer file, which is counted in none of these", 2),
     Column("num_params", INT, "parameters", "all parameters of the model, learned and frozen"),
     Column("num_params_learned", INT, "parameters", "trained to the end"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import hashlib
 import lzma
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -32,6 +33,12 @@ def code_bytes() -> int:
 def packed_bytes(files: Mapping[str, Path]) -> int:
     """Bytes of these files by the rule of `code_bytes`."""
     return len(lzma.compress(archive(files), preset=9 | lzma.PRESET_EXTREME))
+
+
+@functools.cache
+def code_sha256() -> str:
+    """SHA-256 of what `code_bytes` counts, before compression: two versions may have the same size."""
+    return hashlib.sha256(archive(scoring_files())).hexdigest()
 
 
 def scoring_files() -> dict[str, Path]:

@@ -21,7 +21,9 @@ def main() -> None:
     parser.add_argument("--test", action="store_true", help="also score the text behind the validation tokens")
     options, folder = parser.parse_args(), Path(__file__).parent
     try:
-        check_files(folder, read_sums(folder / "SHA256SUMS"))
+        listed = read_sums(folder / "SHA256SUMS")
+        check_files(folder, listed)
+        check_nothing_else_is_imported(folder, listed)
         sums = read_sums(folder / "data.sha256")
         check_files(options.data, {name: sums[name] for name in sums if re.search(r"_val_\d{6}\.bin$", name)})
         sys.dont_write_bytecode = True  # the folder stays as it was handed in
@@ -51,6 +53,15 @@ def check_files(folder: Path, sums: dict[str, str]) -> None:
             problems.append(f"{path} is damaged, or another file: its SHA-256 is not {sha256}")
     if problems:
         raise ValueError("\nerror: ".join(problems))
+
+
+def check_nothing_else_is_imported(folder: Path, listed: dict[str, str]) -> None:
+    """Raises ValueError, with a line for each file beside the listed ones that Python might load instead of them."""
+    patterns = ("*.py*", "*.so", "*/__init__.py", "trainer/**/*")
+    code = (path for pattern in patterns for path in folder.glob(pattern))
+    names = {path.relative_to(folder).as_posix() for path in code if path.is_file()}
+    if others := sorted(names - listed.keys()):
+        raise ValueError("\nerror: ".join(f"{folder / name} is not in SHA256SUMS: remove it" for name in others))
 
 
 if __name__ == "__main__":

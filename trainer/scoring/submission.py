@@ -24,7 +24,7 @@ LARGEST_DIFFERENCE = 1e-4  # relative, of what two devices make of one artifact
 def score_submission(
     folder: Path, shards: Path, sums: Mapping[str, str], *, device: str | None, scores_test: bool
 ) -> int:
-    """Print the score; 0 where it is the one that was handed in, else 1.
+    """Print the score; 0 where score and size are those that were handed in, else 1.
 
     Args:
         shards: the folder of the validation shards.
@@ -47,12 +47,18 @@ def score_submission(
     found = score_artifact(artifact, validation, chosen, scores_test=scores_test)
     _print(found)
     print(f"scored on {chosen}, num_threads {config.num_threads}")
-    ce, expected = found.score.ce, said["val_loss"]
-    if ce == expected:
+    handed_in = {"val_loss": found.score.ce, "val_bpb": found.score.bpb}
+    num_bytes = artifact.artifact_bytes + said["bytes_code"]
+    if all(said[name] == value for name, value in handed_in.items()):
         print("submission.json says the same, to the last digit")
-    else:
-        print(f"submission.json says {expected!r}, which differs by {expected - ce:+.2g}: {said['device_name']}")
-    return int(abs(ce - expected) > LARGEST_DIFFERENCE * ce)
+    for name, value in handed_in.items():
+        if said[name] != value:
+            print(f"submission.json says {name} {said[name]!r}, not {value!r}: on {said['device_name']}")
+    if said["bytes_total"] != num_bytes:
+        print(f"submission.json says bytes_total {said['bytes_total']}, but artifact and bytes_code make {num_bytes}")
+    # a comparison with NaN is false
+    is_right = all(abs(said[name] - value) <= LARGEST_DIFFERENCE * value for name, value in handed_in.items())
+    return int(not is_right or said["bytes_total"] != num_bytes)
 
 
 def _data(folder: Path, shards: Path, sums: Mapping[str, str]) -> ValidationData:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -224,15 +225,31 @@ def test_other_data_are_named(handed_in: Path, copy: Path, data_root: Path, tmp_
     )
 
 
-def test_a_score_that_was_not_handed_in(copy: Path, data_root: Path) -> None:
-    """A figure in submission.json that the artifact does not have ends with exit code 1 and the difference."""
+@pytest.mark.parametrize(
+    ("name", "change", "code"),
+    [
+        ("val_loss", -0.1, 1),
+        ("val_loss", 1e-7, 0),
+        ("val_bpb", 0.1, 1),
+        ("val_loss", math.nan, 1),
+        ("bytes_total", 1, 1),
+    ],
+)
+def test_a_figure_that_was_not_handed_in(copy: Path, data_root: Path, name: str, change: float, code: int) -> None:
+    """One in submission.json that the artifact does not have ends with exit code 1, and is named."""
     said = json.loads((copy / "submission.json").read_text())
-    (copy / "submission.json").write_text(json.dumps({**said, "val_loss": said["val_loss"] - 0.1}))
+    (copy / "submission.json").write_text(json.dumps({**said, name: said[name] + change}))
     done = score(copy, shards(data_root))
-    assert done.returncode == 1 and "which differs by -0.1" in done.stdout
-    (copy / "submission.json").write_text(json.dumps({**said, "val_loss": said["val_loss"] + 1e-7}))
+    assert done.returncode == code and f"submission.json says {name} " in done.stdout
+
+
+@pytest.mark.parametrize("name", ["json.py", "torch/__init__.py", "trainer/artifact/decode/__init__.py"])
+def test_code_that_is_not_listed_is_refused(copy: Path, data_root: Path, name: str) -> None:
+    """Python would load it instead of what is counted."""
+    (copy / name).parent.mkdir(exist_ok=True)
+    (copy / name).write_text("")
     done = score(copy, shards(data_root))
-    assert done.returncode == 0 and "which differs by +1e-07" in done.stdout
+    assert done.returncode == 2 and f"{name} is not in SHA256SUMS: remove it" in done.stderr
 
 
 def test_a_device_that_is_not_here(copy: Path, data_root: Path) -> None:
@@ -313,11 +330,12 @@ def test_an_artifact_that_was_not_kept(run: Path, data_root: Path, tmp_path: Pat
 
 
 def test_code_of_another_version(run: Path, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Code that is not what the row was counted with is refused, or counted again where that is asked for."""
+    """Code that is not what the row was counted with is refused, be it of the same size; or counted again if asked."""
     row = row_of(run, "selective")
-    monkeypatch.setattr(gather_module, "code_bytes", lambda: 12_345)
+    monkeypatch.setattr(gather_module, "code_sha256", lambda: "ab" * 32)
     said = refusal(run, row.trial_id, tmp_path / "out", data_root)
-    assert f"was counted with {row.code_bytes:,} bytes of code" in said and "installed here has 12,345" in said
+    assert f"was counted with other code than is installed here ({row.code_bytes:,} bytes" in said
+    monkeypatch.setattr(gather_module, "code_bytes", lambda: 12_345)
     taken = gather(str(run), SubmitOptions(trial=row.trial_id, data_root=data_root, recounts=True))
     page = contents(taken)["README.md"].decode()
     assert taken.as_json()["bytes_total"] == row.artifact_bytes + 12_345
