@@ -100,6 +100,7 @@ class Clock:
         last = _seconds_since_1970(source["finished_at"]).max() if len(source) else math.nan
         begins = _seconds_since_1970(source["started_at"])
         ends = _seconds_since_1970(source["finished_at"]).fillna(last)  # what is still at work ends last
+        ends = ends.where(ends >= begins, begins)  # after a resume it may have begun later than anything ended
         known = begins.notna() & ends.notna()
         machines = np.zeros((0, 3))
         if len(tables.nodes):

@@ -96,6 +96,15 @@ def test_an_attempt_that_runs_ends_with_the_last_one() -> None:
     assert Clock.of(make_tables([trial("x", None, 1, 10, started_at=None, finished_at=None)])).seconds == 0
 
 
+def test_attempts_at_work_after_a_resume_take_no_time_away() -> None:
+    """Ten hours after the last end four attempts begin: the clock stays at what it was, and never goes back."""
+    later = 100 + 36_000
+    running = [make_attempt(f"t{i}", later + i, None, 2 + i) for i in range(4)]
+    clock = Clock.of(with_account([trial("a", 3.0, 1, 100)], [make_attempt("a", 0, 100), *running], []))
+    moments = np.array([at(seconds).timestamp() for seconds in (0, 50, 100, later, later + 9)])
+    assert clock.seconds == 100 and clock.seconds_at(moments).tolist() == [0, 50, 100, 100, 100]
+
+
 def test_other_texts_have_other_fronts() -> None:
     """Losses on other data never share a line, and each is named."""
     trials = [trial("a", 3.0, 50_000, 10), trial("b", 9.0, 50_000, 20, data="other", data_sha256="e" * 64)]
