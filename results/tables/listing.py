@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ LAST = ("ce", "total_bytes", "tokens_per_s", "usd")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Listing:
-    """Rows as plain values by column (times as ISO text, NaN as None), and how many there are beside them."""
+    """Rows as plain values by column (times as ISO text, NaN and infinity as None), and how many there are."""
 
     columns: tuple[str, ...]
     rows: list[dict[str, Any]]
@@ -103,4 +104,4 @@ def _varies(column: pa.ChunkedArray) -> bool:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
-    return None if isinstance(value, float) and value != value else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -200,7 +200,9 @@ def _compared(kind: type[ast.cmpop], left: Any, right: Any) -> Any:
         if not isinstance(right, list):
             raise TypeError("no list")
         found = pc.is_in(left, pa.array([_matching(one, left.type) for one in right], left.type))
-        return found if kind is ast.In else pc.and_(pc.invert(found), pc.is_valid(left))
+        if None not in right:
+            found = pc.if_else(pc.is_valid(left), found, None)
+        return found if kind is ast.In else pc.invert(found)
     if left is None or right is None:
         return _of_missing(kind, right if left is None else left)
     if kind not in _COMPARE:

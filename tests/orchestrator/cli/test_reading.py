@@ -59,6 +59,13 @@ def test_ls_filters_limits_and_prints_json(run: Path) -> None:
     assert invoke("ls", run, "--where", "ce < 0", "--json").stdout == "[]\n"
 
 
+def test_ls_prints_infinity_as_null(tmp_path: Path) -> None:
+    """JSON has no infinity: a loss that overflowed is null, as NaN is."""
+    write_run(tmp_path, [make_trial(seed=seed, ce=ce) for seed, ce in ((1, math.inf), (2, -math.inf), (3, 2.5))])
+    result = invoke("ls", tmp_path, "--columns", "seed,ce", "--sort", "seed", "--json")
+    assert [row["ce"] for row in json.loads(result.stdout)] == [None, None, 2.5]
+
+
 def test_ls_says_what_is_wrong(run: Path, tmp_path: Path) -> None:
     """Unknown columns in any option, a bad condition and a missing folder: exit code 2 and one line."""
     for arguments, words in (

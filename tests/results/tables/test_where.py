@@ -52,6 +52,11 @@ def kept(text: str) -> str:
         ("cfg_model_dim == 96 or model.dim == 64", "ab"),
         ("recipe in (baseline, 'other')", "a"),
         ("recipe not in ['baseline']", "bc"),
+        ("not (ce in (3, 4))", "b"),
+        ("not (ce not in (3, 4))", "a"),
+        ("ce in (3, null)", "acd"),
+        ("ce not in (3, null)", "b"),
+        ("not (ce in (3, null))", "b"),
         ("seed in (1.0, 1.5)", "ac"),
         ("seed > 1.5", "b"),
         ("total_bytes / 100 + 1 <= 2 * 1.5 - 1", "a"),
@@ -66,7 +71,7 @@ def kept(text: str) -> str:
     ],
 )
 def test_what_conditions_mean(text: str, expected: str) -> None:
-    """Text with or without quotes, chains, lists, null, arithmetic, times, keys of settings; null keeps nothing."""
+    """Text with or without quotes, chains, lists, null, arithmetic, times, keys of settings; `not` of null is null."""
     assert kept(text) == expected
 
 
