@@ -106,7 +106,8 @@ def _end(parameter: Parameter, new: float, old: float, goes_beyond: bool, nearer
     inside = nearer(new, old)
     if inside == new or not goes_beyond:
         return inside
-    return old if checked_value(parameter.key, new)[1] else new
+    has_logarithm = parameter.kind != "log_range" or new > 0
+    return new if has_logarithm and not checked_value(parameter.key, new)[1] else old
 
 
 def _rounded(value: float, whole: bool, direction: str) -> float:

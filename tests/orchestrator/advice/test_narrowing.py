@@ -63,6 +63,12 @@ def test_a_range_does_not_go_beyond_what_the_setting_takes() -> None:
     assert values("train.batch_sequences", "range", (1, 16), [1, 2], [12] * 40) == (1, 4)
 
 
+def test_a_log_range_never_ends_at_zero() -> None:
+    """Good values 1 and 2 of 1 to 100: the whole number below 1 is 0, which has no logarithm, so the end stays."""
+    found = narrowed(Parameter("schedule.warmup_steps", "log_range", (1, 100)), seen([1, 2], [60] * 40), "beyond")
+    assert found.parameter.values == (1, 4) and found.why == "was 1 to 100; 2 front configs in 1 to 2"
+
+
 def test_without_evidence_nothing_is_left_out() -> None:
     """With few other configs it may be chance that none of them is good; a single good one has a wide margin."""
     few = narrowed(RATE, seen([0.01, 0.02, 0.04], [0.001] * 3), "beyond")
