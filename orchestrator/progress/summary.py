@@ -16,7 +16,8 @@ from orchestrator.search.planner import note_on_budget
 from orchestrator.search.suggest import BUDGET_USED
 from orchestrator.store.sweep_versions import Change, in_words
 from results.analysis.early_stopping import stopping_summary
-from results.analysis.pareto_info import pareto_info
+from results.analysis.night.uses import uses_of
+from results.analysis.pareto_info import ParetoInfo, pareto_info
 from results.analysis.search_history import read_search_history
 from results.report.formatting import doubt_text
 from results.tables.configs import write_configs
@@ -152,33 +153,30 @@ def money_lines(run: RunContext) -> Iterator[str]:
 
 
 def usd_by_use(run: RunContext) -> dict[str, int]:
-    """Millionths of a dollar of trials by what came of them: on the front, dominated, or the status; and of checks."""
+    """Millionths of a dollar of trials by what came of them (see `uses_of`), and of checks."""
     ledger, now = run.books.ledger, run.books.ledger.now
-    on_front = _on_front(run)
     found: Counter[str] = Counter()
-    rows = {row["trial_id"]: row for row in run.recorder.rows}
+    rows = run.recorder.rows
+    uses = {row["trial_id"]: use for row, use in zip(rows, uses_of(_info(run), rows), strict=True)}
     for trial_id, attempts in ledger.by_trial.items():
-        row = rows.get(trial_id)
         check = next((name for name in CHECKS if trial_id.startswith(f"{name}-")), None)
-        status = check or ("not finished" if row is None else row["status"].replace("_", " "))
-        if row is not None and row["status"] == "completed":
-            status = "front" if row["config_id"] in on_front else "dominated"
-        found[status] += sum(one.micro_usd(now) - one.lost_micro_usd(now) for one in attempts)
+        use = check or uses.get(trial_id, "not finished")
+        found[use] += sum(one.micro_usd(now) - one.lost_micro_usd(now) for one in attempts)
     return dict(found)
 
 
-def _on_front(run: RunContext) -> set[str]:
+def _info(run: RunContext) -> ParetoInfo | None:
+    """The front of the run; None where nothing completed."""
     if not run.status.counts["completed"]:
-        return set()
-    info = pareto_info(load(run.folder.root), run.spec.objectives, [str(limit) for limit in run.spec.constraints])
-    return {group.config_id for group in info.groups if group.on_front}
+        return None
+    return pareto_info(load(run.folder.root), run.spec.objectives, [str(limit) for limit in run.spec.constraints])
 
 
 def of_configs(run: RunContext) -> Iterator[str]:
     """Write the table of configs; which of them may or may not be on the front."""
-    if not run.status.counts["completed"]:
+    info = _info(run)
+    if info is None:
         return
-    info = pareto_info(load(run.folder.root), run.spec.objectives, [str(limit) for limit in run.spec.constraints])
     write_configs(run.folder.root, info)
     if run.spec.replicating == "near_front" and (text := doubt_text(info)):
         yield text

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from results.analysis.night.uses import DOMINATED, FRONT, NO_SCORE, NOT_RANKED, OVER_LIMIT, SUSPECT
 from results.tables.load import Tables
 
 MICRO_USD = 1_000_000
 PHASES = ("train", "eval", "compile", "checkpoint", "pack", "report")
 OTHER = "start and other"
 COLUMNS = (*PHASES, OTHER)
-FRONT, DOMINATED, LOST, IDLE = "front", "dominated", "repeated after losses", "idle"
+LOST, IDLE = "repeated after losses", "idle"
 CHECKS = ("canary", "sentinel")  # attempts that are no trials: their ids begin so
 NOT_FINISHED = "not finished"
-_FIRST = (FRONT, DOMINATED, "stopped early", "diverged", "out of memory", "failed", "deadline", NOT_FINISHED, *CHECKS)
+_FIRST = (
+    *(FRONT, DOMINATED, NOT_RANKED, OVER_LIMIT, "stopped early", SUSPECT, NO_SCORE),
+    *("diverged", "out of memory", "failed", "deadline", NOT_FINISHED, *CHECKS),
+)
 _KEY = ["sweep", "trial_id"]
 
 Floats = npt.NDArray[np.float64]
@@ -73,13 +77,13 @@ class Spending:
     has_machines: bool
 
 
-def spending(tables: Tables, on_front: Collection[str]) -> Spending | None:
+def spending(tables: Tables, uses_of_trials: Sequence[str] = ()) -> Spending | None:
     """Where time and dollars of a run went; None where nothing has run.
 
     Args:
-        on_front: `config_id` of the configs on the front.
+        uses_of_trials: what came of each row of `tables.trials`, see `uses_of`; none where only sums are needed.
     """
-    uses = _uses(tables.trials, on_front)
+    uses = _uses(tables.trials, uses_of_trials or ["trials"] * len(tables.trials))
     has_machines = len(tables.attempts) > 0 and len(tables.nodes) > 0
     held = _held(tables) if has_machines else _of_old_tables(tables.trials)
     if held.empty:
@@ -103,11 +107,9 @@ def spending(tables: Tables, on_front: Collection[str]) -> Spending | None:
     )
 
 
-def _uses(trials: pd.DataFrame, on_front: Collection[str]) -> pd.Series[str]:
+def _uses(trials: pd.DataFrame, uses: Sequence[str]) -> pd.Series[str]:
     """What came of each trial, by sweep and trial id."""
-    status = trials["status"].astype(object).fillna("unknown").str.replace("_", " ")
-    completed = np.where(trials["config_id"].isin(list(on_front)), FRONT, DOMINATED)
-    found = pd.Series(np.where(status == "completed", completed, status), index=_index(trials), dtype=object)
+    found = pd.Series(list(uses), index=_index(trials), dtype=object)
     return found[~found.index.duplicated(keep="last")]
 
 

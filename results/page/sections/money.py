@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from results.analysis.night.spending import (
     CHECKS,
     COLUMNS,
-    DOMINATED,
-    FRONT,
     IDLE,
     LOST,
     NOT_FINISHED,
@@ -16,21 +14,30 @@ from results.analysis.night.spending import (
     Spending,
     spending,
 )
+from results.analysis.night.uses import DOMINATED, FRONT, NOT_RANKED, OVER_LIMIT, uses_of
 from results.page.bars import Bar, bars_chart
 from results.page.html import Html, Section, element, joined, table
 from results.page.page_info import PageInfo
 from results.page.texts import hours_text, number_of, share_text, unit_of, usd_text
 
 # The colour of a use is that of its trials in the other views.
-_CLASSES = {FRONT: "front", DOMINATED: "dominated", "stopped early": "stopped", "infeasible": "infeasible"} | {
-    use: "idle" for use in (LOST, IDLE, NOT_FINISHED, *CHECKS)
+_CLASSES = {
+    FRONT: "front",
+    DOMINATED: "dominated",
+    NOT_RANKED: "dominated",
+    OVER_LIMIT: "infeasible",
+    "stopped early": "stopped",
+    **{use: "idle" for use in (LOST, IDLE, NOT_FINISHED, *CHECKS)},
 }
 
 
 def section(page: PageInfo) -> Section | None:
     """Bars and tables of each run: by what came of the trials, and by what the time was spent on."""
-    on_front = {group.config_id for group in page.info.front}
-    found = [(name, spending(part, on_front)) for name, part in zip(page.run_names, page.parts, strict=True)]
+    uses: list[list[str]] = [[] for _ in page.parts]
+    for run, use in zip(page.run_of_row, uses_of(page.info, page.rows), strict=True):
+        uses[run].append(use)
+    runs = zip(page.run_names, page.parts, uses, strict=True)
+    found = [(name, spending(part, its_uses)) for name, part, its_uses in runs]
     parts: list[Html] = []
     for name, spent in found:
         if spent is not None:

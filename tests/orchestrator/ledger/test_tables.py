@@ -31,7 +31,7 @@ def spent(ledger: Ledger, now: int) -> Spending | None:
         rows = [make_trial(trial_id=f"t{i}", status=status) for i, status in enumerate(("completed", "failed"))]
         pq.write_table(trials_table(rows), folder.tables / "trials" / "trials-000000.parquet")
         write_tables(folder, "demo", ledger, now)
-        return spending(load(folder.root), set())
+        return spending(load(folder.root))
 
 
 def seconds_of_machines(ledger: Ledger, now: int) -> float:

@@ -160,11 +160,11 @@ def test_money_adds_up_on_the_page(night: PageInfo) -> None:
     rows = re.findall(r"<tr>(.*?)</tr>", found.html)[1:]
     cells = [[re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<td.*?>(.*?)</td>", row)] for row in rows]
     *uses, sums = cells
-    assert [row[0] for row in uses] == ["front", "dominated", "stopped early", "failed", "idle"] and sums[0] == "sum"
+    assert [row[0] for row in uses] == ["front", "over a limit", "stopped early", "failed", "idle"] and sums[0] == "sum"
     assert sum(float(row[-2]) for row in uses) == pytest.approx(float(sums[-2]), abs=0.03)
     assert sums[-2] == "0.28" and sums[-1] == "16 min"
     assert text_of(found).strip().startswith("0.28 USD: 61 % for configs on the front, 15 % idle.")
-    assert all(f"bar {name}" in found.html for name in ("front", "dominated", "stopped", "wasted", "idle"))
+    assert all(f"bar {name}" in found.html for name in ("front", "infeasible", "stopped", "wasted", "idle"))
 
 
 def test_old_runs_have_hours_alone(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trial_builder import make_tables, make_trial
 
-from results.analysis.night.spending import COLUMNS, DOMINATED, FRONT, IDLE, LOST, OTHER, spending
+from results.analysis.night.spending import COLUMNS, IDLE, LOST, OTHER, spending
+from results.analysis.night.uses import DOMINATED, FRONT
 
 PHASES = {"train_seconds": 60.0, "eval_seconds": 20.0, "compile_seconds": 10.0, "pack_seconds": 5.0}
 
@@ -31,7 +32,7 @@ def test_uses_and_phases_of_a_night() -> None:
         make_attempt("gone", 310, 320, 6),
     ]
     nodes = [make_node(0, 400, lost_seconds=25.0)]
-    found = spending(with_account(trials, attempts, nodes), {"good"})
+    found = spending(with_account(trials, attempts, nodes), [FRONT, DOMINATED, "stopped early"])
     assert found is not None
     assert list(found.uses) == [FRONT, DOMINATED, "stopped early", "not finished", "canary", LOST, IDLE]
     seconds = [round(cost.seconds, 3) for cost in found.uses.values()]
@@ -65,7 +66,7 @@ def test_nothing_is_lost_or_counted_twice(night: list[tuple[int, float, float, l
         attempts.append(make_attempt(f"t{i}", 0, 1_000 * share, i, share=share, usd=usd, usd_lost=usd_lost))
     paid = sum(micro for micro, *_ in night) + 12_345
     nodes = [make_node(0, 100_000, usd=paid / 1e6)]
-    found = spending(with_account(trials, attempts, nodes), set())
+    found = spending(with_account(trials, attempts, nodes))
     assert found is not None and found.total.micro_usd == paid
     trials_cost = sum(cost.micro_usd or 0 for cost in found.phases.values())
     assert trials_cost + sum(found.uses[use].micro_usd or 0 for use in (LOST, IDLE) if use in found.uses) == paid
@@ -77,7 +78,7 @@ def test_half_a_machine_counts_half() -> None:
     """Two trials that share a GPU: each pays half of the seconds, and the rest is idle."""
     halves = [make_attempt(f"t{i}", 0, 100, i, share=0.5, device_seconds=50.0, usd=0.01) for i in range(2)]
     trials = [trial(f"t{i}", train_seconds=100.0) for i in range(2)]
-    found = spending(with_account(trials, halves, [make_node(0, 100)]), set())
+    found = spending(with_account(trials, halves, [make_node(0, 100)]), [DOMINATED] * 2)
     assert found is not None
     assert found.uses[DOMINATED].seconds == pytest.approx(100) and found.uses[IDLE].seconds == pytest.approx(0)
     assert found.phases["train"].seconds == pytest.approx(100)
@@ -86,7 +87,7 @@ def test_half_a_machine_counts_half() -> None:
 def test_two_gpus_of_four_are_half_a_machine() -> None:
     """Seconds of devices are brought to seconds of the machine."""
     attempt = make_attempt("t0", 0, 100, share=0.5, device_seconds=200.0)
-    found = spending(with_account([trial("t0")], [attempt], [make_node(0, 100, num_gpus=4.0)]), set())
+    found = spending(with_account([trial("t0")], [attempt], [make_node(0, 100, num_gpus=4.0)]), [DOMINATED])
     assert found is not None and found.uses[DOMINATED].seconds == pytest.approx(50)
 
 
@@ -96,7 +97,7 @@ def test_without_prices_there_are_hours_alone() -> None:
         make_attempt("t0", 0, 100, 1, usd=None, usd_lost=None, outcome="lost"),
         make_attempt("t0", 100, 200, 2, usd=None, usd_lost=None),
     ]
-    found = spending(with_account([trial("t0")], attempts, [make_node(0, 300, usd=None, lost_seconds=30.0)]), {"t0"})
+    found = spending(with_account([trial("t0")], attempts, [make_node(0, 300, usd=None, lost_seconds=30.0)]), [FRONT])
     assert found is not None and found.num_unpriced == 1
     assert {use: round(cost.seconds) for use, cost in found.uses.items()} == {FRONT: 170, LOST: 30, IDLE: 100}
     assert found.total.micro_usd is None and found.total.usd is None
@@ -106,7 +107,7 @@ def test_one_of_two_machines_without_a_price() -> None:
     """Its time counts, and the dollars are those of the other."""
     attempts = [make_attempt("t0", 0, 3600), make_attempt("t1", 0, 3600, 2, node="n2", usd=None, usd_lost=None)]
     nodes = [make_node(0, 3600), make_node(0, 3600, "n2", usd=None)]
-    found = spending(with_account([trial("t0"), trial("t1")], attempts, nodes), set())
+    found = spending(with_account([trial("t0"), trial("t1")], attempts, nodes))
     assert found is not None and found.num_unpriced == 1
     assert found.total.micro_usd == 1_000_000 and found.total.seconds == pytest.approx(7200)
 
@@ -114,18 +115,16 @@ def test_one_of_two_machines_without_a_price() -> None:
 def test_old_tables_have_their_trials_alone() -> None:
     """Without an account: time by the trials' own clocks, by status; nothing of idle, and nothing where nothing ran."""
     trials = [trial("a", total_seconds=100.0, **PHASES), trial("b", "failed", ce=None, total_seconds=20.0)]
-    found = spending(make_tables(trials), {"a"})
+    found = spending(make_tables(trials), [FRONT, "failed"])
     assert found is not None and not found.has_machines and found.total.micro_usd is None
     assert {use: cost.seconds for use, cost in found.uses.items()} == {FRONT: 100.0, "failed": 20.0}
     assert found.cells[FRONT, OTHER].seconds == pytest.approx(5.0)
-    assert spending(make_tables([trial("c", "infeasible", ce=None, total_seconds=None)]), set()) is None
+    assert spending(make_tables([trial("c", "infeasible", ce=None, total_seconds=None)])) is None
 
 
 def test_a_trial_that_still_runs_has_its_cost() -> None:
     """An attempt without an end counts with what the account says of it until now."""
     running = make_attempt("t0", 0, None, device_seconds=40.0, usd=0.01, outcome=None)
-    found = spending(
-        with_account([trial("t1", ce=1.0)], [running], [make_node(0, None, up_seconds=50.0, usd=0.02)]), set()
-    )
+    found = spending(with_account([trial("t1", ce=1.0)], [running], [make_node(0, None, up_seconds=50.0, usd=0.02)]))
     assert found is not None
     assert found.uses["not finished"].micro_usd == 10_000 and found.uses[IDLE].seconds == pytest.approx(10)
