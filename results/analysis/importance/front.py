@@ -47,7 +47,7 @@ def shares(settings: Sequence[Varied], places: Array, seed: int = 0) -> list[Sha
     """The share of each setting; None where no setting tells more than chance does.
 
     Args:
-        places: float64[n], layer of each config: 0 is the front; those that cannot be on it come last.
+        places: float64[n], layer of each config: 0 is the front; inf where it has none, of which one or more is finite.
         seed: of the random draws: the same input gives the same output.
     """
     rng = np.random.default_rng(seed)
@@ -72,9 +72,9 @@ def shares(settings: Sequence[Varied], places: Array, seed: int = 0) -> list[Sha
 
 
 def _best(places: Array) -> npt.NDArray[np.bool_]:
-    """The whole layers that hold the best tenth."""
+    """The whole layers that hold the best tenth; all that have a layer, where these are fewer."""
     last = np.sort(places)[math.ceil(BEST_SHARE * len(places)) - 1]
-    found: npt.NDArray[np.bool_] = places <= last
+    found: npt.NDArray[np.bool_] = np.isfinite(places) & (places <= last)
     return found
 
 

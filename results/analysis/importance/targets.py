@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ REACHING_FRONT: Target = "reaching the front"
 MIN_CONFIGS = 30
 # PED-ANOVA looks at the best tenth; Optuna's documentation asks for five configs in it.
 MIN_CONFIGS_OF_FRONT = 50
+MIN_RANKED = 5
 MAX_CONFIGS = 1_000  # more are drawn from: the intervals are narrow by then
 MAX_SHARE_AT_FRONT = 0.5
 ADAPTIVE = ("tpe", "ehvi")
@@ -63,10 +65,13 @@ def importances(tables: Tables, info: ParetoInfo) -> tuple[Importance, ...]:
     A config counts once, with its mean over seeds. The order of rows changes nothing, and the same tables give the same
     numbers. Of more than 1,000 configs, 1,000 are used, chosen by a hash of their ids; a note says so.
     """
-    configs, notes = _compared(info)
     cases, of_search = _of_sweep(tables)
-    notes += of_search
-    return (*_equal_bytes(_sized(configs), cases, notes), *_reaching_front(configs, cases, notes))
+    of_text, notes = _compared(info.groups, _scored_text)
+    of_front, notes_on_front = _compared(info.groups, lambda group: group.scored_on)
+    return (
+        *_equal_bytes(_sized(of_text), cases, [*notes, *of_search]),
+        *_reaching_front(of_front, cases, [*notes_on_front, *of_search]),
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,12 +83,18 @@ class _Sample:
     notes: list[str]
 
 
-def _compared(info: ParetoInfo) -> tuple[list[Group], list[str]]:
-    """The configs of the largest set that compare with each other, in an order that no reading of files changes."""
-    counts = Counter(group.scored_on for group in info.groups)
+def _scored_text(group: Group) -> tuple[Any, ...]:
+    """Where it is equal, losses per token compare, whatever the objectives are."""
+    text = (group.data_sha256, group.settings["cfg_eval_tokens"], group.settings["cfg_model_vocab_size"])
+    return (*group.scored_on, *text)
+
+
+def _compared(groups: Sequence[Group], key_of: Callable[[Group], tuple[Any, ...]]) -> tuple[list[Group], list[str]]:
+    """The configs of the largest set with an equal key, in an order that no reading of files changes."""
+    counts = Counter(map(key_of, groups))
     largest = min(counts, key=lambda key: (-counts[key], str(key)), default=())
-    chosen = [group for group in info.groups if group.scored_on == largest]
-    left_out = len(info.groups) - len(chosen)
+    chosen = [group for group in groups if key_of(group) == largest]
+    left_out = len(groups) - len(chosen)
     notes = [f"{left_out} configs were scored on other tokens or devices: they take no part."] if left_out else []
     return sorted(chosen, key=lambda one: (one.config_id, str(one.data_sha256), one.accelerators)), notes
 
@@ -156,8 +167,12 @@ def _reaching_front(
         yield _nothing(REACHING_FRONT, "share", len(configs), reason)
         return
     sample = _sample(configs, cases, notes)
-    last = 1 + max(group.rank or 0 for group in configs)
-    places = np.array([last if group.rank is None else group.rank for group in sample.configs], dtype=np.float64)
+    places = np.array([math.inf if group.rank is None else group.rank for group in sample.configs], dtype=np.float64)
+    if (num_ranked := int(np.isfinite(places).sum())) < MIN_RANKED:
+        few = f"only {num_ranked}" if num_ranked else "none"
+        reason = f"Of {len(places):,} configs {few} can be on the front: too few to tell them from the others."
+        yield _nothing(REACHING_FRONT, "share", len(configs), reason, sample.notes)
+        return
     from results.analysis.importance.front import shares  # here: Optuna takes half a second to load
 
     found = shares(sample.settings, places) if sample.settings else None

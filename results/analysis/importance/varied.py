@@ -80,7 +80,7 @@ def _presence(
     column: str, key: str, configs: Sequence[Settings], cases: Sequence[Mapping[str, Any]]
 ) -> tuple[list[bool], frozenset[str]]:
     """Which configs have a setting, and the keys that decide it: by the section of a recipe, or by cases."""
-    conditions = [dict(case.get("when") or {}) for case in cases if _sets(case.get("space") or {}, key)]
+    conditions = [_known(case.get("when") or {}) for case in cases if _sets(case.get("space") or {}, key)]
     has, depends_on = [True] * len(configs), frozenset[str]()
     section = key.partition(".")[0]
     if section in RECIPE_SECTIONS:
@@ -97,8 +97,13 @@ def _sets(space: Mapping[str, Any], key: str) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in space)
 
 
+def _known(when: Mapping[str, Any]) -> dict[str, Any]:
+    """A condition without what is no setting in the table, such as `resources.accelerator`: that cannot be checked."""
+    return {key: wanted for key, wanted in when.items() if key in COLUMN_OF_KEY}
+
+
 def _holds(when: Mapping[str, Any], config: Settings) -> bool:
-    return all(_plain(config.get(COLUMN_OF_KEY.get(key, key))) in _values(wanted) for key, wanted in when.items())
+    return all(_plain(config.get(COLUMN_OF_KEY[key])) in _values(wanted) for key, wanted in when.items())
 
 
 def _values(wanted: Any) -> list[Any]:

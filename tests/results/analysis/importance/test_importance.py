@@ -16,6 +16,7 @@ from results.analysis.importance import EQUAL_BYTES, REACHING_FRONT, Importance,
 from results.analysis.importance.equal_bytes import effects
 from results.analysis.importance.front import shares
 from results.analysis.importance.varied import Varied, varied_settings
+from results.analysis.objectives import Direction
 from results.analysis.pareto_info import pareto_info
 
 Row = dict[str, Any]
@@ -41,9 +42,11 @@ def searched(num: int, seed: int = 0, noise: float = 0.005, recipes: Sequence[st
     return rows
 
 
-def found(rows: Sequence[Row], **changes: Any) -> tuple[Importance, ...]:
+def found(
+    rows: Sequence[Row], objectives: Mapping[str, Direction] | None = None, **changes: Any
+) -> tuple[Importance, ...]:
     tables = dataclasses.replace(make_tables(rows), **changes)
-    return importances(tables, pareto_info(tables))
+    return importances(tables, pareto_info(tables, objectives))
 
 
 def of_target(rows: Sequence[Importance], target: str) -> Mapping[str, Importance]:
@@ -204,6 +207,61 @@ def test_what_has_no_score_or_another_text_takes_no_part() -> None:
     result = found([*rows, *other, *lost])
     assert {row.num_configs for row in result} == {60}
     assert "10 configs were scored on other tokens or devices: they take no part." in result[0].notes
+
+
+@pytest.mark.parametrize(
+    ("objectives", "num_of_front"),
+    [
+        ({"bpb": "min", "artifact_bytes": "min"}, 90),
+        ({"tokens_per_s": "max", "total_bytes": "min"}, 90),
+        ({"ce": "min", "artifact_bytes": "min"}, 50),
+    ],
+)
+def test_losses_per_token_are_never_compared_across_texts(
+    objectives: Mapping[str, Direction], num_of_front: int
+) -> None:
+    """Two vocabularies with the same bits per byte: neither data nor vocabulary has an effect in nats per token."""
+    rows = searched(90)
+    for row in rows[:40]:
+        row |= {"data": "wide", "data_sha256": "e" * 64, "cfg_model_vocab_size": 8192, "ce": row["ce"] + 1.7}
+    result = found(rows, objectives)
+    at_equal_bytes = of_target(result, EQUAL_BYTES)
+    assert not {"data", "model.vocab_size", "data + model.vocab_size"} & set(at_equal_bytes)
+    assert at_equal_bytes["optimizer.learning_rate"].num_configs == 50
+    note = "40 configs were scored on other tokens or devices: they take no part."
+    assert note in at_equal_bytes["optimizer.learning_rate"].notes
+    assert {row.num_configs for row in result if row.target == REACHING_FRONT} == {num_of_front}
+
+
+@pytest.mark.parametrize(("num_small", "is_told"), [(8, True), (4, False), (1, False)])
+def test_only_what_has_a_place_is_near_the_front(num_small: int, is_told: bool) -> None:
+    """8 of 100 configs keep the limit, and the width alone decides it: it is named. Of 4, their number is told."""
+    rows = searched(100)
+    for index, row in enumerate(rows):
+        is_small = index % 12 == 0 and index // 12 < num_small
+        row |= {"cfg_model_dim": 64 if is_small else 192, "total_bytes": (1 if is_small else 20) * 10**6}
+    result = found(rows)
+    if is_told:
+        first = next(row for row in result if row.target == REACHING_FRONT)
+        assert first.setting == "model.dim" and first.low is not None and first.low > 0.3
+    else:
+        text = f"Of 100 configs only {num_small} can be on the front: too few to tell them from the others."
+        assert reason(result, REACHING_FRONT) == text
+
+
+def test_a_condition_on_the_accelerator_hides_no_setting() -> None:
+    """It is no column of a config, so it cannot be checked; together with a setting, the setting decides."""
+    drawn = [
+        {"cfg_train_batch_sequences": 8 * (1 + i % 2), "cfg_optimizer_name": "muon" if i < 6 else "adamw"}
+        for i in range(9)
+    ]
+    when = {"resources.accelerator": "H100"}
+    space = {"train.batch_sequences": {"choice": [8, 16]}}
+    [_, batch] = sorted(varied_settings(drawn, [{"when": when, "space": space}]), key=lambda one: one.name)
+    assert batch.name == "train.batch_sequences" and batch.present.all() and not batch.depends_on
+    case = {"when": {**when, "optimizer.name": "muon"}, "space": space}
+    [_, batch] = sorted(varied_settings(drawn, [case]), key=lambda one: one.name)
+    assert batch.present.sum() == 6 and batch.depends_on == {"optimizer.name"}
 
 
 def test_many_configs_are_drawn_from(monkeypatch: pytest.MonkeyPatch) -> None:
