@@ -56,6 +56,12 @@ class Goals:
     constraints: tuple[Constraint, ...] = (BUDGET,)
 
 
+def metric_of(objectives: Iterable[str]) -> str:
+    """The column that tells how good a model is: `bpb` where that is an objective and `ce` is not, else `ce`."""
+    goals = set(objectives)
+    return "bpb" if "bpb" in goals and "ce" not in goals else "ce"
+
+
 class SizeLimit(NamedTuple):
     """The largest artifact that is allowed, and the words of the limit that says so."""
 

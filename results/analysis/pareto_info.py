@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -14,7 +15,15 @@ from results.analysis import replicate_groups as of
 from results.analysis.claims import Claim, Key, claims_of, confirmed_configs
 from results.analysis.config_labels import config_labels
 from results.analysis.front_probability import probabilities_of
-from results.analysis.objectives import BUDGET, DEFAULT_OBJECTIVES, Constraint, Direction, nearest, parse_constraint
+from results.analysis.objectives import (
+    BUDGET,
+    DEFAULT_OBJECTIVES,
+    Constraint,
+    Direction,
+    metric_of,
+    nearest,
+    parse_constraint,
+)
 from results.analysis.per_device import are_per_device, is_per_device, left_out_text
 from results.analysis.replicate_groups import Confirmed, Control, Group, Replicate, Row
 from results.analysis.standing import (
@@ -45,7 +54,7 @@ _NUMERIC = tuple(c.name for c in TRIALS if pa.types.is_integer(c.type) or pa.typ
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ParetoInfo:
-    """Groups of replicates, best CE first, with the front among those that keep the constraints."""
+    """Groups of replicates, best first by `metric_of`, with the front among those that keep the constraints."""
 
     sweeps: tuple[str, ...]
     objectives: Mapping[str, Direction]
@@ -115,7 +124,7 @@ def pareto_info(
         sweeps=tuple(sorted({row["sweep"] for row in rows if row["sweep"]})),
         objectives=goals,
         constraints=bounds,
-        groups=tuple(sorted(groups, key=lambda group: (group.ce.mean, group.artifact_bytes or 0, group.label))),
+        groups=tuple(sorted(groups, key=lambda group: _goodness(group, metric_of(goals)))),
         num_trials=len(rows),
         status_counts={status: counts[status] for status in sorted(counts, key=_status_order)},
         not_counted=not_counted,
@@ -195,6 +204,12 @@ def _groups(
             front_probability=share,
             confirmed=confirmed.get((first["config_id"], first["data_sha256"])),
         )
+
+
+def _goodness(group: Group, metric: str) -> tuple[float, float, int, str]:
+    """Less is better; what lacks the metric comes last."""
+    loss = group.estimates[metric].mean if metric in group.estimates else math.inf
+    return loss, group.ce.mean, group.artifact_bytes or 0, group.label
 
 
 def _labels(firsts: Sequence[Row], settings: Sequence[Row], goals: Iterable[str]) -> list[str]:

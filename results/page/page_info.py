@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from results.analysis.objectives import Goals, read_goals
+from results.analysis.objectives import Goals, metric_of, read_goals
 from results.analysis.pareto_info import ParetoInfo, pareto_info
 from results.analysis.replicate_groups import Row, to_rows
 from results.page.configs import PageConfigs, page_configs
@@ -59,7 +59,7 @@ class PageInfo:
     @property
     def metric(self) -> str:
         """The column that tells how good a model is: `bpb` where that is an objective and `ce` is not."""
-        return "bpb" if "bpb" in self.goals.objectives and "ce" not in self.goals.objectives else "ce"
+        return metric_of(self.goals.objectives)
 
     @property
     def metric_label(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from results.analysis.objectives import SizeLimit, size_limit
+from results.analysis.objectives import SizeLimit, metric_of, size_limit
 from results.analysis.pareto_info import ParetoInfo
 from results.analysis.replicate_groups import Group
 from results.plots.label_layout import place_labels
@@ -27,7 +27,7 @@ def plot_pareto(info: ParetoInfo, path: Path) -> Path:
 
     The y axis is `bpb` where that is an objective and `ce` is not.
     """
-    metric = "bpb" if "bpb" in info.objectives and "ce" not in info.objectives else "ce"
+    metric = metric_of(info.objectives)
     shown = [group for group in info.groups if group.artifact_bytes is not None and metric in group.estimates]
     figure, axes = new_figure()
     if shown:

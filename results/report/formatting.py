@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from results.analysis.objectives import metric_of
 from results.analysis.pareto_info import ParetoInfo
 from results.analysis.replicate_groups import Group
 from results.analysis.statistics import Estimate
@@ -81,8 +82,10 @@ def headline(info: ParetoInfo) -> str:
     for group in info.feasible:
         best.setdefault(group.scored_on, group)  # losses on other tokens do not compare
     several = len(best) > max(1, len(info.kinds))
-    text = "; ".join(_best(group) + (f" on {group.data}" if several else "") for group in best.values())
-    return f"Best CE under {constraints_text(info)}: {text}{_confirmation(info, list(best.values()))}."
+    metric = metric_of(info.objectives)
+    text = "; ".join(_best(group, metric) + (f" on {group.data}" if several else "") for group in best.values())
+    name = "CE" if metric == "ce" else metric
+    return f"Best {name} under {constraints_text(info)}: {text}{_confirmation(info, list(best.values()))}."
 
 
 def _confirmation(info: ParetoInfo, best: Sequence[Group]) -> str:
@@ -90,7 +93,7 @@ def _confirmation(info: ParetoInfo, best: Sequence[Group]) -> str:
     confirmed = [group for group in info.groups if group.confirmed is not None]
     if not confirmed:
         return " – searched, not confirmed"
-    first = min(confirmed, key=lambda group: group.ce.mean)
+    first = confirmed[0]
     name = "" if first in best else f" of {first.label}"
     return f"; confirmed{name}: {confirmed_text(first)}"
 
@@ -103,10 +106,13 @@ def confirmed_text(group: Group) -> str:
     return f"{with_interval(test, 4)} on text that no choice has seen ({seeds})"
 
 
-def _best(group: Group) -> str:
-    ce = f"CE {with_interval(group.ce, 4)} nats/token ({group.ce.num} seed{'s' if group.ce.num > 1 else ''})"
+def _best(group: Group, metric: str) -> str:
+    found, name, unit = group.ce, "CE", "nats/token"
+    if metric == "bpb" and "bpb" in group.estimates:
+        found, name, unit = group.estimates["bpb"], "bpb", "bits/byte"
+    loss = f"{name} {with_interval(found, 4)} {unit} ({found.num} seed{'s' if found.num > 1 else ''})"
     size = "" if group.artifact_bytes is None else f" in {group.artifact_bytes:,} bytes"
-    return f"{group.label}, {ce}{size}"
+    return f"{group.label}, {loss}{size}"
 
 
 def doubt_text(info: ParetoInfo) -> str:
@@ -141,13 +147,11 @@ def by_front(info: ParetoInfo, groups: Sequence[Group]) -> list[tuple[str, list[
 
 
 def table_groups(info: ParetoInfo, most: int = 20, everything: bool = False) -> Sequence[Group]:
-    """Groups to list, best CE first: all, or the feasible ones, cut to the front and the layers nearest to it."""
+    """Groups to list, best first: all, or the feasible ones, cut to the front and the layers nearest to it."""
     if everything:
         return info.groups
     room = max(most, len(info.front))
-    nearest = sorted(info.feasible, key=lambda group: (math.inf if group.rank is None else group.rank, group.ce.mean))[
-        :room
-    ]
+    nearest = sorted(info.feasible, key=lambda group: math.inf if group.rank is None else group.rank)[:room]
     chosen = set(map(id, nearest))
     return [group for group in info.feasible if id(group) in chosen]
 

@@ -267,7 +267,7 @@ def _reproduce(info: ParetoInfo, folder: Path) -> Iterator[str]:
         yield ""
     trial = info.front[0].replicates[0].trial_id if info.front else ""
     if trial and (folder / "trials" / trial / "config.yaml").is_file():
-        yield "One trial alone, of the config with the best CE on the front:"
+        yield "One trial alone, of the best config on the front:"
         yield ""
         yield "```sh"
         yield f"frostline train runs/{name}/trials/{trial}/config.yaml"

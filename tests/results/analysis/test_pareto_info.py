@@ -77,6 +77,16 @@ def test_only_completed_trials_count_and_the_others_are_told() -> None:
     assert any("replicates that gave no score" in note for note in info.notes)
 
 
+def test_configs_are_best_first_by_the_loss_that_is_an_objective() -> None:
+    """By bpb where the search was for bpb, what lacks it last; else by ce."""
+    rows = [(3.0, 2.0), (4.0, 1.5), (2.0, None)]
+    trials = [make_trial(layers=i, ce=ce, bpb=bpb) for i, (ce, bpb) in enumerate(rows, 1)]
+    by_bpb = pareto_info(make_tables(trials), {"bpb": "min", "artifact_bytes": "min"})
+    assert [group.ce.mean for group in by_bpb.groups] == [4.0, 3.0, 2.0]
+    for goals in ({"ce": "min"}, {"ce": "min", "bpb": "min"}, {"artifact_bytes": "min"}):
+        assert [group.ce.mean for group in pareto_info(make_tables(trials), goals).groups] == [2.0, 3.0, 4.0]  # type: ignore[arg-type]
+
+
 def test_one_seed_twice_is_no_second_witness() -> None:
     """Two runs of one seed (on two kinds of device, say) are averaged and count as one."""
     trials = [make_trial(ce=3.0, accelerator="A40"), make_trial(ce=3.2, accelerator="H100", trial_id="again")]
@@ -227,7 +237,7 @@ def test_missing_objective_is_never_on_the_front() -> None:
     """A group whose objective is unknown for one replicate has no place, and a note says so."""
     trials = [make_trial(bpb=None), make_trial(seed=2), make_trial(layers=8)]
     info = pareto_info(make_tables(trials), {"bpb": "min", "artifact_bytes": "min"})
-    assert [(group.label, group.rank) for group in info.groups] == [("baseline 6L192d", None), ("baseline 8L192d", 0)]
+    assert [(group.label, group.rank) for group in info.groups] == [("baseline 8L192d", 0), ("baseline 6L192d", None)]
     assert any("lack a value of an objective" in note for note in info.notes)
 
 
