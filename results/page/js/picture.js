@@ -130,15 +130,15 @@ function listen(picture, {move, drag, done, click, leave}) {
   box.addEventListener("pointermove", (event) => {
     const to = picture.place(event);
     if (from && event.pointerType === "mouse" && Math.hypot(to[0] - from[0], to[1] - from[1]) > 4) dragged = true;
-    if (dragged && drag) drag(from, to); else if (move) move(...to, event);
+    if (from && dragged && drag) drag(from, to); else if (move) move(...to, event);
   });
   box.addEventListener("pointerup", (event) => {
     if (!from) return;
-    const start = from, to = picture.place(event);
-    from = null;
-    if (dragged && done) done(start, to); else click(...to);
+    const start = from, to = picture.place(event), wasDragged = dragged;
+    from = null; dragged = false;
+    if (wasDragged && done) done(start, to); else click(...to);
   });
-  box.addEventListener("pointercancel", () => { from = null; });
+  box.addEventListener("pointercancel", () => { from = null; dragged = false; });
   box.addEventListener("pointerleave", () => { tooltip(null); hover(null); if (leave) leave(); });
 }
 

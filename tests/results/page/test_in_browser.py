@@ -146,3 +146,25 @@ def test_a_run_without_a_score_has_a_page(browser: Browser, tmp_path: Path, stat
         lead = found.page.locator("#headline .lead").inner_text()
         assert lead.startswith("No trial has completed yet" if status == "failed" else "No trial was trained")
         assert "why" in found.page.locator("#failures").inner_text()
+
+
+@pytest.mark.parametrize("view", ["front", "settings", "devices"])
+def test_after_a_drag_the_pointer_still_tells(browser: Browser, night: Path, view: str) -> None:
+    """A drag ends when the button is let go: then a view answers a pointer without a button, in silence."""
+    with opened(browser, night) as found:
+        ready(found)
+        picture, mouse = found.page.locator(f"[data-view={view}] .picture"), found.page.mouse
+        picture.scroll_into_view_if_needed()
+        box = picture.bounding_box()
+        assert box is not None
+        mouse.move(box["x"] + 0.01 * box["width"], box["y"] + 0.02 * box["height"])
+        mouse.down()
+        mouse.move(box["x"] + 0.99 * box["width"], box["y"] + 0.98 * box["height"], steps=4)
+        mouse.up()
+        tooltip = found.page.locator("#tooltip")
+        for step in range(900):
+            x, y = 0.02 + step % 30 / 31, 0.02 + step // 30 / 31
+            mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+            if found.errors or tooltip.is_visible():
+                break
+        assert found.errors == [] and len(tooltip.inner_text()) > 10
