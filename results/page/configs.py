@@ -34,12 +34,7 @@ class PageConfigs:
 
 def page_configs(info: ParetoInfo, rows: Sequence[Row]) -> PageConfigs:
     """Every row finds the group that it was counted in, else one of its config's, else a config without a score."""
-    by_trial = {one.trial_id: index for index, group in enumerate(info.groups) for one in group.replicates}
-    by_config: dict[tuple[str, str | None], int] = {}
-    for place_of_group, group in enumerate(info.groups):
-        by_config.setdefault((group.config_id, group.data_sha256), place_of_group)
-        by_config.setdefault((group.config_id, None), place_of_group)  # trials that met no data
-    groups = [by_trial.get(row["trial_id"], by_config.get((row["config_id"], row["data_sha256"]))) for row in rows]
+    groups = _groups_of(info, rows)
     without: dict[str, list[Row]] = {}
     for row, index in zip(rows, groups, strict=True):
         if index is None:
@@ -55,6 +50,21 @@ def page_configs(info: ParetoInfo, rows: Sequence[Row]) -> PageConfigs:
             for row, index in zip(rows, groups, strict=True)
         ),
     )
+
+
+def _groups_of(info: ParetoInfo, rows: Sequence[Row]) -> list[int | None]:
+    """The group of each row. Trials of several runs may share an id: what they share beside it makes the group."""
+    exact: dict[tuple[str, str | None, str | None], int] = {}
+    near: dict[tuple[str, str | None], int] = {}
+    for index, group in enumerate(info.groups):
+        exact |= {(group.config_id, group.data_sha256, one.accelerator): index for one in group.replicates}
+        near.setdefault((group.config_id, group.data_sha256), index)  # trials without a score on another accelerator
+        near.setdefault((group.config_id, None), index)  # trials that met no data
+    return [
+        exact.get((config, data, row["accelerator"]), near.get((config, data)))
+        for row in rows
+        for config, data in [(row["config_id"], row["data_sha256"])]
+    ]
 
 
 def _of_group(group: Group) -> PageConfig:

@@ -111,12 +111,18 @@ def _sentence(group: Group, info: ParetoInfo) -> str:
     """`selective 2L64d: CE +0.85 ± 0.34 % (worse) against baseline 2L64d, with 22 % fewer bytes (3 seeds)`."""
     assert group.control is not None and group.control.ce_pct is not None
     found = group.control.ce_pct
-    control = next(one for one in info.groups if one.config_id == group.control.config_id)
+    control = _control(group, group.control.config_id, info)
     verdict = f" ({'better' if found.mean < 0 else 'worse'})" if _is_found(group) else ""
     size = _size(group.artifact_bytes, control.artifact_bytes)
     seeds = "1 seed" if found.num == 1 else f"{found.num} seeds"
     difference = f"CE {with_interval(found, 2, '+')} %{verdict}"
     return f"{group.label}: {difference} against {control.label}{size} ({seeds})"
+
+
+def _control(group: Group, config_id: str, info: ParetoInfo) -> Group:
+    """The control on the same data, and on the same accelerator where that splits configs."""
+    alike = (one for one in info.groups if (one.config_id, one.data_sha256) == (config_id, group.data_sha256))
+    return next(one for one in alike if not info.kinds or one.kind == group.kind)
 
 
 def _size(num_bytes: int | None, of_control: int | None) -> str:

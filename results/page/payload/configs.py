@@ -23,7 +23,7 @@ _ERROR_CHARACTERS = 400
 def configs_data(page: PageInfo) -> dict[str, Any]:
     """One entry per config in every list; those with a score come first, best first."""
     every = page.configs.all
-    place = {one.config_id: index for index, one in reversed(list(enumerate(every)))}
+    place = {_key(page, one.group, one.config_id): i for i, one in enumerate(every) if one.group is not None}
 
     def of_groups(value: Callable[[Group], Any]) -> list[Any]:
         return [None if one.group is None else value(one.group) for one in every]
@@ -40,12 +40,24 @@ def configs_data(page: PageInfo) -> dict[str, Any]:
         "seeds": [one.num if one else 0 for one in estimates],
         "x": [rounded(size_of(page, index), 9) for index in range(len(every))],
         "chance": sparse(of_groups(lambda group: rounded(group.front_probability, 3))),
-        "control": sparse(place.get(one.config_id) if one else None for one in against),
+        "control": sparse(_control(page, one, place) for one in every),
         "percent": sparse(rounded(one.mean, 4) if one else None for one in percent),
         "percent_half_width": sparse(rounded(one.half_width, 3) if one else None for one in percent),
         "pairs": sparse(one.num if one else None for one in percent),
         "claim": sparse(_claims(page, one) for one in every),
     }
+
+
+def _key(page: PageInfo, group: Group, config_id: str) -> tuple[str, str | None, str | None]:
+    """What tells a config on the page of this group from all others, of its own id or of another."""
+    return config_id, group.data_sha256, group.kind if page.info.kinds else None
+
+
+def _control(page: PageInfo, one: PageConfig, place: Mapping[tuple[str, str | None, str | None], int]) -> int | None:
+    """The config that is the control: on the same data, and on the same accelerator where that splits configs."""
+    if one.group is None or one.group.control is None:
+        return None
+    return place.get(_key(page, one.group, one.group.control.config_id))
 
 
 def _claims(page: PageInfo, config: PageConfig) -> list[str] | None:
