@@ -22,7 +22,8 @@ function devicesView(parent) {
       const swatch = make("span");
       swatch.className = "swatch";
       swatch.style.background = `var(--${inks[state]})`;
-      items.append(make("label", {}, swatch, state < data.states.length ? data.states[state].label : others[state - data.states.length]));
+      const known = data.states.length, name = state < known ? data.states[state].label : others[state - known];
+      items.append(make("label", {}, swatch, name));
     }
     return items;
   }
