@@ -31,7 +31,7 @@ def _growth(fronts: Sequence[FrontGrowth], page: PageInfo) -> Iterator[Html]:
         return
     for front in fronts:
         name = f"{front.name}: " if front.name else ""
-        yield element("p", f"{name}{sentence(second_half_text(front, page.metric_label))}", class_="answer")
+        yield element("p", f"{name}{sentence(second_half_text(front, _first_objective(page)))}", class_="answer")
     yield element("div", *_charts(fronts), class_="pair")
     is_cut = any(front.moments[0].volume < _lowest(fronts) for front in fronts)
     cut = " What the first twentieth of the time has won is cut off below." if is_cut else ""
@@ -46,8 +46,13 @@ def _growth(fronts: Sequence[FrontGrowth], page: PageInfo) -> Iterator[Html]:
     )
 
 
-def second_half_text(front: FrontGrowth, metric: str) -> str:
-    """What the second half of the time brought: to the hypervolume, and to the best score against its noise."""
+def _first_objective(page: PageInfo) -> str:
+    name = next(iter(page.goals.objectives))
+    return page.metric_label if name == page.metric else name.replace("_", " ")
+
+
+def second_half_text(front: FrontGrowth, objective: str) -> str:
+    """What the second half of the time brought: to the hypervolume, and to the first objective against its noise."""
     last, half = front.moments[-1], front.at(front.seconds / 2)
     time = f"the second half ({hours_text(front.seconds / 2)}{_usd_of_half(front)})"
     if half is None:
@@ -57,11 +62,18 @@ def second_half_text(front: FrontGrowth, metric: str) -> str:
     grown = f"{time} made {_percent(last.volume - half.volume, last.volume)} of the hypervolume"
     gain = abs(half.best - last.best)
     if not gain:
-        return f"{grown}; the best {metric} was known before"
+        return f"{grown}; the best {objective} was known before"
     noise = ""
     if last.half_width is not None:
-        noise = f", {'more' if gain > last.half_width else 'less'} than its 95 % interval of ± {last.half_width:.4f}"
-    return f"{grown}; the best {metric} went from {half.best:.4f} to {last.best:.4f}{noise}"
+        noise = (
+            f", {'more' if gain > last.half_width else 'less'} than its 95 % interval of ± {_value(last.half_width)}"
+        )
+    return f"{grown}; the best {objective} went from {_value(half.best)} to {_value(last.best)}{noise}"
+
+
+def _value(value: float) -> str:
+    """Large ones, as of bytes and speeds, without digits after the point."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}"
 
 
 def _usd_of_half(front: FrontGrowth) -> str:

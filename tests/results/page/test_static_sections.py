@@ -113,6 +113,17 @@ def test_the_second_half_of_a_night(night: PageInfo) -> None:
     assert "trials completed 12 10 to 14 12 within" in text and "minutes 0.2 0.2 to 0.2 15.0 outside" in text
 
 
+def test_the_second_half_names_the_first_objective(tmp_path: Path) -> None:
+    """The sentence is of the objective whose values it gives, also where that is no loss."""
+    sweep = "name: demo\nobjectives: {artifact_bytes: min, ce: min}\n"
+    sizes = [1_600_000, 1_500_000, 1_400_000, 1_200_000]
+    trials = [
+        make_trial(trial_id=f"t{i}", config_id=f"t{i}", ce=3.0 + i, artifact_bytes=size) for i, size in enumerate(sizes)
+    ]
+    text = text_of(hypervolume.section(page_info(write_night(tmp_path / "n", dated(trials), sweep))))
+    assert "the best artifact bytes went from 1,500,000 to 1,200,000" in text and "nats" not in text.split(".")[0]
+
+
 def test_a_steep_beginning_is_cut_off(tmp_path: Path) -> None:
     """Where the first configs win most, the picture begins after a twentieth of the time, and says so."""
     trials = [
