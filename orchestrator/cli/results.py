@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import shlex
 import sys
 import threading
 import webbrowser
@@ -56,7 +57,12 @@ def register(app: typer.Typer) -> None:
     app.command(
         "report",
         no_args_is_help=True,
-        epilog=_examples("report runs/a", "report runs/a runs/b --open", "report s3://bucket/runs/a"),
+        epilog=_examples(
+            "report runs/a",
+            "report runs/a runs/b --open",
+            "report runs/a runs/b --limit 16000000 -o ce -o artifact_bytes",
+            "report s3://bucket/runs/a",
+        ),
     )(report)
 
 
@@ -79,6 +85,8 @@ def pareto(
 
 def report(
     runs: Runs,
+    objective: Objectives = None,
+    limit: Limit = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -100,9 +108,10 @@ def report(
 
     with one_line_errors(), _says_after_a_while(f"reading {', '.join(runs)} …"):
         folders = {readable_folder(run, to=Path(f"{Path(run).name}-report")): run for run in runs}
-        page = read_page_info(list(folders), out)
+        page = read_page_info(list(folders), out, goals=lambda found: goals_of(found, objective, limit))
         states = tuple(_state(folders.get(folder, str(folder))) for folder in page.folders)
-        path = write_page(dataclasses.replace(page, states=states))
+        command = _report_command(runs, objective, limit, out)
+        path = write_page(dataclasses.replace(page, states=states, command=command))
     typer.echo(f"page: {path}")
     if show:
         webbrowser.open(path.resolve().as_uri())
@@ -113,6 +122,18 @@ def report(
     typer.echo(f"report: {markdown}")
     for picture in sorted(markdown.parent.glob("*.png")):
         typer.echo(f"picture: {picture}")
+
+
+def _report_command(runs: Sequence[str], objective: Sequence[str] | None, limit: int | None, out: Path | None) -> str:
+    """The command as it was given; of absolute paths only the end, since a page is sent to others."""
+    from results.object_store import is_uri
+    from results.page.page_info import run_name
+
+    words = [run if is_uri(run) else run_name(Path(run)) for run in runs]
+    words += [word for one in objective or () for word in ("--objective", one)]
+    words += [] if limit is None else ["--limit", str(limit)]
+    words += [] if out is None or out.is_absolute() else ["--out", str(out)]
+    return shlex.join(["frostline", "report", *words])
 
 
 def _state(run: str) -> RunState | None:

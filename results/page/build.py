@@ -121,8 +121,9 @@ def _states(page: PageInfo) -> Iterator[Html]:
             "stopped": f"The sweep was stopped: {done}, as of {when}. The same command goes on.",
             "lost": f"The sweep's driver ended without a word: {done}, as of {when}. The same command goes on.",
         }[state.state]
-        again = Html(f" To renew this page: <code>frostline report {escape(name)}</code>.")
-        yield element("p", goes_on, again, class_=f"run-state {state.state}")
+        whose = f"{name}: " if len(page.folders) > 1 else ""
+        again = Html(f" To renew this page: <code>{escape(page.own_command)}</code>.")
+        yield element("p", whose + goes_on, again, class_=f"run-state {state.state}")
 
 
 def _contents(sections: Sequence[Section]) -> Html:

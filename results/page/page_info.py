@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -43,6 +44,7 @@ class PageInfo:
         rows: `tables.trials` as plain values, in the same order.
         states: of each run; None where it is not known.
         page_folder: where `index.html` will lie; links are relative to it.
+        command: what wrote this page and writes it again; None: `frostline report` with the runs alone.
     """
 
     name: str
@@ -55,6 +57,12 @@ class PageInfo:
     goals: Goals
     states: tuple[RunState | None, ...]
     page_folder: Path
+    command: str | None = None
+
+    @property
+    def own_command(self) -> str:
+        """What writes this page again, for a shell."""
+        return self.command or shlex.join(["frostline", "report", *self.run_names])
 
     @property
     def metric(self) -> str:
@@ -91,7 +99,7 @@ def read_page_info(
     runs: Sequence[str | Path],
     page_folder: Path | None = None,
     *,
-    goals: Goals | None = None,
+    goals: Callable[[Sequence[Path]], Goals] = read_goals,
     states: Sequence[RunState | None] = (),
 ) -> PageInfo:
     """Load and compare the runs.
@@ -99,15 +107,15 @@ def read_page_info(
     Args:
         runs: run folders, or patterns such as `runs/*`.
         page_folder: by default `report` in the run folder; of several runs a folder `report-<a>-<b>` here.
-        goals: by default those of the sweeps.
+        goals: of the run folders; by default what their sweeps say.
         states: of each run, if known.
 
     Raises:
         ResultsError: if a folder holds no tables, a file is damaged, or the sweeps have other goals.
     """
     tables = load(runs)
-    goals = goals or read_goals(tables.folders)
-    info = pareto_info(tables, goals.objectives, goals.constraints)
+    asked = goals(tables.folders)
+    info = pareto_info(tables, asked.objectives, asked.constraints)
     several = len(tables.folders) > 1
     return PageInfo(
         name=", ".join(info.sweeps) or tables.folders[0].resolve().name,
@@ -117,7 +125,7 @@ def read_page_info(
         parts=tuple(load(folder) for folder in tables.folders) if several else (tables,),
         info=info,
         rows=to_rows(tables.trials),
-        goals=goals,
+        goals=asked,
         states=tuple(states) or (None,) * len(tables.folders),
         page_folder=page_folder or default_page_folder(tables.folders),
     )

@@ -10,9 +10,10 @@ from typing import Any
 
 from results.analysis.night.environment import Session, read_sessions
 from results.analysis.per_device import comparable, left_out_text
-from results.analysis.replicate_groups import Row, by_key
+from results.analysis.replicate_groups import Row, by_key, by_seed_and_id
 from results.page.html import Html, Section, element, joined, table
 from results.page.page_info import PageInfo, link_to
+from results.page.states import FRONT
 from results.page.texts import hours_text, number_of, sentence
 from results.tables.columns import SCHEMA_VERSION
 
@@ -22,25 +23,25 @@ _MOST = 20
 def section(page: PageInfo) -> Section:
     """Commands, versions, devices and data of all runs on the page."""
     parts: list[Html] = []
-    for name, folder in zip(page.run_names, page.folders, strict=True):
-        parts += _commands(page, name, folder)
+    for run in range(len(page.folders)):
+        parts += _commands(page, run)
+    parts.append(_lines(["# this page", page.own_command]))
     parts += _versions(page)
     parts += _devices(page.rows)
     parts += _data(page.rows)
     return Section(id="reproduce", title="How to get this again", html=joined(parts))
 
 
-def _commands(page: PageInfo, name: str, folder: Path) -> Iterator[Html]:
-    lines = []
+def _commands(page: PageInfo, run: int) -> Iterator[Html]:
+    name, folder, lines = page.run_names[run], page.folders[run], []
     if (folder / "sweep.yaml").is_file():
         lines += ["# the sweep as it was run", f"frostline run {_word(name)}/sweep.yaml --out {_word(name + '-again')}"]
-    if best := next((group.replicates[0].trial_id for group in page.info.front), ""):
+    if best := _best_trial(page, run):
         if (folder / "trials" / best / "config.yaml").is_file():
             lines += ["# one trial of the best config on the front, alone", f"frostline train {_word(_of(name, best))}"]
-        if any(row["trial_id"] == best for row in page.rows):
-            lines += ["# do the bits agree?", f"frostline replay {_word(name)} {_word(best)}"]
-    lines += ["# this page", f"frostline report {_word(name)}"]
-    yield element("pre", element("code", "\n".join(lines)))
+        lines += ["# do the bits agree?", f"frostline replay {_word(name)} {_word(best)}"]
+    if lines:
+        yield _lines(lines)
     links = [
         element("a", file, href=link_to(page, folder / file))
         for file in ("sweep.yaml", "environment.json")
@@ -48,6 +49,22 @@ def _commands(page: PageInfo, name: str, folder: Path) -> Iterator[Html]:
     ]
     if links:
         yield element("p", f"{name}: ", joined(" ".join(links)))
+
+
+def _best_trial(page: PageInfo, run: int) -> str | None:
+    """Of the configs on the front, the first seed of the best one that this run has trained."""
+    configs = page.configs
+    rows = zip(page.run_of_row, page.rows, configs.of_row, configs.state_of_row, strict=True)
+    mine = [
+        (config, *by_seed_and_id(row))
+        for its_run, row, config, state in rows
+        if its_run == run and state == FRONT and row["stage"] != "confirm"
+    ]
+    return min(mine)[-1] if mine else None
+
+
+def _lines(lines: Sequence[str]) -> Html:
+    return element("pre", element("code", "\n".join(lines)))
 
 
 def _of(name: str, trial: str) -> str:

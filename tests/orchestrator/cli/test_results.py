@@ -209,6 +209,20 @@ def test_one_page_of_several_runs(app: typer.Typer, run: Path, monkeypatch: pyte
     assert not (run / "report").exists()
 
 
+def test_a_page_of_runs_with_other_goals(app: typer.Typer, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the options that `report` has; with them there is a page, and its command has them too."""
+    shutil.copytree(run, run.parent / "again")
+    (run.parent / "again" / "sweep.yaml").write_text(SWEEP.replace("1_000_000", "2_000_000"))
+    monkeypatch.chdir(run.parent)
+    result = CliRunner().invoke(app, ["report", "demo", "again"])
+    assert result.exit_code == 2 and "give --objective and --limit" in result.stderr
+    goals = ["--objective", "ce", "--objective", "artifact_bytes=min", "--limit", 1_500_000]
+    assert invoke(app, "report", "demo", "again", *goals, "--out", "pages") == "page: pages/index.html\n"
+    text = (run.parent / "pages" / "index.html").read_text()
+    command = "frostline report demo again --objective ce --objective artifact_bytes=min --limit 1500000 --out pages"
+    assert command in text and "total_bytes &lt;= 1,500,000" in text
+
+
 def test_a_page_is_shown(app: typer.Typer, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--open` gives the page's address to the browser."""
     shown: list[str] = []

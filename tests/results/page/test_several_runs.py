@@ -10,11 +10,15 @@ from typing import Any
 from page_runs import SWEEP, page_info
 from trial_builder import make_trial, write_run
 
+from results.page.build import render_page
 from results.page.html import Section
+from results.page.page_info import RunState
 from results.page.payload.payload import payload
+from results.page.sections import reproduce
 from results.report.conclusions import conclusions
 
 OTHER = "e" * 64
+WIDE = "name: demo\nconstraints: [total_bytes <= 16_000_000]\n"
 SPEED = "name: demo\nobjectives: {ce: min, tokens_per_s: max}\n"
 
 
@@ -23,10 +27,10 @@ def two_recipes(**changes: Any) -> list[dict[str, Any]]:
     return [make_trial(recipe, ce=3.0 + 0.1 * i, **changes) for i, recipe in enumerate(("selective", "baseline"))]
 
 
-def lines_of(section: Section | None) -> str:
-    """Without tags, as a reader sees it."""
+def commands_of(section: Section | None, name: str) -> list[str]:
+    """What follows `frostline NAME` in each command of a section."""
     assert section is not None
-    return html.unescape(re.sub("<[^>]+>", " ", section.html))
+    return re.findall(f"frostline {name} (.*)", html.unescape(section.html).replace("</code>", "\n"))
 
 
 def test_trials_of_one_name_on_other_data_stay_apart(tmp_path: Path) -> None:
@@ -52,3 +56,16 @@ def test_trials_of_one_name_on_other_devices_stay_apart(tmp_path: Path) -> None:
     for kind in ("H100", "A40"):
         [line] = [line for line in conclusions(page.info) if line.strip().startswith(f"selective 6L192d {kind}:")]
         assert f"against baseline 6L192d {kind}" in line
+
+
+def test_commands_are_of_their_own_run(tmp_path: Path) -> None:
+    """Each run replays a trial of its own; the command of the page, also on top, names all runs."""
+    folders = [write_run(tmp_path / name, two_recipes(seed=i), sweep=WIDE) for i, name in enumerate("ab")]
+    worse = make_trial("baseline", 9, 256, ce=4.0)
+    state = RunState(state="stopped", num_done=2, num_all=3, num_running=0, updated_at="2026-01-02T03:04:05+00:00")
+    page = page_info(*folders, write_run(tmp_path / "c", [worse], sweep=WIDE), states=[state, state, state])
+    found = reproduce.section(page)
+    assert commands_of(found, "replay") == ["runs/a selective-6-192-s0", "runs/b selective-6-192-s1"]
+    assert commands_of(found, "report") == ["runs/a runs/b runs/c"]
+    head = render_page(page).partition("<main>")[0]
+    assert head.count("<code>frostline report runs/a runs/b runs/c</code>") == 3 and "runs/b: The sweep was st" in head
