@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from results.analysis.objectives import Goals, metric_of, read_goals
 from results.analysis.pareto_info import ParetoInfo, pareto_info
@@ -145,5 +146,5 @@ def run_name(folder: Path) -> str:
 
 
 def link_to(page: PageInfo, path: Path) -> str:
-    """A relative link from the page to a file or folder, with `/` on every system. Escape it before use."""
-    return Path(os.path.relpath(path.resolve(), page.page_folder.resolve())).as_posix()
+    """A relative link from the page to a file or folder, with `/` on every system, encoded as an address."""
+    return quote(Path(os.path.relpath(path.resolve(), page.page_folder.resolve())).as_posix())

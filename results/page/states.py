@@ -18,7 +18,9 @@ class StateStyle(NamedTuple):
 
 STATES: tuple[StateStyle, ...] = (
     StateStyle("front", "on the front", "circle", "completed, and no other config is better in every objective"),
-    StateStyle("dominated", "dominated", "dot", "completed within the limits; another config is better"),
+    StateStyle(
+        "dominated", "dominated", "dot", "completed, not on the front: another config is better, or it has no rank"
+    ),
     StateStyle("infeasible", "over a limit", "cross", "breaks a constraint of the sweep, trained or not"),
     StateStyle("stopped", "stopped early", "triangle", "ended by early stopping: no final score"),
     StateStyle("wasted", "wasted", "square", "failed, diverged, out of memory, out of time, or on a suspect node"),
@@ -31,6 +33,16 @@ def state_of_group(group: Group) -> int:
     if group.on_front:
         return FRONT
     return INFEASIBLE if group.feasible is False else DOMINATED
+
+
+def why_no_rank(group: Group) -> str | None:
+    """Why a config with a score is compared with no other, though it breaks no limit; None where it is compared."""
+    if group.rank is not None or group.feasible is False:
+        return None
+    if group.num_stopped:
+        return "no rank: a replicate was stopped early, and a mean of the others would be too good"
+    missing = "a value of an objective" if group.feasible else "a value that a constraint needs"
+    return f"no rank: {missing} is missing"
 
 
 def state_of_trial(row: Row, group: Group | None) -> int:

@@ -152,8 +152,12 @@ function tooltip(text, event) {
   box.style.top = Math.max(4, Math.min(event.clientY + 14, window.innerHeight - box.offsetHeight - 8)) + "px";
 }
 
+function stateText(config, part) { // a config that is compared with no other says why, in place of its state
+  return configs.no_rank[config] ?? data.states[configs.state[config]][part];
+}
+
 function about(config) { // what a tooltip says of a config
-  const lines = [configs.label[config], data.states[configs.state[config]].label];
+  const lines = [configs.label[config], stateText(config, "label")];
   if (configs.y[config] !== null) {
     const score = withInterval(configs.y[config], configs.half_width[config]);
     lines.push(`${data.metric.name} ${score} (${plural(configs.seeds[config], "seed")})`);

@@ -40,7 +40,7 @@ function pinView(panel) {
     if (configs.seeds[config] === 1) notes.unshift("One seed: nobody knows how far chance moved it.");
     const error = wordOf("error", trial);
     if (error) notes.push(error);
-    return [make("p", {class: "note", text: data.states[configs.state[config]].title}), make("dl", {}, ...found),
+    return [make("p", {class: "note", text: stateText(config, "title")}), make("dl", {}, ...found),
       ...notes.map((text) => make("p", {text}))];
   }
 
@@ -67,7 +67,8 @@ function pinView(panel) {
     const list = make("dl");
     for (const one of data.settings.varying) {
       const code = one.codes[config];
-      if (code >= 0) list.append(make("dt", {text: one.key}), make("dd", {text: String(one.values[code])}));
+      const text = data.settings.exact[one.key]?.[code] ?? String(one.values[code]);
+      if (code >= 0) list.append(make("dt", {text: one.key}), make("dd", {text}));
     }
     const copy = make("button", {text: "copy config", title: "all settings as YAML, for `frostline train`"});
     copy.addEventListener("click", () => copyText(configYaml(config, chosen.trial), copy));
@@ -79,7 +80,7 @@ function pinView(panel) {
     if (!bits) return [];
     const root = trials.files.roots[trials.run ? trials.run[trial] : 0];
     const links = trials.files.names.filter((_, bit) => bits & (1 << bit)).map((name) =>
-      make("a", {href: [...root.split("/"), trials.id[trial], name].map(encodeURIComponent).join("/"), text: name}));
+      make("a", {href: [root, ...[trials.id[trial], name].map(encodeURIComponent)].join("/"), text: name}));
     return [make("h3", {text: "Files, beside this page"}), make("p", {}, ...links.flatMap((one) => [one, " "]))];
   }
 
@@ -108,20 +109,21 @@ function quoted(text) { // for a shell
 // A trial file. A null is written too, as a family of models may fill it otherwise; but no section that is all null,
 // which the recipe does not read. Texts are JSON strings, which YAML reads.
 function configYaml(config, trial) {
-  const sections = new Map([["", [["seed", trials.seed[trial]]]]]);
-  const put = (key, value) => {
+  const sections = new Map([["", [["seed", trials.seed[trial], String(trials.seed[trial])]]]]);
+  const put = (key, value, code = 0) => {
     const cut = key.indexOf("."), section = cut < 0 ? "" : key.slice(0, cut);
     if (!sections.has(section)) sections.set(section, []);
     const isList = value !== null && data.settings.lists.includes(key);
-    sections.get(section).push([key.slice(cut + 1), isList ? value.split(",").filter(Boolean) : value]);
+    const given = isList ? value.split(",").filter(Boolean) : value;
+    sections.get(section).push([key.slice(cut + 1), given, data.settings.exact[key]?.[code] ?? JSON.stringify(given)]);
   };
   for (const [key, value] of Object.entries(data.settings.shared)) put(key, value);
-  for (const one of data.settings.varying) put(one.key, one.codes[config] < 0 ? null : one.values[one.codes[config]]);
+  for (const {key, codes, values} of data.settings.varying) put(key, values[codes[config]] ?? null, codes[config]);
   const lines = [];
   for (const [section, settings] of sections) {
     if (settings.every(([, value]) => value === null)) continue;
     if (section) lines.push(section + ":");
-    for (const [name, value] of settings) lines.push(`${section ? "  " : ""}${name}: ${JSON.stringify(value)}`);
+    for (const [name, , text] of settings) lines.push(`${section ? "  " : ""}${name}: ${text}`);
   }
   return lines.join("\n") + "\n";
 }

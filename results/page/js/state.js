@@ -40,7 +40,7 @@ function isFiltered() {
 }
 
 function configPasses(config) {
-  if (selection.feasibleOnly && configs.state[config] > DOMINATED) return false;
+  if (selection.feasibleOnly && (configs.state[config] > DOMINATED || configs.unsure[config])) return false;
   const box = selection.box, within = (value, [low, high]) => value !== null && value >= low && value <= high;
   if (box && !(within(configs.x[config], box.x) && within(configs.y[config], box.y))) return false;
   for (const [axis, [low, high]] of selection.ranges) {
@@ -59,6 +59,7 @@ function update() {
   for (let trial = 0; trial < numTrials; trial++) {
     const config = trials.config[trial];
     const kept = passes[config] && selection.states[trials.state[trial]] &&
+      !(selection.feasibleOnly && trials.state[trial] > DOMINATED) && // of a config within the limits, one that failed
       words.every((word) => haystack(trial).includes(word));
     keepTrial[trial] = kept ? 1 : 0;
     if (kept) { keepConfig[config] = 1; numKept++; }

@@ -7,7 +7,8 @@ function tableColumns() { // name, value to sort by, text
   const columns = [
     {name: "config", value: (i) => configs.label[trials.config[i]], left: true},
     ...(trials.run ? [{name: "run", value: runOf, left: true}] : []),
-    {name: "seed", value: (i) => trials.seed[i], show: text},
+    {name: "seed", value: (i) => trials.seed[i] === null ? null : Number(trials.seed[i]),
+      show: (_, i) => text(trials.seed[i])}, // beyond 2 ** 53 seeds are texts
     {name: "status", value: (i) => wordOf("status", i) + (trials.stage[i] ? ", confirming" : ""), left: true},
     {name: data.metric.name, value: (i) => trials.y[i], show: (value) => number(value)},
     {name: data.size.label, value: (i) => trials.x[i], show: (value) => number(value, 0)},
@@ -85,7 +86,8 @@ function tableView(parent) {
     row.addEventListener("pointerenter", () => hover(trials.config[trial]));
     row.addEventListener("pointerleave", () => hover(null));
     const state = trials.state[trial];
-    row.append(make("td", {title: data.states[state].label}, sign(state)));
+    const title = state === DOMINATED ? stateText(trials.config[trial], "label") : data.states[state].label;
+    row.append(make("td", {title}, sign(state)));
     for (const column of columns) {
       const value = column.value(trial);
       const kind = column.word ? "word" : column.left ? null : "number";

@@ -20,6 +20,14 @@ def rounded(value: float | None, digits: int = 6) -> float | int | None:
     return int(number) if number.is_integer() and abs(number) < 1e15 else number
 
 
+_EXACT = 2**53  # numbers of a script are doubles: beyond it whole numbers are rounded
+
+
+def exact(value: int | None) -> int | str | None:
+    """A whole number, as a text where a script would round it."""
+    return value if value is None or abs(value) <= _EXACT else str(value)
+
+
 def words(values: Iterable[object]) -> dict[str, Any]:
     """`{"words": [...], "codes": [...]}`: each word once, in order of first appearance; -1 where there is none."""
     places: dict[str, int] = {}

@@ -12,7 +12,8 @@ from results.analysis.replicate_groups import Group, Row
 from results.page.configs import PageConfig
 from results.page.frame import size_of
 from results.page.page_info import PageInfo, link_to
-from results.page.payload.columns import rounded, sparse, words
+from results.page.payload.columns import exact, rounded, sparse, words
+from results.page.states import why_no_rank
 from results.report.conclusions import claim_text
 from results.report.formatting import confirmed_text
 
@@ -40,6 +41,8 @@ def configs_data(page: PageInfo) -> dict[str, Any]:
         "seeds": [one.num if one else 0 for one in estimates],
         "x": [rounded(size_of(page, index), 9) for index in range(len(every))],
         "chance": sparse(of_groups(lambda group: rounded(group.front_probability, 3))),
+        "no_rank": sparse(of_groups(why_no_rank)),
+        "unsure": sparse(of_groups(lambda group: True if group.feasible is None else None)),
         "control": sparse(_control(page, one, place) for one in every),
         "percent": sparse(rounded(one.mean, 4) if one else None for one in percent),
         "percent_half_width": sparse(rounded(one.half_width, 3) if one else None for one in percent),
@@ -78,7 +81,7 @@ def trials_data(page: PageInfo) -> dict[str, Any]:
         "config": configs.of_row,
         "state": configs.state_of_row,
         "status": words(row["status"] for row in rows),
-        "seed": [row["seed"] for row in rows],
+        "seed": [exact(row["seed"]) for row in rows],
         "y": [rounded(row[page.metric]) for row in rows],
         "x": [_row_size(page, row) for row in rows],
         "minutes": [_minutes(row) for row in rows],

@@ -9,6 +9,7 @@ from typing import Any
 
 from results.page.configs import PageConfig
 from results.page.page_info import PageInfo
+from results.page.payload.columns import exact
 from results.tables.settings import KEY_OF_COLUMN
 
 MAX_AXES = 10
@@ -106,14 +107,26 @@ def _log_keys(prefix: str, space: Any) -> Iterator[str]:
 
 
 def settings_data(page: PageInfo, sweeps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The payload: `varying` settings, which of them are `axes`, and what all configs `share`."""
+    """The payload: `varying` settings, which of them are `axes`, what all configs `share`, and `exact` texts."""
     varying = varying_settings(page.configs.all, log_keys(sweeps))
+    shared = shared_settings(page.configs.all, varying)
     return {
         "varying": [
             {"key": one.key, "number": one.is_number, "log": one.is_log, "values": one.values, "codes": one.codes}
             for one in varying
         ],
         "axes": axes(varying),
-        "shared": shared_settings(page.configs.all, varying),
+        "shared": shared,
         "lists": LISTS,
+        "exact": _exact_texts(varying, shared),
+    }
+
+
+def _exact_texts(varying: Sequence[Setting], shared: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Of settings with a whole number that a script would round: all values as texts, in the order of the codes."""
+    values = {**{key: (value,) for key, value in shared.items()}, **{one.key: one.values for one in varying}}
+    return {
+        key: [str(value) for value in found]
+        for key, found in values.items()
+        if any(isinstance(value, int) and exact(value) != value for value in found)
     }

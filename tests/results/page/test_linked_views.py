@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +124,8 @@ def test_a_selection_is_exact(browser: Browser, night: Path) -> None:
         found.page.keyboard.press("Escape")
         feasible_only(found)
         configs = data_of(night)["configs"]["state"]
-        assert count(found) == sum(configs[one] < 2 for one in data_of(night)["trials"]["config"])
+        within = [configs[one] < 2 for one in data_of(night)["trials"]["config"]]
+        assert count(found) == sum(ok and state < 2 for ok, state in zip(within, states, strict=True)) < sum(within)
         found.page.keyboard.press("Escape")
         range_of_an_axis(found)
         assert count(found) == of_recipe > 0
@@ -208,7 +209,10 @@ def test_the_chosen_config(browser: Browser, tmp_path: Path) -> None:
         assert found.errors == []
 
 
+BIG = 2**62 + 1  # a script's numbers would round it
 CONFIGS: tuple[dict[str, Any], ...] = (
+    {"recipe": "selective", "seed": BIG, "freeze": {"seed": BIG + 2}},
+    {"recipe": "selective", "seed": BIG, "freeze": {"seed": 3}},
     {"recipe": "baseline", "model": {"family": "competition"}, "optimizer": {"learning_rate": 0.012345678901234567}},
     {"recipe": "selective", "freeze": {"matrices": ["fc", "q"]}, "model": {"family": "competition"}},
     {"recipe": "baseline", "model": {"family": "competition", "logit_softcap": None}, "optimizer": {"epsilon": 1e-10}},
@@ -216,11 +220,14 @@ CONFIGS: tuple[dict[str, Any], ...] = (
 )
 
 
-def test_copied_settings_make_a_trial_file(browser: Browser, tmp_path: Path) -> None:
+@pytest.mark.parametrize("values", [CONFIGS, CONFIGS[:1]], ids=["that vary", "that all share"])
+def test_copied_settings_make_a_trial_file(browser: Browser, tmp_path: Path, values: Sequence[dict[str, Any]]) -> None:
     """`copy config` gives YAML that `frostline train` reads: a trial with the same id, nulls, lists and digits too."""
-    configs = [TrialConfig.model_validate({"data": "stdlib", "seed": 7, **values}) for values in CONFIGS]
+    configs = [TrialConfig.model_validate({"data": "stdlib", "seed": 7, **one}) for one in values]
     rows = [
-        make_trial(one.recipe, seed=7, trial_id=one.trial_id, ce=3.0 + i, **flatten_config(one.model_dump(mode="json")))
+        make_trial(
+            one.recipe, seed=one.seed, trial_id=one.trial_id, ce=3.0 + i, **flatten_config(one.model_dump(mode="json"))
+        )
         for i, one in enumerate(configs)
     ]
     page = write_page(read_page_info([write_run(tmp_path / "run", rows)]))
@@ -258,6 +265,29 @@ def test_the_pointer_tells_what_it_is_on(browser: Browser, night: Path, view: st
         found.page.locator("#pin").wait_for(state="visible")
         found.page.mouse.move(2, 2)
         assert not tooltip.is_visible() and found.errors == []
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        ({"status": "stopped_early", "ce": None}, "no rank: a replicate was stopped early"),
+        ({"total_bytes": None}, "no rank: a value that a constraint needs is missing"),
+    ],
+)
+def test_a_config_without_a_rank_says_why(browser: Browser, tmp_path: Path, other: dict[str, Any], why: str) -> None:
+    """The best score and the fewest bytes, but no rank: no text says that another config is better."""
+    unranked = [make_trial(layers=2, ce=2.0), {**make_trial(layers=2, seed=2, ce=2.1), **other}]
+    page = write_page(read_page_info([write_run(tmp_path / "run", [*unranked, make_trial(layers=3, ce=3.0)])]))
+    with opened(browser, page) as found:
+        ready(found)
+        row = found.page.locator("#table tr.row", has_text="baseline-2-192-s1")
+        assert why in (row.locator("td").first.get_attribute("title") or "")
+        row.click()
+        text = pinned(found)
+        assert why in text and "another config is better" not in text
+        feasible_only(found)
+        assert count(found) == (1 if "total_bytes" in other else 2)
+        assert found.errors == []
 
 
 def test_why_a_trial_was_stopped(browser: Browser, tmp_path: Path) -> None:
