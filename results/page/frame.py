@@ -51,6 +51,8 @@ def frame_of(page: PageInfo) -> Frame | None:
         return None
     code_bytes = max((group.code_bytes or 0 for group in page.info.groups), default=0)
     limit = size_limit(page.info.constraints, code_bytes, page.size)
+    if limit is not None and limit.artifact_bytes <= 0:
+        limit = None  # the code alone is larger: no place on an axis of sizes
     xs, ys = np.array([x for x, _, _ in points]), np.array([y for _, y, _ in points])
     front = [y for _, y, is_front in points if is_front]
     low, high = float(ys.min()), max([float(np.quantile(ys, _SHOWN_SHARE)), *front])

@@ -6,7 +6,6 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from results.analysis.night.environment import Session, read_sessions
 from results.analysis.per_device import comparable, left_out_text
@@ -119,9 +118,11 @@ def _devices(rows: Sequence[Row]) -> Iterator[Html]:
 
 def _data(rows: Sequence[Row]) -> Iterator[Html]:
     columns = ("data", "data_sha256", "cfg_model_vocab_size", "eval_tokens", "eval_bytes")
-    keys: Counter[tuple[Any, ...]] = Counter(
-        tuple(row[column] for column in columns) for row in rows if row["data_sha256"] is not None
-    )
+    known = [row for row in rows if row["data_sha256"] is not None]
+    scored = {row["data_sha256"] for row in known if row["eval_tokens"] is not None}
+    # a trial without a score does not say which tokens are scored: it is listed where no other does
+    listed = [row for row in known if row["eval_tokens"] is not None or row["data_sha256"] not in scored]
+    keys = Counter(tuple(row[column] for column in columns) for row in listed)
     if not keys:
         return
     yield element("h3", "Data")
@@ -131,7 +132,10 @@ def _data(rows: Sequence[Row]) -> Iterator[Html]:
     )
     headers = ("data", "SHA-256 of shards and tokenizer", "vocabulary", "scored tokens", "scored bytes", "trials")
     yield table(headers, cells, text_columns=(0, 1))
-    yield element("p", f"{number_of(len(keys), 'dataset')}; losses on other tokens are never compared.", class_="note")
+    text = number_of(len({sha for _, sha, *_ in keys}), "dataset")
+    if num_others := len(known) - len(listed):
+        text += f"; {number_of(num_others, 'trial')} without a score not listed"
+    yield element("p", f"{text}; losses on other tokens are never compared.", class_="note")
 
 
 def _known(value: object) -> str:

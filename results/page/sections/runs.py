@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from results.analysis.night.changes import ABSENT, ScoredText, changes_between, common_text, facts_of, scored_texts
+from results.analysis.night.changes import (
+    ABSENT,
+    ScoredText,
+    changes_between,
+    common_text,
+    facts_of,
+    of_text,
+    scored_texts,
+)
 from results.analysis.night.front_growth import Clock
 from results.analysis.night.run_fronts import RunFronts, run_fronts
 from results.analysis.night.spending import spending
@@ -33,7 +41,7 @@ def section(page: PageInfo) -> Section | None:
     fronts = [] if text is None else run_fronts(infos, rows, text, page.goals.objectives)
     parts = [
         *_same_text(page, rows, text),
-        _table(page, infos, fronts),
+        _table(page, infos, [_best(page, *one, text) for one in zip(infos, rows, strict=True)], fronts),
         *_fronts(page, fronts),
         *_changes(page, rows),
     ]
@@ -67,14 +75,26 @@ def _same_text(page: PageInfo, rows: Sequence[Sequence[Row]], text: ScoredText |
         yield element("p", f"All were scored on the same text: {text}.", class_="note")
 
 
-def _table(page: PageInfo, infos: Sequence[ParetoInfo], fronts: Sequence[RunFronts]) -> Html:
+def _best(page: PageInfo, info: ParetoInfo, rows: Sequence[Row], text: ScoredText | None) -> Group | None:
+    """The best config within the limits on the common text; without one, on the text of most trials of this run."""
+    of_run = text or common_text([rows])
+    trials = set() if of_run is None else {row["trial_id"] for row in of_text(rows, of_run)}
+    ranked = [
+        group
+        for group in info.feasible
+        if page.metric in group.estimates and any(one.trial_id in trials for one in group.replicates)
+    ]
+    return min(ranked, key=lambda group: group.estimates[page.metric].mean, default=None)
+
+
+def _table(
+    page: PageInfo, infos: Sequence[ParetoInfo], best_of: Sequence[Group | None], fronts: Sequence[RunFronts]
+) -> Html:
     """A row for each run; hypervolumes where they compare."""
     volumes = [f"hypervolume{'' if one.kind is None else f' on {one.kind}'} ({one.unit})" for one in fronts]
     headers = ["run", "trials", "configs", "on its front", f"best {page.metric}", "in bytes", "time", "cost", *volumes]
     cells = []
-    for i, (name, part, info) in enumerate(zip(page.run_names, page.parts, infos, strict=True)):
-        ranked = [group for group in info.feasible if page.metric in group.estimates]
-        best = min(ranked, key=lambda group: group.estimates[page.metric].mean, default=None)
+    for i, (name, part, info, best) in enumerate(zip(page.run_names, page.parts, infos, best_of, strict=True)):
         spent = spending(part, ())
         cells.append(
             [

@@ -114,6 +114,16 @@ def test_the_frame_leaves_the_worst_at_the_edge(tmp_path: Path) -> None:
     assert section is not None and section.note is not None and "1 with a worse score" in section.note
 
 
+def test_a_limit_that_the_code_alone_breaks(tmp_path: Path) -> None:
+    """Of a version with more code than the limit nothing fits: the line of the others' front has no limit to end at."""
+    rows = [make_trial(layers=i, dim=32, ce=4 - i / 10, code_bytes=0, total_bytes=9_000) for i in (1, 2, 30)]
+    rows += [make_trial(layers=3, dim=32, code_bytes=50_000)]
+    page = read_page_info([write_run(tmp_path / "run", rows, sweep="constraints: [total_bytes <= 40_000]\n")])
+    frame = frame_of(page)
+    assert frame is not None and frame.is_log and frame.limit is None and page.info.front
+    assert "front-line" in render_page(page)
+
+
 def test_a_front_of_speed(tmp_path: Path) -> None:
     """More is better: to the right, without a limit in bytes on the axis, and with one front for each accelerator."""
     rows = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import re
 from pathlib import Path
@@ -14,7 +15,7 @@ from results.page.build import render_page
 from results.page.html import Section
 from results.page.page_info import RunState
 from results.page.payload.payload import payload
-from results.page.sections import reproduce
+from results.page.sections import reproduce, runs
 from results.report.conclusions import conclusions
 
 OTHER = "e" * 64
@@ -69,3 +70,23 @@ def test_commands_are_of_their_own_run(tmp_path: Path) -> None:
     assert commands_of(found, "report") == ["runs/a runs/b runs/c"]
     head = render_page(page).partition("<main>")[0]
     assert head.count("<code>frostline report runs/a runs/b runs/c</code>") == 3 and "runs/b: The sweep was st" in head
+
+
+def test_the_best_score_is_of_the_common_text(tmp_path: Path) -> None:
+    """Where runs compare on one text, a better score on another does not stand beside them."""
+    both = [make_trial(ce=2.86), make_trial(layers=2, ce=1.0, data_sha256=OTHER)]
+    page = page_info(
+        write_run(tmp_path / "a", both, sweep=WIDE), write_run(tmp_path / "b", [make_trial(ce=2.9)], sweep=WIDE)
+    )
+    found = runs.section(page)
+    assert found is not None and "2.8600" in found.html and "2.9000" in found.html and "1.0000" not in found.html
+
+
+def test_links_are_encoded(tmp_path: Path) -> None:
+    """Names of folders that an address would read otherwise lead to the files all the same."""
+    folder = write_run(tmp_path / "runs" / "50% #1?", two_recipes(), sweep=WIDE)
+    page = page_info(folder, write_run(tmp_path / "runs" / "b", two_recipes(seed=2), sweep=WIDE))
+    page = dataclasses.replace(page, page_folder=tmp_path / "page")
+    assert payload(page)["trials"]["files"]["roots"][0] == "../runs/50%25%20%231%3F/trials"
+    found = reproduce.section(page)
+    assert found is not None and 'href="../runs/50%25%20%231%3F/sweep.yaml"' in found.html

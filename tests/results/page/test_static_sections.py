@@ -269,6 +269,15 @@ def test_how_to_get_this_again(tmp_path: Path) -> None:
     assert "H100 test processor 2.9.0 – 14 14 min 10,000" in text and str(tmp_path) not in text
 
 
+def test_trials_without_a_score_are_no_other_dataset(tmp_path: Path) -> None:
+    """They do not say what would have been scored; where nothing was scored, the data are named all the same."""
+    stopped = make_trial(layers=3, ce=None, status="stopped_early", eval_tokens=None, eval_bytes=None)
+    text = text_of(reproduce.section(page_info(write_run(tmp_path / "a", [make_trial(), stopped]))))
+    assert "1 dataset; 1 trial without a score not listed; losses" in text
+    text = text_of(reproduce.section(page_info(write_run(tmp_path / "b", [stopped]))))
+    assert "1 dataset; losses" in text and "d" * 64 in text
+
+
 def test_runs_side_by_side(tmp_path: Path) -> None:
     """What changed, each run's own front with its mark, and hypervolumes up to one reference."""
     better = [{**one, "ce": one["ce"] and one["ce"] - 0.1} for one in night_trials()]
