@@ -12,6 +12,9 @@ from orchestrator.scheduling.waiting import Need, need_of
 from orchestrator.search.planner import PlannedTrial
 from orchestrator.search.search import SearchAndConfirmation
 
+# To choose what is confirmed, record it, and start it.
+SECONDS_TO_BEGIN = 10.0
+
 
 class TimeForConfirmation:
     """Seconds at the end that trials of the search may not use.
@@ -40,15 +43,16 @@ class TimeForConfirmation:
         return 0.0 if trial.trial_id in self._ids else seconds
 
     def _seconds_for(self, trials: Sequence[PlannedTrial]) -> float:
-        """One need after the other: they may be for the same nodes."""
+        """One need after the other: they may be for the same nodes. Nothing, where none of them can run."""
         by_need: dict[Need, list[PlannedTrial]] = {}
         for trial in trials:
             by_need.setdefault(need_of(trial), []).append(trial)
-        return sum(
+        found = sum(
             seconds_for([expected for trial in group if (expected := self._expected(trial))], num_slots)
             for group in by_need.values()
             if (num_slots := self.pool.num_slots(group))
         )
+        return found and found + SECONDS_TO_BEGIN
 
     def _expected(self, trial: PlannedTrial) -> Expected | None:
         """On the slowest kind of device that may be given to it."""
