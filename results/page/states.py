@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from results.analysis.replicate_groups import Group, Row, is_suspect
+from results.analysis.standing import has_score
 
 
 class StateStyle(NamedTuple):
@@ -52,6 +53,6 @@ def state_of_trial(row: Row, group: Group | None) -> int:
         return INFEASIBLE
     if status == "stopped_early":
         return STOPPED
-    if status != "completed" or is_suspect(row) or group is None:
+    if not has_score(row) or is_suspect(row) or group is None:
         return WASTED
     return state_of_group(group)

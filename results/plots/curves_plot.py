@@ -34,7 +34,7 @@ def plot_curves(tables: Tables, info: ParetoInfo, path: Path) -> Path | None:
     named: set[str] = set()
     for trial_id, curve in curves.groupby(curves["trial_id"].astype(object), sort=True):
         group, curve = wanted[trial_id], curve.sort_values("step")
-        index = [one.config_id for one in chosen].index(group.config_id)
+        index = chosen.index(group)
         axes.plot(
             curve["tokens"].to_numpy(dtype=float) / scale,
             curve[metric].to_numpy(dtype=float),
@@ -56,13 +56,17 @@ def plot_curves(tables: Tables, info: ParetoInfo, path: Path) -> Path | None:
 
 def _with_curves(info: ParetoInfo) -> list[Group]:
     """Groups of the front with their controls, best first, as many as there are colours."""
-    by_id = {group.config_id: group for group in info.groups}
-    chosen: dict[str, Group] = {}
+
+    def key(config_id: str, group: Group) -> tuple[str, str | None, str | None]:
+        return config_id, group.data_sha256, group.kind if info.kinds else None
+
+    by_key = {key(group.config_id, group): group for group in info.groups}
+    chosen: dict[tuple[str, str | None, str | None], Group] = {}
     for group in info.front or info.groups:
-        control = by_id.get(group.control.config_id) if group.control else None
+        control = by_key.get(key(group.control.config_id, group)) if group.control else None
         for one in (group, control):
             if one is not None and len(chosen) < _MAX_CURVES:
-                chosen.setdefault(one.config_id, one)
+                chosen.setdefault(key(one.config_id, one), one)
     return list(chosen.values())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -332,3 +333,9 @@ def test_the_same_tables_give_the_same_data(tmp_path: Path) -> None:
         page = page_of(tmp_path / place / "demo", rows, [point for row in rows for point in make_curve(row)], SWEEP)
         texts.append(json.dumps(payload(page), allow_nan=False))
     assert texts[0] == texts[1] and str(tmp_path) not in texts[0]
+
+
+def test_a_seed_whose_loss_is_no_number_is_wasted(tmp_path: Path) -> None:
+    """Its config keeps the place of the other seeds."""
+    found = payload(page_of(tmp_path / "run", [make_trial(seed=1), make_trial(seed=2, ce=math.nan)]))
+    assert found["trials"]["state"][1] == WASTED

@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from trial_builder import CODE_BYTES, make_curve, make_tables, make_trial, quickstart_trials
 
 from results.analysis.pareto_info import pareto_info
-from results.plots.curves_plot import plot_curves
+from results.plots.curves_plot import _with_curves, plot_curves
 from results.plots.label_layout import place_labels
 from results.plots.pareto_plot import plot_pareto
 from results.plots.style import new_figure, unit_of
@@ -95,3 +95,14 @@ def test_a_limit_on_the_total_is_drawn_less_the_code(tmp_path: Path, monkeypatch
     for limit in ("total_bytes <= 500_000", "artifact_bytes <= 500_000"):
         plot_pareto(pareto_info(tables, constraints=[limit]), tmp_path / "pareto.png")
     assert drawn == [(500_000 - CODE_BYTES, "limit 500 kB less the code"), (500_000, "limit 500 kB")]
+
+
+def test_curves_are_drawn_beside_the_control_of_their_own_text() -> None:
+    """One sweep on two texts has each config twice: a control on the other text is none."""
+    rows = [
+        make_trial(recipe, ce=ce, artifact_bytes=size, data_sha256=sha * 64)
+        for sha, ce in (("d", 3.0), ("e", 5.0))
+        for recipe, size in (("baseline", 2_000), ("selective", 1_000))
+    ]
+    found = _with_curves(pareto_info(make_tables(rows)))
+    assert {(one.recipe, one.data_sha256) for one in found} == {(row["recipe"], row["data_sha256"]) for row in rows}
